@@ -1,0 +1,28 @@
+"""The one source of time: everything that waits or stamps asks a `Clock`, so tests never sleep."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from datetime import UTC, datetime
+
+
+class Clock:
+    """Wall time in UTC, a monotonic reading, and waiting. Replace it in tests."""
+
+    def now(self) -> datetime:
+        """The current instant, timezone-aware, in UTC."""
+        return datetime.now(UTC)
+
+    def monotonic(self) -> float:
+        """Seconds from an arbitrary start; never goes backwards."""
+        return time.monotonic()
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait `seconds` (0 or less: only yield to other tasks)."""
+        await asyncio.sleep(max(0.0, seconds))
+
+
+def isoformat(instant: datetime) -> str:
+    """`instant` as RFC 3339 in UTC with a `Z`, whole seconds: the form of every time we print."""
+    return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,153 @@
+"""Every error this package raises on purpose. Each class knows the exit code of the command line."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+
+class OaSyncError(Exception):
+    """Base of all; a message names the thing, the value, the reason and the next step."""
+
+    exit_code = 1
+    code = "failed"
+
+
+class ConfigurationError(OaSyncError):
+    """A setting, flag or argument is wrong or missing; nothing was done."""
+
+    exit_code = 2
+    code = "configuration"
+
+
+class DefinitionError(ConfigurationError):
+    """A definition file is wrong. `problems` has one line for each fault: `file:line: what`."""
+
+    code = "definition"
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+class LockHeldError(OaSyncError):
+    """Another sync of the same workspace and destination is running."""
+
+    exit_code = 4
+    code = "locked"
+
+
+class DestinationError(OaSyncError):
+    """The destination cannot be reached, read or written."""
+
+    code = "destination"
+
+
+class BudgetExhausted(OaSyncError):
+    """No further request may be sent in this run. The run ends as partial, never as failed.
+
+    `resets_at` is the UTC instant from which at least one request is allowed again, where known.
+    """
+
+    exit_code = 3
+    code = "budget_exhausted"
+
+    def __init__(self, message: str, resets_at: datetime | None = None) -> None:
+        super().__init__(message)
+        self.resets_at = resets_at
+
+
+class Interrupted(OaSyncError):
+    """SIGTERM or Ctrl-C: no further request is sent, what was fetched is loaded."""
+
+    exit_code = 3
+    code = "interrupted"
+
+
+class ApiError(OaSyncError):
+    """The API answered something other than the wanted resource, or did not answer.
+
+    `status` is the HTTP status (None: no answer), `api_code` and `request_id` are the vendor's where
+    its error body had them. The text never holds a query string, a header or a body.
+    """
+
+    code = "api"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int | None = None,
+        api_code: str | None = None,
+        request_id: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.api_code = api_code
+        self.request_id = request_id
+
+
+class NotAuthorisedError(ApiError):
+    """401 or 403: the key is missing, wrong, expired, or not allowed to do this."""
+
+    exit_code = 5
+    code = "not_authorised"
+
+
+class NotFoundError(ApiError):
+    """404 or 410."""
+
+    code = "not_found"
+
+
+class InvalidRequestError(ApiError):
+    """400, 409, 422 and other 4xx: asking again the same way cannot help."""
+
+    code = "invalid_request"
+
+
+class RateLimitedError(ApiError):
+    """429. `retry_after` is the server's wait in seconds, None when it did not say."""
+
+    code = "rate_limited"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        retry_after: float | None = None,
+        status: int | None = 429,
+        api_code: str | None = None,
+        request_id: str | None = None,
+    ) -> None:
+        super().__init__(message, status=status, api_code=api_code, request_id=request_id)
+        self.retry_after = retry_after
+
+
+class ServerError(ApiError):
+    """5xx; may heal."""
+
+    code = "server"
+
+
+class ConnectionFailedError(ApiError):
+    """No whole answer came: refused, reset, timed out, cut in mid-body."""
+
+    code = "connection"
+
+
+class InvalidResponseError(ApiError):
+    """A 2xx answer that is not what was asked for: HTML, not JSON, empty, of the wrong shape."""
+
+    code = "invalid_response"
+
+
+class BodyTooLargeError(ApiError):
+    """The body is larger, after decompression, than `max_body_bytes`."""
+
+    code = "body_too_large"
+
+
+class RedirectRefusedError(ApiError):
+    """A redirect or a next link left the configured host; following it would send the key there."""
+
+    code = "redirect_refused"
