@@ -1,0 +1,127 @@
+"""Calls and replies: the small vocabulary that every endpoint of the emulator is written in."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from oa_sync.emulator.encoding import decode, encode
+from oa_sync.emulator.options import Dialect
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+    from oa_sync.emulator.app import Emulator
+
+MAX_REQUEST_BODY = 1 << 20
+
+# Status to error code, as the dialects document them; 405 is documented by neither.
+CODES: dict[Dialect, dict[int, str]] = {
+    "page": {
+        400: "VALIDATION_ERROR",
+        401: "UNAUTHORIZED",
+        403: "FORBIDDEN",
+        404: "NOT_FOUND",
+        405: "METHOD_NOT_ALLOWED",
+        409: "CONFLICT",
+        422: "VALIDATION_ERROR",
+        429: "RATE_LIMITED",
+        500: "INTERNAL_ERROR",
+    },
+    "cursor": {
+        400: "invalid_request",
+        401: "authentication_required",
+        403: "forbidden",
+        404: "not_found",
+        405: "method_not_allowed",
+        409: "conflict",
+        422: "unprocessable",
+        429: "rate_limit_exceeded",
+        500: "internal_error",
+    },
+}
+
+
+class Refusal(Exception):
+    """A request is answered with an error of the dialect."""
+
+    def __init__(self, status: int, message: str, code: str | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.code = code
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer before the server's own headers are added to it."""
+
+    status: int
+    body: bytes
+    headers: tuple[tuple[str, str], ...] = (("content-type", "application/json"),)
+
+    @classmethod
+    def of(cls, status: int, value: Any) -> Reply:
+        """A reply with `value` as its JSON body."""
+        return cls(status, encode(value))
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request as an endpoint sees it."""
+
+    emulator: Emulator
+    request: Request
+    params: dict[str, Any]
+    now: datetime
+
+    def invalid(self, message: str) -> Refusal:
+        """The refusal of malformed input: 422 in the page dialect, 400 in the cursor dialect."""
+        return Refusal(422 if self.emulator.options.dialect == "page" else 400, message)
+
+    def integer(self, name: str, default: int, maximum: int | None = None) -> int:
+        """The query parameter `name`, an integer of at least 1; Refusal if it is anything else."""
+        values = self.request.query_params.getlist(name)
+        if not values:
+            return default
+        text = values[0]
+        digits = text.isascii() and text.isdigit() and len(text) <= 18
+        number = int(text) if digits and len(values) == 1 else 0
+        if number < 1 or (maximum is not None and number > maximum):
+            shown = text if len(text) <= 40 else text[:40] + "…"
+            limit = f" and at most {maximum}" if maximum is not None else ""
+            raise self.invalid(f"{name} must be one integer, at least 1{limit} ({name}={shown!r})")
+        return number
+
+    async def json_object(self) -> dict[str, Any]:
+        """The request body, which must be a JSON object of at most 1 MiB."""
+        body = b""
+        async for chunk in self.request.stream():
+            body += chunk
+            if len(body) > MAX_REQUEST_BODY:
+                raise self.invalid("the request body is larger than 1 MiB")
+        try:
+            value = decode(body)
+        except (ValueError, RecursionError) as error:
+            raise self.invalid("the request body is not JSON") from error
+        if not isinstance(value, dict):
+            raise self.invalid("the request body must be a JSON object")
+        return value
+
+
+Endpoint = Callable[[Call], Awaitable[Reply]]
+
+
+def error_body(dialect: Dialect, refusal: Refusal, request_id: str) -> bytes:
+    """The error body of a dialect."""
+    code = refusal.code or CODES[dialect].get(refusal.status, CODES[dialect][500])
+    error = {
+        "code": code,
+        "message": refusal.message,
+        "status": refusal.status,
+        "request_id": request_id,
+    }
+    return json.dumps({"error": error}).encode()

@@ -1,0 +1,130 @@
+"""The emulator as an ASGI application: key, limits, faults, endpoint, headers, in this order."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Awaitable, Callable, MutableMapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from oa_sync.clock import Clock
+from oa_sync.emulator.answers import Call, Refusal, Reply, error_body
+from oa_sync.emulator.counters import LogEntry
+from oa_sync.emulator.data import Workspace
+from oa_sync.emulator.limits import Limits, Verdict, http_date, retry_after
+from oa_sync.emulator.options import EmulatorOptions
+from oa_sync.emulator.routes import BASE, MethodRefusal, Routes
+from oa_sync.emulator.state import EmulatorState
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+
+class Emulator:
+    """One emulated workspace. `state` is for tests; the object itself is the ASGI application.
+
+    A key is any Bearer token that starts with `oa_`. Limits count requests with a valid key under
+    /v1, and refuse with 429 what is over; a refused request takes no place in a window.
+    """
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        options: EmulatorOptions | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        self.options = options or EmulatorOptions()
+        self.clock = clock or Clock()
+        self.state = EmulatorState(workspace, self.options, self.clock)
+        self.limits = Limits(self.options)
+        self._routes = Routes(self.options)
+        self._request_numbers = itertools.count(1)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        from starlette.requests import Request
+
+        if scope["type"] != "http":
+            return
+        request = Request(scope, receive)
+        now = self.clock.now()
+        path: str = scope["path"]
+        if path == BASE or path.startswith(BASE + "/"):
+            reply = await self._api(request, now)
+        else:
+            reply = self._refuse(Refusal(404, f"no such path: {path}; the API is under {BASE}"))
+        await _send(send, reply, now)
+
+    async def _api(self, request: Request, now: datetime) -> Reply:
+        counters = self.state.counters
+        query = request.url.query
+        counters.total += 1
+        counters.by_route[request.method, self._routes.template(dict(request.scope))] += 1
+        counters.log.append(
+            LogEntry(now, request.method, request.url.path + (f"?{query}" if query else ""))
+        )
+        key = _key_of(request)
+        verdict = self.limits.admit(key, now) if key else self.limits.look("", now)
+        try:
+            reply = await self._answer(request, key, verdict, now)
+        except Refusal as refusal:
+            reply = self._refuse(refusal)
+            if refusal.status == 429:
+                wait = retry_after(verdict.wait, now, self.options.retry_after)
+                reply = _with_headers(reply, ("retry-after", wait))
+        counters.by_status[reply.status] += 1
+        if self.options.dialect == "cursor":
+            reply = _with_headers(reply, *_limit_headers(verdict))
+        return reply
+
+    async def _answer(
+        self, request: Request, key: str | None, verdict: Verdict, now: datetime
+    ) -> Reply:
+        if self.options.latency_ms:
+            await self.clock.sleep(self.options.latency_ms / 1000)
+        if key is None:
+            raise Refusal(401, "the API key is missing or invalid: send Authorization: Bearer oa_…")
+        if not verdict.allowed:
+            self.state.counters.over_limit += 1
+            raise Refusal(429, f"the limit of {verdict.limit} requests is reached")
+        match = self._routes.match(dict(request.scope))
+        return await match.endpoint(Call(self, request, match.params, now))
+
+    def _refuse(self, refusal: Refusal) -> Reply:
+        request_id = f"req_{next(self._request_numbers):012x}"
+        reply = Reply(refusal.status, error_body(self.options.dialect, refusal, request_id))
+        if isinstance(refusal, MethodRefusal):
+            return _with_headers(reply, ("allow", ", ".join(refusal.allowed)))
+        if refusal.status == 401:
+            return _with_headers(reply, ("www-authenticate", "Bearer"))
+        return reply
+
+
+def _key_of(request: Request) -> str | None:
+    scheme, _, key = request.headers.get("authorization", "").partition(" ")
+    valid = scheme.lower() == "bearer" and key.startswith("oa_")
+    return key if valid else None
+
+
+def _with_headers(reply: Reply, *headers: tuple[str, str]) -> Reply:
+    return Reply(reply.status, reply.body, reply.headers + headers)
+
+
+def _limit_headers(verdict: Verdict) -> tuple[tuple[str, str], ...]:
+    return (
+        ("x-ratelimit-limit", str(verdict.limit)),
+        ("x-ratelimit-remaining", str(verdict.remaining)),
+        ("x-ratelimit-reset", str(verdict.reset)),
+    )
+
+
+async def _send(send: Send, reply: Reply, now: datetime) -> None:
+    headers = [(name.encode(), value.encode("latin-1")) for name, value in reply.headers]
+    headers.append((b"date", http_date(now).encode()))
+    headers.append((b"content-length", str(len(reply.body)).encode()))
+    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+    await send({"type": "http.response.body", "body": reply.body})

@@ -1,0 +1,96 @@
+"""Which paths exist in which dialect."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from oa_sync.emulator.answers import Endpoint, Refusal
+from oa_sync.emulator.options import EmulatorOptions
+from oa_sync.emulator.resources import list_of, one_of
+
+if TYPE_CHECKING:
+    from starlette.routing import Route
+
+BASE = "/v1"
+Table = list[tuple[str, str, Endpoint]]
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """The endpoint for a request, its path template (without /v1) and the path's parameters."""
+
+    endpoint: Endpoint
+    template: str
+    params: dict[str, Any]
+
+
+class Routes:
+    """The paths of one dialect, matched by Starlette's routes."""
+
+    def __init__(self, options: EmulatorOptions) -> None:
+        from starlette.routing import Route
+
+        table = _common() + (_page(options) if options.dialect == "page" else _cursor())
+        self._routes: list[tuple[Route, str, Endpoint]] = [
+            (Route(BASE + path, _unused, methods=[method]), path, endpoint)
+            for method, path, endpoint in table
+        ]
+
+    def template(self, scope: dict[str, Any]) -> str:
+        """The path template that a request's path fits, whatever its method, or `unmatched`."""
+        from starlette.routing import Match as Fit
+
+        fits = (path for route, path, _ in self._routes if route.matches(scope)[0] != Fit.NONE)
+        return next(fits, "unmatched")
+
+    def match(self, scope: dict[str, Any]) -> Match:
+        """The endpoint for a request. Refusal 404 for its path, 405 for its method."""
+        from starlette.routing import Match as Fit
+
+        allowed: set[str] = set()
+        for route, path, endpoint in self._routes:
+            fit, child = route.matches(scope)
+            if fit is Fit.FULL:
+                return Match(endpoint, path, child["path_params"])
+            if fit is Fit.PARTIAL:
+                allowed |= route.methods or set()
+        if allowed:
+            raise MethodRefusal(scope["method"], sorted(allowed))
+        raise Refusal(404, f"no such path: {scope['path']}")
+
+
+class MethodRefusal(Refusal):
+    """405, with the methods for the `Allow` header that RFC 9110 asks for."""
+
+    def __init__(self, method: str, allowed: list[str]) -> None:
+        super().__init__(405, f"{method} is not allowed here; allowed: {', '.join(allowed)}")
+        self.allowed = allowed
+
+
+def _common() -> Table:
+    return [
+        ("GET", "/datasets", list_of("datasets")),
+        ("GET", "/datasets/{id}", one_of("datasets")),
+        ("GET", "/reports", list_of("reports")),
+        ("GET", "/reports/{id}", one_of("reports")),
+        ("GET", "/dashboards", list_of("dashboards")),
+    ]
+
+
+def _page(options: EmulatorOptions) -> Table:
+    table: Table = [("GET", "/agents/runs/{id}", one_of("agent_runs"))]
+    if options.runs_list:
+        table.append(("GET", "/agents/runs", list_of("agent_runs")))
+    return table
+
+
+def _cursor() -> Table:
+    return [
+        ("GET", "/agents/sessions", list_of("agent_runs")),
+        ("GET", "/agents/sessions/{id}", one_of("agent_runs")),
+    ]
+
+
+async def _unused(_request: Any) -> Any:
+    """Starlette's routes want an endpoint; here they only match paths."""
