@@ -1,0 +1,1 @@
+"""What to read, as data: the vocabulary of definition files, the loader, and the built-in files."""
