@@ -43,9 +43,15 @@ PLAN_NAMES = ("free", "basic", "pro", "max", "starter", "enterprise")
 )
 @click.option("--runs-list", is_flag=True, help="GET /agents/runs exists (page dialect).")
 @click.option("--latency-ms", type=click.FloatRange(0), default=0.0, help="Wait before an answer.")
+@click.option("--faults", metavar="SPEC", default="", help="Such as 500=0.1,reset=0.05,slow=0.1:2.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of everything random.")
 def emulator(
-    data: Path | None, synthetic: str | None, port: int, seed: int, **options: Any
+    data: Path | None,
+    synthetic: str | None,
+    port: int,
+    faults: str,
+    seed: int,
+    **options: Any,
 ) -> None:
     """Serve an emulated OpenAnalyst API on 127.0.0.1 until it is stopped.
 
@@ -55,10 +61,15 @@ def emulator(
     from oa_sync.emulator.data import SAMPLE, load_workspace
     from oa_sync.emulator.options import EmulatorOptions
     from oa_sync.emulator.server import listen, serve, url_of
+    from oa_sync.emulator.synthetic import synthetic_workspace
 
+    if data and synthetic:
+        raise click.UsageError("--data and --synthetic contradict each other; choose one")
     try:
         settings = EmulatorOptions(seed=seed, **options)
-        workspace = load_workspace(data or SAMPLE)
+        made_up = synthetic_workspace(synthetic, seed) if synthetic else None
+        served = Emulator(made_up or load_workspace(data or SAMPLE), settings)
+        served.faults.set(faults)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
     try:
@@ -68,4 +79,4 @@ def emulator(
             f"port {port} cannot be used ({error.strerror}); choose another with --port"
         ) from error
     click.echo(f"OpenAnalyst emulator ({settings.dialect}) at {url_of(listener)}", err=True)
-    serve(Emulator(workspace, settings), listener)
+    serve(served, listener)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from oa_sync.emulator.encoding import decode, encode
 from oa_sync.emulator.options import Dialect
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 
     from oa_sync.emulator.app import Emulator
 
+T = TypeVar("T")
+JSON_NAMES: dict[type, str] = {str: "string", dict: "object", list: "array"}
+URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[!-~]*")
 MAX_REQUEST_BODY = 1 << 20
 
 # Status to error code, as the dialects document them; 405 is documented by neither.
@@ -57,11 +61,15 @@ class Refusal(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer before the server's own headers are added to it."""
+    """An answer before the server's own headers are added to it.
+
+    `aborts`: the connection ends in the middle of the body.
+    """
 
     status: int
     body: bytes
     headers: tuple[tuple[str, str], ...] = (("content-type", "application/json"),)
+    aborts: bool = False
 
     @classmethod
     def of(cls, status: int, value: Any) -> Reply:
@@ -109,6 +117,48 @@ class Call:
             raise self.invalid("the request body is not JSON") from error
         if not isinstance(value, dict):
             raise self.invalid("the request body must be a JSON object")
+        return value
+
+    def field(
+        self, body: dict[str, Any], name: str, kind: type[T], required: bool = False
+    ) -> T | None:
+        """The body's `name`, of type `kind`; None when absent. Refusal for another type."""
+        if name not in body and not required:
+            return None
+        value = body.get(name)
+        if not isinstance(value, kind) or isinstance(value, bool):
+            raise self.invalid(f"{name} must be a JSON {JSON_NAMES[kind]}")
+        return value
+
+    def text(self, body: dict[str, Any], name: str, minimum: int = 0) -> str:
+        """The body's `name`, a string of at least `minimum` characters. Refusal otherwise."""
+        value = self.field(body, name, str, required=True)
+        if value is None or len(value) < minimum:
+            raise self.invalid(f"{name} must not be empty")
+        return value
+
+    def texts(self, body: dict[str, Any], name: str, required: bool = False) -> list[str] | None:
+        """The body's `name`, a list of strings; None when absent. Refusal otherwise."""
+        values = self.field(body, name, list, required)
+        if values is not None and not all(isinstance(value, str) for value in values):
+            raise self.invalid(f"{name} must be a list of strings")
+        return values
+
+    def positive(self, body: dict[str, Any], name: str) -> int | None:
+        """The body's `name`, an integer of at least 1; None when absent. Refusal otherwise."""
+        if name not in body:
+            return None
+        value = body[name]
+        whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
+        if isinstance(value, bool) or not whole or value < 1:
+            raise self.invalid(f"{name} must be an integer of at least 1")
+        return int(value)
+
+    def uri(self, body: dict[str, Any], name: str, required: bool = False) -> str | None:
+        """The body's `name`, a URI (RFC 3986); None when absent. Refusal otherwise."""
+        value = self.field(body, name, str, required)
+        if value is not None and not URI.fullmatch(value):
+            raise self.invalid(f"{name} must be a URI")
         return value
 
 

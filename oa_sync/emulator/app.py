@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from oa_sync.clock import Clock
+from oa_sync.emulator.admin import PREFIX, administer
 from oa_sync.emulator.answers import Call, Refusal, Reply, error_body
+from oa_sync.emulator.background import Background
 from oa_sync.emulator.counters import LogEntry
 from oa_sync.emulator.data import Workspace
+from oa_sync.emulator.exports import DOWNLOADS, Exports
+from oa_sync.emulator.faults import BEFORE, FaultInjector, instead, spoiled
 from oa_sync.emulator.limits import Limits, Verdict, http_date, retry_after
 from oa_sync.emulator.options import EmulatorOptions
+from oa_sync.emulator.queries import Stored
 from oa_sync.emulator.routes import BASE, MethodRefusal, Routes
+from oa_sync.emulator.runs import Runs
 from oa_sync.emulator.state import EmulatorState
+from oa_sync.emulator.webhooks import Webhooks
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -41,8 +49,20 @@ class Emulator:
         self.clock = clock or Clock()
         self.state = EmulatorState(workspace, self.options, self.clock)
         self.limits = Limits(self.options)
+        self.faults = FaultInjector()
+        self.background = Background()
+        self.webhooks = Webhooks(self.options, self.clock, self.background)
+        self.runs = Runs(self)
+        self.exports = Exports()
+        self.results: dict[str, Stored] = {}
         self._routes = Routes(self.options)
         self._request_numbers = itertools.count(1)
+
+    def reset(self) -> None:
+        """Start counters and limits again; what the workspace holds stays."""
+        self.state.counters.reset()
+        self.limits.reset()
+        self.faults.injected.clear()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -50,14 +70,27 @@ class Emulator:
 
         if scope["type"] != "http":
             return
+        self.background.attach()
         request = Request(scope, receive)
         now = self.clock.now()
         path: str = scope["path"]
         if path == BASE or path.startswith(BASE + "/"):
             reply = await self._api(request, now)
         else:
-            reply = self._refuse(Refusal(404, f"no such path: {path}; the API is under {BASE}"))
+            reply = await self._beside(request, now)
         await _send(send, reply, now)
+
+    async def _beside(self, request: Request, now: datetime) -> Reply:
+        path = request.url.path
+        try:
+            if path.startswith(PREFIX):
+                return await administer(Call(self, request, {}, now))
+            if path.startswith(DOWNLOADS):
+                self.state.counters.downloads += 1
+                return self.exports.download(request, now)
+            raise Refusal(404, f"no such path: {path}; the API is under {BASE}")
+        except Refusal as refusal:
+            return self._refuse(refusal)
 
     async def _api(self, request: Request, now: datetime) -> Reply:
         counters = self.state.counters
@@ -73,7 +106,7 @@ class Emulator:
             reply = await self._answer(request, key, verdict, now)
         except Refusal as refusal:
             reply = self._refuse(refusal)
-            if refusal.status == 429:
+            if not verdict.allowed:
                 wait = retry_after(verdict.wait, now, self.options.retry_after)
                 reply = _with_headers(reply, ("retry-after", wait))
         counters.by_status[reply.status] += 1
@@ -92,7 +125,15 @@ class Emulator:
             self.state.counters.over_limit += 1
             raise Refusal(429, f"the limit of {verdict.limit} requests is reached")
         match = self._routes.match(dict(request.scope))
-        return await match.endpoint(Call(self, request, match.params, now))
+        path = request.url.path.removeprefix(BASE)
+        fault = self.faults.pick(path)
+        if fault and fault.kind in BEFORE:
+            return instead(fault, request.url.path)
+        if fault and fault.kind == "slow":
+            await self.clock.sleep(float(fault.argument))
+        poison = self.faults.poisoned(match.params.get("id"))
+        reply = poison or await match.endpoint(Call(self, request, match.params, now))
+        return spoiled(fault, reply) if fault else reply
 
     def _refuse(self, refusal: Refusal) -> Reply:
         request_id = f"req_{next(self._request_numbers):012x}"
@@ -111,7 +152,7 @@ def _key_of(request: Request) -> str | None:
 
 
 def _with_headers(reply: Reply, *headers: tuple[str, str]) -> Reply:
-    return Reply(reply.status, reply.body, reply.headers + headers)
+    return replace(reply, headers=reply.headers + headers)
 
 
 def _limit_headers(verdict: Verdict) -> tuple[tuple[str, str], ...]:
@@ -125,6 +166,11 @@ def _limit_headers(verdict: Verdict) -> tuple[tuple[str, str], ...]:
 async def _send(send: Send, reply: Reply, now: datetime) -> None:
     headers = [(name.encode(), value.encode("latin-1")) for name, value in reply.headers]
     headers.append((b"date", http_date(now).encode()))
-    headers.append((b"content-length", str(len(reply.body)).encode()))
+    if reply.status != 204:
+        headers.append((b"content-length", str(len(reply.body)).encode()))
     await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+    if reply.aborts:
+        half = reply.body[: len(reply.body) // 2]
+        await send({"type": "http.response.body", "body": half, "more_body": True})
+        raise ConnectionAbortedError("reset in mid-body, as asked")
     await send({"type": "http.response.body", "body": reply.body})

@@ -37,11 +37,9 @@ class Ordering:
     def start_of(self, cursor: str) -> int:
         """The index of the first record after `cursor`. CursorError for a foreign one."""
         self._refresh()
-        value = _open(cursor)
         if not self._options.keyset_cursors:
-            if type(value) is int and value >= 0:
-                return value
-            raise CursorError(cursor)
+            return offset_of(cursor)
+        value = _open(cursor)
         if not isinstance(value, list):
             raise CursorError(cursor)
         try:
@@ -51,7 +49,7 @@ class Ordering:
 
     def cursor_after(self, index: int) -> str:
         """The cursor behind the record at `index`."""
-        return _seal(list(self._keys[index]) if self._options.keyset_cursors else index + 1)
+        return sealed(list(self._keys[index]) if self._options.keyset_cursors else index + 1)
 
     def _refresh(self) -> None:
         if self._generation == self._collection.generation:
@@ -90,7 +88,16 @@ def _epoch(record: Record) -> float:
         return 0.0
 
 
-def _seal(value: Any) -> str:
+def offset_of(cursor: str) -> int:
+    """The offset that a cursor stands for. CursorError for anything else."""
+    value = _open(cursor)
+    if type(value) is int and value >= 0:
+        return value
+    raise CursorError(cursor)
+
+
+def sealed(value: Any) -> str:
+    """A cursor for `value`: opaque, and recognised when it comes back."""
     return base64.urlsafe_b64encode(b"oa" + json.dumps(value).encode()).decode().rstrip("=")
 
 

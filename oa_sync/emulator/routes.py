@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from oa_sync.emulator import exports, hooks, queries, runs
 from oa_sync.emulator.answers import Endpoint, Refusal
 from oa_sync.emulator.options import EmulatorOptions
 from oa_sync.emulator.resources import list_of, one_of
@@ -79,7 +80,12 @@ def _common() -> Table:
 
 
 def _page(options: EmulatorOptions) -> Table:
-    table: Table = [("GET", "/agents/runs/{id}", one_of("agent_runs"))]
+    table: Table = [
+        ("POST", "/agents/run", runs.start_by_task),
+        ("GET", "/agents/runs/{id}", one_of("agent_runs")),
+        ("POST", "/queries", queries.run_page),
+        ("GET", "/queries/{id}/results", queries.results),
+    ]
     if options.runs_list:
         table.append(("GET", "/agents/runs", list_of("agent_runs")))
     return table
@@ -89,6 +95,14 @@ def _cursor() -> Table:
     return [
         ("GET", "/agents/sessions", list_of("agent_runs")),
         ("GET", "/agents/sessions/{id}", one_of("agent_runs")),
+        ("POST", "/agents/run", runs.start_by_prompt),
+        ("POST", "/queries/run", queries.run_cursor),
+        ("GET", "/queries/{id}/results", queries.results),
+        ("POST", "/exports", exports.create),
+        ("GET", "/exports/{id}/download", exports.download_of),
+        ("POST", "/webhooks", hooks.register),
+        ("GET", "/webhooks", hooks.listed),
+        ("DELETE", "/webhooks/{id}", hooks.forget),
     ]
 
 

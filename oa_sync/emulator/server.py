@@ -82,7 +82,8 @@ def serve(emulator: Emulator, listener: socket.socket) -> None:
 
 def listen(port: int) -> socket.socket:
     """A socket that listens on loopback; port 0 is any free one. OSError if the port is taken."""
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    # asyncio turns Nagle's delay off (40 ms an answer) only where the protocol is named.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((HOST, port))
@@ -122,6 +123,7 @@ async def _serve(
     server = uvicorn.Server(config)
     server.lifespan = config.lifespan_class(config)
     await server.startup(sockets=[listener])
+    emulator.background.attach()
     started()
     await stop.wait()
     # uvicorn's own shutdown waits at least 0.1 s: much, for a test suite that starts hundreds.
