@@ -55,7 +55,8 @@ def emulator(
 ) -> None:
     """Serve an emulated OpenAnalyst API on 127.0.0.1 until it is stopped.
 
-    Any key that starts with `oa_` is accepted. The base URL goes to stderr.
+    Any key that starts with `oa_` is accepted. The base URL goes to stderr. Callbacks are
+    signed with the secret `whsec_emulator`.
     """
     from oa_sync.emulator.app import Emulator
     from oa_sync.emulator.data import SAMPLE, load_workspace

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import replace
 from datetime import datetime
@@ -109,6 +110,9 @@ class Emulator:
             if not verdict.allowed:
                 wait = retry_after(verdict.wait, now, self.options.retry_after)
                 reply = _with_headers(reply, ("retry-after", wait))
+        except Exception:
+            logging.getLogger(__name__).exception("%s %s", request.method, request.url.path)
+            reply = self._refuse(Refusal(500, "the emulator itself failed; its log says why"))
         counters.by_status[reply.status] += 1
         if self.options.dialect == "cursor":
             reply = _with_headers(reply, *_limit_headers(verdict))
@@ -125,6 +129,8 @@ class Emulator:
             self.state.counters.over_limit += 1
             raise Refusal(429, f"the limit of {verdict.limit} requests is reached")
         match = self._routes.match(dict(request.scope))
+        if match.template.endswith("/{id}"):
+            self.state.counters.details[match.params["id"]] += 1
         path = request.url.path.removeprefix(BASE)
         fault = self.faults.pick(path)
         if fault and fault.kind in BEFORE:

@@ -129,8 +129,8 @@ def _write(rows: bytes, form: str, wanted: dict[str, Any]) -> bytes:
         tests = [f"{_quoted(name)}::VARCHAR IS NOT DISTINCT FROM ?" for name in wanted]
         condition = " AND ".join(tests) or "true"
         values = [None if value is None else str(value) for value in wanted.values()]
-        cursor = connection.execute(f"FROM data WHERE {condition}", values)
-        return _serialise(cursor.to_arrow_table(), form)
+        found = connection.sql(f"FROM data WHERE {condition}", params=values)
+        return _serialise(found.to_arrow_table(), form)
 
 
 def _serialise(table: pa.Table, form: str) -> bytes:

@@ -30,7 +30,6 @@ def one_of(resource: str) -> Endpoint:
 
     async def endpoint(call: Call) -> Reply:
         record_id = call.params["id"]
-        call.emulator.state.counters.details[record_id] += 1
         if resource == "agent_runs":
             call.emulator.runs.polled(record_id)
         state = call.emulator.state

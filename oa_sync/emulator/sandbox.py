@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime
+import json
 import threading
 import time
 from collections.abc import Iterator
@@ -101,7 +103,7 @@ def _fetch(cursor: Any, columns: list[str]) -> tuple[bytes, int]:
     parts, count = [], 0
     while rows := cursor.fetchmany(FETCH_ROWS):
         objects = [dict(zip(columns, row, strict=True)) for row in rows]
-        parts.append(orjson.dumps(objects, default=_plain, option=orjson.OPT_NON_STR_KEYS)[1:-1])
+        parts.append(_json(objects)[1:-1])
         count += len(rows)
     return b"[" + b",".join(parts) + b"]", count
 
@@ -116,7 +118,16 @@ def _distinct(names: list[str]) -> list[str]:
     return taken
 
 
+def _json(objects: list[dict[str, Any]]) -> bytes:
+    try:
+        return orjson.dumps(objects, default=_plain, option=orjson.OPT_NON_STR_KEYS)
+    except TypeError:  # an integer beyond 64 bits
+        return json.dumps(objects, default=_plain).encode("ascii")
+
+
 def _plain(value: Any) -> Any:
-    if isinstance(value, Decimal | int):
+    if isinstance(value, Decimal):
         return float(value)
+    if isinstance(value, datetime.date | datetime.time):
+        return value.isoformat()
     return value.hex() if isinstance(value, bytes) else str(value)

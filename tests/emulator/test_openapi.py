@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import schemathesis
@@ -41,13 +42,15 @@ def cursor_url() -> Iterator[str]:
 
 @page.parametrize()
 @FEW
-def test_the_page_dialect_keeps_its_contract(case: schemathesis.Case, page_url: str) -> None:
+def test_the_page_dialect_keeps_its_contract(case: schemathesis.Case[Any], page_url: str) -> None:
     case.call_and_validate(base_url=page_url, headers=HEADERS)
 
 
 @cursor.parametrize()
 @FEW
-def test_the_cursor_dialect_keeps_its_contract(case: schemathesis.Case, cursor_url: str) -> None:
+def test_the_cursor_dialect_keeps_its_contract(
+    case: schemathesis.Case[Any], cursor_url: str
+) -> None:
     # The contract calls `after` a string, but a server takes only what it gave out itself.
     if isinstance(case.query.get("after"), str):
         case.query["after"] = sealed(3)

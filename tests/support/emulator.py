@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+import httpx
+
 from oa_sync.clock import Clock
 from oa_sync.emulator.data import Workspace, record_of
 from oa_sync.emulator.options import EmulatorOptions
@@ -13,6 +15,8 @@ from oa_sync.emulator.server import RunningEmulator, running
 
 KEY = "oa_test_emulator"
 HEADERS = {"Authorization": f"Bearer {KEY}"}
+# One client for the plain requests of tests: making one for each costs 20 ms.
+HTTP = httpx.Client(trust_env=False)
 
 
 @contextmanager
