@@ -16,15 +16,14 @@ from pydantic import (
     ConfigDict,
     Discriminator,
     Field,
-    SecretStr,
     Tag,
     model_validator,
 )
-from pydantic_core import PydanticCustomError
 
 from oa_sync.definitions.paths import parse_path
 from oa_sync.definitions.scalars import (
     BaseUrl,
+    FieldPath,
     HeaderName,
     HeaderSecret,
     HeaderValue,
@@ -35,8 +34,11 @@ from oa_sync.definitions.scalars import (
     PlainParam,
     PositiveNumber,
     RelativePath,
+    Scalar,
+    Secret,
     SourceName,
     TableName,
+    wrong,
 )
 
 WriteDisposition = Literal["merge", "append", "replace"]
@@ -65,9 +67,7 @@ class _Sized(Word):
     @model_validator(mode="after")
     def _both_or_neither(self) -> _Sized:
         if (self.size_param is None) != (self.size is None):
-            raise PydanticCustomError(
-                "size", "size and size_param go together; give both or neither"
-            )
+            raise wrong("size and size_param go together", "both or neither")
         return self
 
 
@@ -184,7 +184,7 @@ class HttpBasicAuth(Word):
 
     type: Literal["http_basic"] = "http_basic"
     username: str
-    password: SecretStr
+    password: Secret
 
 
 class NoAuth(Word):
@@ -223,7 +223,7 @@ class ResolveParam(Word):
 
     type: Literal["resolve"] = "resolve"
     resource: str
-    field: PathText
+    field: FieldPath
 
 
 def _param_kind(value: Any) -> str:
@@ -244,7 +244,7 @@ Param = Annotated[
 class Incremental(Word):
     """`cursor_path`: the field of a row that moves when the row changes."""
 
-    cursor_path: PathText
+    cursor_path: FieldPath
 
 
 class Endpoint(Word):
@@ -281,7 +281,7 @@ class Detail(Word):
 
     `data_selector` None: the bare object, or the object inside `data`. `fields`: top-level keys
     that come from here; a row that has them all already is not asked for again. Empty: the
-    top-level keys of `children`.
+    top-level keys of `children`; with no children either, every new or changed row is asked for.
     """
 
     path: RelativePath
@@ -292,27 +292,27 @@ class Detail(Word):
 class Child(Word):
     """A list inside the row that becomes a table keyed by `parent_key` and `position`.
 
-    `children`: lists inside the items of this one, by their paths relative to the item.
+    `parent_key` names the columns that hold the parent's key, in its order; those that it leaves out
+    are called `<parent in singular>_<column>`. `children`: lists inside the items of this one, by
+    their paths relative to the item.
     """
 
     table: TableName
-    parent_key: KeyColumns = Field(min_length=1)
-    children: dict[PathText, Child] = Field(default_factory=dict)
+    parent_key: KeyColumns = ()
+    children: dict[FieldPath, Child] = Field(default_factory=dict)
 
 
 class Status(Word):
     """A resource that lives through statuses: `path` holds it, `terminal` ones never change."""
 
-    path: PathText
+    path: FieldPath
     terminal: tuple[str, ...] = Field(min_length=1)
 
 
 class Column(Word):
-    """What is known of a column. `precision` and `scale` are digits, for `decimal` only."""
+    """What is known of a column before any row was seen: its type, in dlt's words."""
 
     data_type: DataType
-    precision: PositiveNumber | None = None
-    scale: NaturalNumber | None = None
 
 
 def _whole_contract(value: Any) -> Any:
@@ -342,12 +342,12 @@ class Resource(Word):
     endpoint: Endpoint
     primary_key: KeyColumns = ()
     write_disposition: WriteDisposition = "merge"
-    columns: dict[PathText, Column] = Field(default_factory=dict)
+    columns: dict[FieldPath, Column] = Field(default_factory=dict)
     include_from_parent: tuple[str, ...] = ()
     detail: Detail | None = None
-    children: dict[PathText, Child] = Field(default_factory=dict)
+    children: dict[FieldPath, Child] = Field(default_factory=dict)
     status: Status | None = None
-    references: dict[PathText, str] = Field(default_factory=dict)
+    references: dict[FieldPath, str] = Field(default_factory=dict)
     history: bool = False
     priority: int = 0
     schema_contract: SchemaContract | None = None
@@ -371,7 +371,7 @@ class Resource(Word):
 
     @property
     def detail_fields(self) -> tuple[str, ...]:
-        """The top-level keys of a row that only the detail has in full."""
+        """The top-level keys of a row that only the detail has in full; see `Detail`."""
         if self.detail is None:
             return ()
         keys = (parse_path(path)[0] for path in self.children)
@@ -396,8 +396,8 @@ class QueryIncremental(Word):
     `initial_value` stands for it on the first run.
     """
 
-    cursor_path: PathText
-    initial_value: str | int | float
+    cursor_path: FieldPath
+    initial_value: Scalar
 
 
 class Query(Word):

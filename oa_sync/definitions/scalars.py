@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import ipaddress
 import re
-import string
 from typing import Annotated, Any
 from urllib.parse import unquote, urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from oa_sync.definitions.paths import parse_path
+from oa_sync.definitions.paths import format_path, parse_path
+from oa_sync.definitions.templates import placeholders
 
 MAX_NAME = 63
 """Characters in a table name: PostgreSQL cuts longer identifiers without a word."""
@@ -54,10 +54,15 @@ def _source_name(name: str) -> str:
 
 def _path(path: str) -> str:
     try:
-        parse_path(path)
+        return format_path(parse_path(path))
     except ValueError as error:
         raise wrong("not a path into JSON", str(error).rpartition("; ")[2]) from None
-    return path
+
+
+def _field_path(path: str) -> str:
+    if _path(path) == "$":
+        raise wrong("the whole row, where a field of it is meant", "a path like a.b")
+    return _path(path)
 
 
 def _not_a_flag(value: Any) -> Any:
@@ -100,21 +105,6 @@ def _base_url(url: str) -> str:
     if parts.query or parts.fragment or url.endswith(("?", "#")):
         raise wrong("a query or fragment in the base URL", "endpoint.params for query parameters")
     return url.rstrip("/")
-
-
-def placeholders(template: str) -> tuple[str, ...]:
-    """The names in braces in `template`, in order; `{{` and `}}` are literal braces, as in dlt.
-
-    Raises ValueError for unbalanced braces, a format (`{id:>10}`) or an empty name.
-    """
-    names: list[str] = []
-    for _, name, form, conversion in string.Formatter().parse(template):
-        if name is None:
-            continue
-        if not name or form or conversion:
-            raise ValueError("a placeholder is a name in braces and nothing else")
-        names.append(name)
-    return tuple(names)
 
 
 def _relative_path(path: str) -> str:
@@ -165,6 +155,12 @@ def _plain_param(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
+def _scalar(value: Any) -> Any:
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise wrong("expected text or a number", "text or a number")
+    return value
+
+
 def _json_body(value: Any) -> Any:
     if not isinstance(value, dict):
         raise wrong("not a JSON body", "a mapping")
@@ -184,11 +180,14 @@ SourceName = Annotated[
     WithJsonSchema({"type": "string", "pattern": f"^{_SOURCE_NAME.pattern}$"}),
 ]
 PathText = Annotated[str, AfterValidator(_path)]
+FieldPath = Annotated[str, AfterValidator(_field_path)]
 RelativePath = Annotated[str, AfterValidator(_relative_path)]
 BaseUrl = Annotated[str, AfterValidator(_base_url)]
 HeaderName = Annotated[str, AfterValidator(_header_name)]
 HeaderValue = Annotated[str, AfterValidator(_header_value)]
-HeaderSecret = Annotated[SecretStr, AfterValidator(_header_secret)]
+_REFERENCE = WithJsonSchema({"type": "string", "pattern": r"\$\{[A-Za-z_][A-Za-z0-9_]*\}$"})
+Secret = Annotated[SecretStr, _REFERENCE]
+HeaderSecret = Annotated[SecretStr, AfterValidator(_header_secret), _REFERENCE]
 NaturalNumber = Annotated[int, BeforeValidator(_not_a_flag), Field(ge=0)]
 PositiveNumber = Annotated[int, BeforeValidator(_not_a_flag), Field(ge=1)]
 PlainParam = Annotated[
@@ -196,6 +195,7 @@ PlainParam = Annotated[
     AfterValidator(_plain_param),
     WithJsonSchema({"type": ["string", "number", "boolean", "null", "array"]}),
 ]
+Scalar = Annotated[Any, AfterValidator(_scalar), WithJsonSchema({"type": ["string", "number"]})]
 JsonBody = Annotated[Any, AfterValidator(_json_body), WithJsonSchema({"type": "object"})]
 KeyColumns = Annotated[
     tuple[str, ...],

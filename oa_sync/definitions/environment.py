@@ -1,0 +1,97 @@
+"""`${NAME}`: values from the environment, and the rule that a secret is never written in a file.
+
+The expansion happens in the parsed values, so nothing that a variable holds can become YAML, and it
+leaves the written text in the mark: that is what error messages show.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from oa_sync.definitions.document import Mark, MarkedDict, MarkedList, Problems
+
+_REFERENCE = re.compile(r"\$(\$\{)|\$\{([A-Za-z_][A-Za-z0-9_]*)\}|\$\{([^}]*\}?)")
+_HEADER_SECRET = re.compile(
+    r"auth|cookie|token|secret|password|credential|api[-_]?key", re.IGNORECASE
+)
+_FIELD_SECRET = re.compile(
+    r"(api[-_]?key|(access|auth|refresh|bearer)?[-_]?token|password|passwd|secret|client[-_]?secret)",
+    re.IGNORECASE,
+)
+_SECRET_FORM = re.compile(
+    r"((Bearer|Basic|Token|ApiKey) )?\$\{[A-Za-z_][A-Za-z0-9_]*\}", re.IGNORECASE
+)
+_KEY_OF_OPENANALYST = re.compile(r"\boa_(live|test)_\w{4}")
+_ADVICE = "${NAME}, with NAME set in the environment"
+_PLACES = ("auth", "headers", "params", "json")
+
+
+def is_secret(place: str | None, key: str) -> bool:
+    """Whether `key` inside the mapping `place` (`auth`, `headers`, `params`, `json`) is a secret."""
+    if place == "headers":
+        return bool(_HEADER_SECRET.search(key))
+    return place is not None and bool(_FIELD_SECRET.fullmatch(key))
+
+
+def expand(document: MarkedDict, environ: Mapping[str, str], problems: Problems) -> MarkedDict:
+    """A copy of `document` with every `${NAME}` replaced; `$${` stands for a literal `${`."""
+    expanded: MarkedDict = _Expansion(environ, problems).mapping(document, None)
+    return expanded
+
+
+def _well_kept(value: Any) -> bool:
+    if isinstance(value, str):
+        return bool(_SECRET_FORM.fullmatch(value))
+    return value is None or isinstance(value, MarkedDict)
+
+
+class _Expansion:
+    def __init__(self, environ: Mapping[str, str], problems: Problems) -> None:
+        self._environ = environ
+        self._problems = problems
+
+    def mapping(self, source: MarkedDict, place: str | None) -> MarkedDict:
+        copy = MarkedDict(source.mark)
+        for key, value in source.items():
+            mark = source.marks[key]
+            inner = key if key in _PLACES else place
+            if is_secret(place, key) and not _well_kept(value):
+                self._problems.add(mark, "a secret written out in the file", valid=_ADVICE)
+                value = None
+            copy.put(key, *self.value(value, mark, inner))
+        return copy
+
+    def value(self, value: Any, mark: Mark, place: str | None) -> tuple[Any, Mark]:
+        if isinstance(value, MarkedDict):
+            return self.mapping(value, place), mark
+        if isinstance(value, MarkedList):
+            items = MarkedList(value.mark)
+            for item, item_mark in value.marked():
+                items.put(*self.value(item, item_mark, place))
+            return items, mark
+        if isinstance(value, str):
+            return self.text(value, mark), replace(mark, written=value)
+        return value, mark
+
+    def text(self, text: str, mark: Mark) -> str:
+        if _KEY_OF_OPENANALYST.search(text):
+            self._problems.add(mark, "an API key written out in the file", valid=_ADVICE)
+            return ""
+
+        def value_of(match: re.Match[str]) -> str:
+            literal, name, malformed = match.groups()
+            if literal:
+                return "${"
+            if malformed is not None:
+                self._problems.add(
+                    mark, "${ that names no variable", valid="${NAME}; $${ for a literal ${"
+                )
+            elif name not in self._environ:
+                what = f"the environment variable {name} is not set"
+                self._problems.add(mark, what, valid=f"set {name} and run again")
+            return self._environ.get(name or "", "")
+
+        return _REFERENCE.sub(value_of, text)
