@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -33,7 +34,7 @@ def resources(source: str | None, dialect: str | None, as_json: bool) -> None:
     summaries = summarise(definition)
     if as_json:
         _print_json(definition, summaries)
-    elif click.get_text_stream("stdout").isatty():
+    elif sys.stdout.isatty():
         _print_table(definition, summaries)
     else:
         click.echo("\t".join(title for title, _ in _COLUMNS))
