@@ -70,6 +70,7 @@ def test_every_dataset_answers_a_constant_and_odd_types_come_as_json() -> None:
         "SET enable_external_access = true",
         "COPY (SELECT 1) TO '/tmp/oa_emulator_escape.csv'",
         "INSTALL httpfs",
+        "SET memory_limit = '1TB'",
     ],
 )
 def test_queries_that_fail_or_reach_outside_are_422(sql: str) -> None:
