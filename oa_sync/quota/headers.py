@@ -1,0 +1,108 @@
+"""What an answer says about the quota: `X-RateLimit-*` and `Retry-After`, read with suspicion.
+
+The API document names `X-RateLimit-Limit`, `-Remaining` and `-Reset` (epoch seconds) for one of the
+two dialects and does not say which window they describe: that is inferred here. Whatever is not a
+plausible number is taken as absent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Literal
+
+from oa_sync.quota.limits import DAY_SECONDS, Limits
+
+SHORT_WAIT = 120.0
+"""Seconds: what frees again within them is a matter of the minute, later ones of the day."""
+_LONGEST_RESET = 2.0 * DAY_SECONDS
+_LATEST_DELTA = 10_000_000
+"""A `Reset` below this is seconds from now (other vendors' habit), not an instant of 1970."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One sight of the server's own count: `remaining` requests in `window`, which frees in
+    `reset_in` seconds (None: not said)."""
+
+    window: Literal["minute", "day"]
+    remaining: int
+    reset_in: float | None
+
+
+def lowered(headers: Mapping[str, str]) -> dict[str, str]:
+    """`headers` by lower-case name."""
+    return {name.lower(): value for name, value in headers.items()}
+
+
+def read_rate_limit(headers: Mapping[str, str], limits: Limits, now: datetime) -> Reading | None:
+    """The reading in `headers` (lower-case names), or None when there is none to rely on.
+
+    A reset more than two minutes away is the day's. A nearer one is the day's too when `Limit` is
+    the day's limit and not the minute's.
+    """
+    remaining = _number(headers.get("x-ratelimit-remaining"))
+    if remaining is None:
+        return None
+    reset_in = _reset_in(headers, now)
+    limit = _number(headers.get("x-ratelimit-limit"))
+    says_day = limit is not None and limit == limits.per_day != limits.per_minute
+    says_minute = limit is not None and limit == limits.per_minute != limits.per_day
+    if reset_in is not None:
+        day = reset_in > SHORT_WAIT or says_day
+    elif says_day or says_minute:
+        day = says_day
+    else:
+        return None
+    return Reading("day" if day else "minute", max(0, remaining), reset_in)
+
+
+def read_retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
+    """Seconds to wait by `Retry-After` (seconds or an HTTP date, RFC 9110 section 10.2.3), from 0
+    to a day; None when absent or unreadable."""
+    text = headers.get("retry-after")
+    seconds = _number(text)
+    if seconds is None:
+        instant = _date(text)
+        if instant is None:
+            return None
+        return min(max(0.0, (instant - _server_time(headers, now)).total_seconds()), DAY_SECONDS)
+    return float(min(max(0, seconds), DAY_SECONDS))
+
+
+def _reset_in(headers: Mapping[str, str], now: datetime) -> float | None:
+    reset = _number(headers.get("x-ratelimit-reset"))
+    if reset is None or reset < 0:
+        return None
+    seconds = (
+        float(reset) if reset < _LATEST_DELTA else reset - _server_time(headers, now).timestamp()
+    )
+    return max(0.0, seconds) if -SHORT_WAIT <= seconds <= _LONGEST_RESET else None
+
+
+def _server_time(headers: Mapping[str, str], now: datetime) -> datetime:
+    """The server's own clock by `Date`, so that a wrong clock here does not matter."""
+    return _date(headers.get("date")) or now
+
+
+def _date(text: str | None) -> datetime | None:
+    if not text:
+        return None
+    try:
+        instant = parsedate_to_datetime(text)
+    except (ValueError, OverflowError):
+        return None
+    return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
+
+
+def _number(text: str | None) -> int | None:
+    """A whole number of at most 15 digits; a fraction is rounded up."""
+    if text is None or len(text) > 24 or not text.isascii():
+        return None
+    whole, _, fraction = text.strip().partition(".")
+    digits = whole.removeprefix("-")
+    if not digits.isdigit() or len(digits) > 15 or (fraction and not fraction.isdigit()):
+        return None
+    return int(whole) + (1 if fraction.strip("0") and not whole.startswith("-") else 0)

@@ -1,0 +1,348 @@
+"""The ledger: every request is counted here before it is sent, and nothing is sent that it denies.
+
+An account is a salted hash of the API key. All processes that share the store share the account's
+count: booking a slot is one short transaction that holds the account's row, so requests of several
+processes are interleaved in the order in which they asked, and nobody polls. A slot that was booked
+and perhaps used is never taken back: a process killed between booking and sending leaves its
+request counted, which is the safe side.
+
+Time. Within the store all instants come from one clock: the machine's for SQLite, the server's for
+PostgreSQL (the clocks of several machines differ). When it goes backwards, the minute's slots keep
+their age, as if no time had passed; the day's keep their instant, and count until it is a day old.
+Neither can allow more than the plan. A clock that jumps *forwards* looks like time that passed.
+
+Why not a library. Tried in November 2026:
+
+- **pyrate-limiter 4.5.1** persists (`SQLiteBucket`, `PostgresBucket`), but: four processes on one
+  SQLite bucket with its default connection were allowed 3,003 of 3,000 requests (the count and the
+  insert are not one transaction; its optional file lock repairs that); the file is readable by
+  everyone; nothing tells what is left of a rate or when it frees, `count()` is the number of rows
+  stored; one row a request for the whole day makes a request cost 3.7 ms at 150,000 rows; a server's
+  count cannot be entered when it exceeds the limit, as `put` refuses it whole; a full minute may
+  leave in one burst; there is no calendar day. The PostgreSQL bucket locks the table with NOWAIT
+  and answers "no" under contention, which makes callers poll.
+- **limits 5.8.0** says what is left (`get_window_stats`), but stores in memory, Redis, Memcached or
+  MongoDB only: nothing for a single machine without a server, and no PostgreSQL.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import ClassVar, Literal
+
+from oa_sync.quota.book import Book
+from oa_sync.quota.headers import SHORT_WAIT, Reading
+from oa_sync.quota.limits import CALENDAR_GUARD, DAY_SECONDS, ROLLING, ROLLING_GUARD, SECOND, Limits
+from oa_sync.quota.schedule import HORIZON, WINDOW, next_slot, spacing
+
+LARGEST_BATCH = 100
+_CLOCK_SLACK = SECOND // 20
+"""Microseconds a clock may go back without being taken for a jump."""
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A counted request that may be sent `wait` seconds after the booking. `number` is the ledger's."""
+
+    number: int
+    wait: float
+
+
+@dataclass(frozen=True)
+class Grant:
+    """Answer to a booking.
+
+    `slots` is empty when the day (`reason` "day") or the server ("blocked") forbids it, and then
+    `wait_seconds` is how long (None: never, the limit leaves nothing). `day_left` is what the day
+    has left after it, the share kept for others included (None: unlimited).
+    """
+
+    slots: tuple[Slot, ...]
+    wait_seconds: float | None
+    reason: Literal["granted", "day", "blocked"]
+    day_left: int | None
+    resets_at: datetime | None
+
+    @property
+    def allowed(self) -> bool:
+        """Whether at least one request may be sent."""
+        return bool(self.slots)
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What an account has spent (requests).
+
+    `resets_at` is when one more request than now is allowed, `full_at` when the whole day's
+    allowance is back; None when nothing of it is spent. `blocked_until`: the server's word.
+    """
+
+    used_minute: int
+    used_day: int
+    left_today: int | None
+    resets_at: datetime | None
+    full_at: datetime | None
+    blocked_until: datetime | None
+
+
+class Ledger(ABC):
+    """The rules of counting; `SqliteLedger` and `PostgresLedger` supply transactions and time."""
+
+    remote: ClassVar[bool] = False
+    """Whether a call may take a network round trip, and so does not belong on an event loop."""
+
+    @abstractmethod
+    def _transaction(
+        self, account: int, per_minute: int | None
+    ) -> AbstractContextManager[tuple[Book, int]]:
+        """The account's book, locked against everyone else, and the time (epoch microseconds)."""
+
+    @abstractmethod
+    def salt(self) -> bytes:
+        """Random bytes made with the store."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Release the store."""
+
+    def account(self, api_key: str | None, base_url: str) -> int:
+        """The account of a key, or of an API that has no key: 63 bits of a salted hash."""
+        identity = f"key\0{api_key}" if api_key else f"url\0{base_url.rstrip('/')}"
+        digest = hashlib.blake2b(identity.encode(), key=self.salt(), digest_size=8).digest()
+        return int.from_bytes(digest) >> 1
+
+    def reserve(self, account: int, limits: Limits, want: int = 1, *, keep: int = 0) -> Grant:
+        """Count up to `want` requests and say when each may be sent; `keep` requests of the day stay
+        for others.
+
+        The first slot may be up to about a minute ahead, further ones at most a second.
+        """
+        with self._transaction(account, limits.per_minute) as (book, now):
+            self._set_clock(book, limits, now)
+            now = book.state.clock
+            denied = self._denied(book, limits, keep)
+            if denied:
+                return denied
+            if limits.per_day is not None:
+                want = min(want, limits.per_day - keep - book.state.day_total)
+            slots = self._book_slots(book, limits, min(want, LARGEST_BATCH))
+            return Grant(
+                tuple(Slot(number, (instant - now) / SECOND) for number, instant in slots),
+                (slots[0][1] - now) / SECOND,
+                "granted",
+                _left(book, limits),
+                None,
+            )
+
+    def release(self, account: int, limits: Limits, slots: Iterable[Slot]) -> None:
+        """Give back slots that were certainly not used."""
+        with self._transaction(account, limits.per_minute) as (book, now):
+            self._set_clock(book, limits, now)
+            state = book.state
+            for slot in sorted(slots, key=lambda slot: -slot.number):
+                instant = book.remove_slot(slot.number)
+                if instant is None:
+                    continue
+                book.spend(instant // SECOND, sent=-1)
+                if limits.per_minute is not None:
+                    state.pace -= spacing(limits.per_minute)
+                if slot.number == state.seq:
+                    state.seq -= 1
+
+    def correct(self, account: int, limits: Limits, reading: Reading) -> None:
+        """Where the server says that less is left than we think, others spend from the same quota:
+        count their requests too. Never the other way round."""
+        with self._transaction(account, limits.per_minute) as (book, now):
+            self._set_clock(book, limits, now)
+            state = book.state
+            if reading.window == "minute" and limits.per_minute is not None:
+                # Our slots live longer than the server's, and its word is as old as the answer.
+                used = book.count_since(state.clock - WINDOW - 2 * SECOND)
+                foreign = limits.per_minute - used - reading.remaining
+                active = state.foreign_count if state.foreign_until > state.clock else 0
+                if foreign > 0 and foreign >= active:
+                    wait = 60.0 if reading.reset_in is None else min(reading.reset_in, 60.0)
+                    state.foreign_count = foreign
+                    state.foreign_until = state.clock + int(wait * SECOND) + SECOND
+            elif reading.window == "day" and limits.per_day is not None:
+                foreign = limits.per_day - state.day_total - reading.remaining
+                if foreign > 0:
+                    book.spend(_observed_bucket(limits, state.clock, reading), observed=foreign)
+
+    def block(self, account: int, limits: Limits, seconds: float) -> None:
+        """The server forbids every request for so long (at most a day); later runs know it too.
+
+        A run with a larger day's limit (another plan) is not bound by it.
+        """
+        with self._transaction(account, limits.per_minute) as (book, now):
+            self._set_clock(book, limits, now)
+            until = book.state.clock + int(min(seconds, DAY_SECONDS) * SECOND)
+            if until > book.state.blocked_until:
+                book.state.blocked_until = until
+                book.state.blocked_limit = limits.per_day or 0
+
+    def usage(self, account: int, limits: Limits, *, keep: int = 0) -> Usage:
+        """What is spent and what is left; sends and counts nothing."""
+        with self._transaction(account, limits.per_minute) as (book, now):
+            self._set_clock(book, limits, now)
+            state = book.state
+            blocked = _blocked_until(book, limits)
+            buckets = list(book.day_buckets())
+            left = _left(book, limits)
+            long_block = blocked - state.clock > SHORT_WAIT * SECOND
+            return Usage(
+                used_minute=book.count_since(state.clock - 60 * SECOND),
+                used_day=state.day_total,
+                left_today=0 if long_block and left is not None else left,
+                resets_at=_instant(blocked if blocked else _frees_at(book, limits, keep)),
+                full_at=_instant(
+                    limits.counts_until(buckets[-1][0], state.clock) * SECOND
+                    if buckets and limits.per_day is not None
+                    else None
+                ),
+                blocked_until=_instant(blocked or None),
+            )
+
+    def _set_clock(self, book: Book, limits: Limits, now: int) -> None:
+        """Move the account's time on, and let go what is no longer in the windows."""
+        state = book.state
+        back = state.clock - now
+        if back <= _CLOCK_SLACK:
+            state.clock = max(state.clock, now)
+        else:
+            book.move_minute(-back)
+            state.latest -= back
+            state.pace = max(0, state.pace - back)
+            state.blocked_until = max(0, state.blocked_until - back)
+            state.foreign_until = max(0, state.foreign_until - back)
+            state.clock = now
+            second = now // SECOND
+            # A clock that was wrong by more than a day: what it stamped counts as spent just now.
+            book.gather_after(second + DAY_SECONDS, second)
+        book.advance_day(limits.day_floor(state.clock))
+
+    def _denied(self, book: Book, limits: Limits, keep: int) -> Grant | None:
+        state = book.state
+        blocked = _blocked_until(book, limits)
+        left = _left(book, limits)
+        if blocked - state.clock > SHORT_WAIT * SECOND:
+            wait = (blocked - state.clock) / SECOND
+            return Grant((), wait, "blocked", left, _instant(blocked))
+        if limits.per_day is None or state.day_total < limits.per_day - keep:
+            return None
+        frees_at = _frees_at(book, limits, keep)
+        if frees_at is None:
+            return Grant((), None, "day", left, None)
+        guard = 0 if limits.day == ROLLING else CALENDAR_GUARD * SECOND
+        wait = (frees_at + guard - state.clock) / SECOND
+        return Grant((), wait, "day", left, _instant(frees_at))
+
+    def _book_slots(self, book: Book, limits: Limits, want: int) -> list[tuple[int, int]]:
+        state = book.state
+        earliest = max(state.clock, state.latest)
+        blocked = _blocked_until(book, limits)
+        slots: list[tuple[int, int]] = []
+        if limits.per_minute is None:
+            instant = max(state.clock, blocked)
+            state.latest = max(state.latest, instant)
+            slots = [(state.seq + 1 + index, instant) for index in range(want)]
+        else:
+            window = _WindowRule(book, limits.per_minute, want)
+            pace = state.pace
+            while len(slots) < want:
+                number = state.seq + 1 + len(slots)
+                free = max(blocked, window.free_at(number, earliest))
+                instant, after = next_slot(
+                    limits.per_minute, pace=pace, earliest=earliest, window_free=free
+                )
+                if slots and instant > state.clock + HORIZON:
+                    break
+                window.note(number, instant)
+                slots.append((number, instant))
+                pace, earliest = after, instant
+            state.pace, state.latest = pace, earliest
+        state.seq += len(slots)
+        book.add_slots(slots)
+        by_second: dict[int, int] = {}
+        for _, instant in slots:
+            by_second[instant // SECOND] = by_second.get(instant // SECOND, 0) + 1
+        for second, count in by_second.items():
+            book.spend(second, sent=count)
+        return slots
+
+
+class _WindowRule:
+    """When the minute's window has room for a slot, requests of others counted in."""
+
+    def __init__(self, book: Book, per_minute: int, want: int) -> None:
+        state = book.state
+        self._limit = per_minute
+        self._foreign_until = state.foreign_until
+        active = state.foreign_until > state.clock
+        self._reduced = max(0, per_minute - state.foreign_count) if active else per_minute
+        first = state.seq + 1 - per_minute
+        last = state.seq + want - self._reduced
+        self._instants = book.instants(first, last)
+
+    def free_at(self, number: int, earliest: int) -> int:
+        """The earliest instant for slot `number`; 0 when the window does not bind."""
+        alone = self._aged(number - self._limit)
+        if self._reduced == self._limit:
+            return alone
+        if self._reduced == 0:
+            return max(alone, self._foreign_until)
+        shared = self._aged(number - self._reduced)
+        return max(alone, min(shared, self._foreign_until)) if shared > earliest else alone
+
+    def note(self, number: int, instant: int) -> None:
+        """Remember a slot of the same booking."""
+        self._instants[number] = instant
+
+    def _aged(self, number: int) -> int:
+        instant = self._instants.get(number)
+        return 0 if instant is None else instant + WINDOW
+
+
+def _blocked_until(book: Book, limits: Limits) -> int:
+    """Until when the server's word binds a run with `limits`; 0 when it does not."""
+    state = book.state
+    if state.blocked_until <= state.clock:
+        return 0
+    larger = limits.per_day is None or limits.per_day > state.blocked_limit
+    return 0 if state.blocked_limit and larger else state.blocked_until
+
+
+def _left(book: Book, limits: Limits) -> int | None:
+    return None if limits.per_day is None else max(0, limits.per_day - book.state.day_total)
+
+
+def _frees_at(book: Book, limits: Limits, keep: int) -> int | None:
+    """The instant from which one more request than now is allowed; None: nothing is spent."""
+    if limits.per_day is None or limits.per_day <= keep:
+        return None
+    must_leave = max(1, book.state.day_total - (limits.per_day - keep) + 1)
+    clock = book.state.clock
+    for second, count in book.day_buckets():
+        must_leave -= count
+        if must_leave <= 0:
+            guard = 0 if limits.day == ROLLING else CALENDAR_GUARD
+            return (limits.counts_until(second, clock) - guard) * SECOND
+    return None
+
+
+def _observed_bucket(limits: Limits, clock: int, reading: Reading) -> int:
+    """The second to which requests of others are booked: such that they leave the rolling window
+    when the server says it frees, or now."""
+    second = clock // SECOND
+    if limits.day != ROLLING or reading.reset_in is None or reading.reset_in >= DAY_SECONDS:
+        return second
+    return second + int(reading.reset_in) + 1 - DAY_SECONDS - ROLLING_GUARD
+
+
+def _instant(microseconds: int | None) -> datetime | None:
+    return None if microseconds is None else datetime.fromtimestamp(microseconds / SECOND, UTC)

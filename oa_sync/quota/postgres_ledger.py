@@ -1,0 +1,173 @@
+"""The ledger in PostgreSQL: several machines share one quota.
+
+The account's row is locked for the length of a booking (`SELECT … FOR UPDATE`: it orders the
+bookings as an advisory lock would, cannot collide with another program's, and saves a round trip).
+Time is the server's, read after the lock is held: the clocks of several machines differ. The tables
+are named `oa_sync_quota_*`; they are created in the connection's first schema unless they are there
+already, so a role that may not create tables can use those that somebody else made.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from functools import lru_cache
+from threading import RLock
+from typing import TYPE_CHECKING, Any, ClassVar
+from urllib.parse import urlsplit
+
+from oa_sync.clock import Clock
+from oa_sync.errors import ConfigurationError, OaSyncError
+from oa_sync.quota.book import TABLES, Book
+from oa_sync.quota.ledger import Ledger
+from oa_sync.quota.limits import SECOND
+
+if TYPE_CHECKING:
+    import psycopg
+
+_CONNECT_SECONDS = 10
+_SESSION = (
+    # A machine that vanishes in mid-booking must not keep the account locked.
+    "SET idle_in_transaction_session_timeout = '30s'",
+    "SET lock_timeout = '30s'",
+)
+_SETUP_LOCK = 0x6F61_7379_6E63
+"""Advisory lock held while the tables are made: "oasync"."""
+_SERVER_TIME = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
+
+
+class PostgresLedger(Ledger):
+    """A ledger at a `postgresql://` address; one connection, made again when it is lost.
+
+    `clock` replaces the server's time in tests.
+
+    Raises:
+        ConfigurationError: the extra `postgres` is not installed, or the address does not work.
+        OaSyncError: from any method, when the server fails while in use.
+    """
+
+    remote: ClassVar[bool] = True
+
+    def __init__(self, url: str, clock: Clock | None = None) -> None:
+        try:
+            import psycopg
+        except ImportError:
+            raise ConfigurationError(
+                "--quota-url needs the PostgreSQL driver: pip install 'oa-sync[postgres]'"
+            ) from None
+        self._driver = psycopg
+        self._url = url
+        self._clock = clock
+        self._lock = RLock()
+        try:
+            self._connection = self._connect()
+            self._salt = self._set_up()
+        except psycopg.Error as error:
+            raise ConfigurationError(
+                f"--quota-url {_place(url)}: {_reason(error)}; check the address, the password and"
+                " that the role may create tables there"
+            ) from None
+
+    def salt(self) -> bytes:
+        """Random bytes made with the tables."""
+        return self._salt
+
+    def close(self) -> None:
+        """Close the connection."""
+        with self._lock:
+            self._connection.close()
+
+    @contextmanager
+    def _transaction(self, account: int, per_minute: int | None) -> Iterator[tuple[Book, int]]:
+        with self._lock:
+            try:
+                try:
+                    book = self._begin(account)
+                except self._driver.OperationalError:
+                    # Nothing was written yet: a lost connection is made again, once.
+                    with suppress(self._driver.Error):
+                        self._connection.close()
+                    self._connection = self._connect()
+                    book = self._begin(account)
+                yield book, self._now()
+                with self._connection.pipeline():
+                    for sql, parameters in book.close():
+                        self._connection.execute(_translated(sql), parameters)
+                    self._connection.execute("COMMIT")
+            except self._driver.Error as error:
+                raise OaSyncError(
+                    f"--quota-url {_place(self._url)}: the quota ledger failed ({_reason(error)});"
+                    " no request was sent for it. See that the server runs, then run again"
+                ) from None
+            finally:
+                with suppress(self._driver.Error):
+                    status = self._connection.info.transaction_status
+                    if status != self._driver.pq.TransactionStatus.IDLE:
+                        self._connection.execute("ROLLBACK")
+
+    def _begin(self, account: int) -> Book:
+        self._connection.execute("BEGIN")
+        return Book(account, self._run, lock=" FOR UPDATE")
+
+    def _now(self) -> int:
+        if self._clock is not None:
+            return int(self._clock.now().timestamp() * SECOND)
+        return int(self._run(_SERVER_TIME, ())[0][0])
+
+    def _run(self, sql: str, parameters: Sequence[object]) -> list[Any]:
+        cursor = self._connection.execute(_translated(sql), parameters)
+        return cursor.fetchall() if cursor.description else []
+
+    def _connect(self) -> psycopg.Connection[tuple[Any, ...]]:
+        connection = self._driver.connect(
+            self._url,
+            autocommit=True,
+            connect_timeout=_CONNECT_SECONDS,
+            application_name="oa-sync quota",
+        )
+        for setting in _SESSION:
+            connection.execute(setting)
+        return connection
+
+    def _set_up(self) -> bytes:
+        salt = self._read_salt()
+        if salt is None:
+            with self._connection.transaction():
+                self._connection.execute("SELECT pg_advisory_xact_lock(%s)", (_SETUP_LOCK,))
+                for table in TABLES:
+                    self._connection.execute(table)
+                self._connection.execute(
+                    "INSERT INTO oa_sync_quota_meta VALUES ('salt', %s) ON CONFLICT DO NOTHING",
+                    (secrets.token_hex(16),),
+                )
+            salt = self._read_salt()
+        if salt is None:
+            raise ConfigurationError(
+                f"--quota-url {_place(self._url)}: table oa_sync_quota_meta has no salt; drop the"
+                " tables oa_sync_quota_* so that they are made again (the count starts from zero)"
+            )
+        return salt
+
+    def _read_salt(self) -> bytes | None:
+        if self._run("SELECT to_regclass('oa_sync_quota_meta')", ())[0][0] is None:
+            return None
+        rows = self._run("SELECT value FROM oa_sync_quota_meta WHERE name = 'salt'", ())
+        return bytes.fromhex(rows[0][0]) if rows else None
+
+
+@lru_cache
+def _translated(sql: str) -> str:
+    return sql.replace("?", "%s")
+
+
+def _place(url: str) -> str:
+    """Host and database of `url`, without user, password or options."""
+    parts = urlsplit(url)
+    return f"{parts.hostname or 'local'}{parts.path}"
+
+
+def _reason(error: Exception) -> str:
+    """The driver's first line; it may quote the address when that is malformed, so then nothing."""
+    line = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return type(error).__name__ if "://" in line or "password=" in line else line

@@ -1,0 +1,40 @@
+"""What `oa-sync status` and `plan` say about the quota, without a request."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from oa_sync.quota.ledger import Ledger
+from oa_sync.quota.limits import Limits
+
+
+@dataclass(frozen=True)
+class QuotaStatus:
+    """Requests spent in the last minute and the day, and what the day has left for everyone.
+
+    `resets_at`: when one more request than now is allowed; `full_at`: when the whole allowance is
+    back; `blocked_until`: until when the server refuses. None: nothing spent, not refused.
+    """
+
+    used_minute: int
+    used_day: int
+    left_today: int | None
+    resets_at: datetime | None
+    full_at: datetime | None
+    blocked_until: datetime | None
+    limits: Limits
+
+
+def quota_status(ledger: Ledger, account: int, limits: Limits) -> QuotaStatus:
+    """Read the account's standing."""
+    usage = ledger.usage(account, limits)
+    return QuotaStatus(
+        usage.used_minute,
+        usage.used_day,
+        usage.left_today,
+        usage.resets_at,
+        usage.full_at,
+        usage.blocked_until,
+        limits,
+    )
