@@ -1,0 +1,169 @@
+"""What stands around a cut list: the way to the list, and the rest of the document."""
+
+from __future__ import annotations
+
+import json
+import mmap
+from typing import Any
+
+import numpy as np
+import orjson
+
+from oa_sync.shape.structure import OPEN_LIST, OPEN_OBJECT, InvalidJsonError, Structure
+
+Path = tuple[str, ...]
+Text = bytes | bytearray | mmap.mmap
+
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+
+class ListFinder:
+    """Follows `path` through the brackets of a document that comes in pieces."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._matched = 0
+        self._seen = [False] * len(path)
+        self._root_fits = True
+
+    def find(self, structure: Structure, data: Text) -> int | None:
+        """The entry of the list's `[`, or None if it is not in this piece.
+
+        `data` is the document so far, from its beginning.
+        """
+        start = 0
+        while self._root_fits:
+            matched = self._matched
+            near = np.flatnonzero(structure.levels[start:] <= matched) + start
+            for entry in near.tolist():
+                if self._is_list(structure, entry, data):
+                    return entry
+                if self._matched != matched:
+                    start = entry + 1
+                    break
+            else:
+                return None
+        return None
+
+    def _is_list(self, structure: Structure, entry: int, data: Text) -> bool:
+        level, kind = int(structure.levels[entry]), int(structure.kinds[entry])
+        if kind not in (OPEN_LIST, OPEN_OBJECT):
+            self._matched = min(self._matched, level)
+        elif self._is_on_path(level, int(structure.positions[entry]), data):
+            if level == len(self._path) and kind == OPEN_LIST:
+                return True
+            if level < len(self._path) and kind == OPEN_OBJECT:
+                self._matched = level + 1
+            elif level == 0:
+                self._root_fits = False
+        return False
+
+    def _is_on_path(self, level: int, position: int, data: Text) -> bool:
+        """Whether the container at `position` stands behind the key that the path has there."""
+        if level == 0:
+            return True
+        key = self._path[level - 1]
+        if not _has_key(data, position, key):
+            return False
+        if self._seen[level - 1]:
+            raise _named_twice(key, position)
+        self._seen[level - 1] = True
+        return True
+
+
+def _has_key(data: Text, position: int, wanted: str) -> bool:
+    """Whether the value at `position` stands behind the key `wanted`."""
+    colon = _skip_back(data, position)
+    if colon < 1 or data[colon - 1] != ord(":"):
+        return False
+    end = _skip_back(data, colon - 1)
+    if end < 2 or data[end - 1] != ord('"'):
+        return False
+    start = data.rfind(b'"', 0, end - 1)
+    while start > 0 and data[start - 1] == ord("\\"):
+        start = data.rfind(b'"', 0, start)
+    raw = bytes(data[max(start, 0) : end])
+    if b"\\" not in raw:
+        return raw[1:-1] == wanted.encode("utf-8", "surrogatepass")
+    try:
+        return bool(json.loads(raw) == wanted)
+    except ValueError:
+        return False
+
+
+def _skip_back(data: Text, position: int) -> int:
+    while position and data[position - 1] in b" \t\r\n":
+        position -= 1
+    return position
+
+
+def check_head(head: bytes, path: Path, cut_at: int, cut_bytes: int) -> None:
+    """Raise InvalidJsonError unless `head` is one JSON value that names the path's keys once.
+
+    `cut_bytes` were taken out at `cut_at`: offsets are told as in the whole document.
+    """
+    text = head.removeprefix(BYTE_ORDER_MARK)
+    skipped = len(head) - len(text)
+    try:
+        check_json(text, 0)
+    except InvalidJsonError as error:
+        offset = error.offset + skipped
+        moved = offset if offset < cut_at else offset + cut_bytes
+        raise InvalidJsonError(error.reason, moved) from None
+    if _may_name_twice(text, path):
+        _check_named_once(json.loads(text, object_pairs_hook=_Pairs), path)
+
+
+def check_json(text: bytes, base: int) -> None:
+    """Raise InvalidJsonError unless `text`, which begins at `base`, is one JSON value.
+
+    What orjson refuses is asked again of the standard library: it knows lone surrogates and numbers
+    beyond a double, both legal by RFC 8259.
+    """
+    try:
+        orjson.loads(text)
+        return
+    except ValueError:
+        pass
+    try:
+        json.loads(text.decode(), parse_constant=_refuse_constant)
+    except UnicodeDecodeError as error:
+        raise InvalidJsonError("not UTF-8", base + error.start) from None
+    except json.JSONDecodeError as error:
+        offset = len(error.doc[: error.pos].encode())
+        raise InvalidJsonError(error.msg, base + offset) from None
+    except RecursionError:
+        raise InvalidJsonError("nested too deep to be read", base) from None
+
+
+def _refuse_constant(name: str) -> None:
+    raise json.JSONDecodeError(f"{name} is not a JSON value", name, 0)
+
+
+def _may_name_twice(text: bytes, path: Path) -> bool:
+    """False only where each key of `path` is certain to stand in `text` no more often than in it."""
+    if b"\\u" in text or b"\\/" in text:
+        return bool(path)
+    return any(
+        text.count(json.dumps(key, ensure_ascii=False).encode("utf-8", "surrogatepass"))
+        > path.count(key)
+        for key in set(path)
+    )
+
+
+class _Pairs(list[tuple[str, Any]]):
+    """An object as it was written, keys that stand twice included."""
+
+
+def _check_named_once(value: Any, path: Path) -> None:
+    for key in path:
+        if not isinstance(value, _Pairs):
+            return
+        values = [member for name, member in value if name == key]
+        if len(values) > 1:
+            raise _named_twice(key, 0)
+        value = values[0] if values else None
+
+
+def _named_twice(key: str, offset: int) -> InvalidJsonError:
+    return InvalidJsonError(f"the key {key!r} stands twice in one object", offset)
