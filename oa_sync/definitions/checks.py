@@ -9,7 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from oa_sync.definitions.document import Mark, MarkedDict, MarkedList, Problems
+from oa_sync.definitions.document import (
+    Mark,
+    MarkedDict,
+    MarkedList,
+    Problems,
+    as_written,
+    show,
+)
 from oa_sync.definitions.paths import parse_path
 from oa_sync.definitions.sql import sql_parameters
 from oa_sync.definitions.suggestions import nearest
@@ -21,7 +28,7 @@ def check(document: MarkedDict, problems: Problems) -> None:
     if not document.get("resources"):
         mark = document.marks.get("resources", document.mark.at("resources"))
         problems.add(mark, "no resource is left", valid="at least one resource")
-    names = [r["name"] for r in resources if isinstance(r.get("name"), str)]
+    names = _names(resources)
     _tables_stand_alone(document, problems)
     for resource in resources:
         _parents_exist(resource, names, problems)
@@ -29,7 +36,7 @@ def check(document: MarkedDict, problems: Problems) -> None:
         _keys_fit(resource, problems)
         for word in ("children", "columns"):
             _paths_once(resource, word, problems)
-    _no_cycle(resources, problems)
+    _no_cycle(resources, names, problems)
     for query in _mappings(document, "queries"):
         _query_parameters(query, problems)
     _own_secret_has_own_url(document, problems)
@@ -45,6 +52,18 @@ def _mappings(document: MarkedDict, key: str) -> list[MarkedDict]:
 def _mapping(parent: MarkedDict, key: str) -> MarkedDict:
     value = parent.get(key)
     return value if isinstance(value, MarkedDict) else MarkedDict(parent.mark)
+
+
+def _names(resources: list[MarkedDict]) -> dict[str, str]:
+    """Every resource's name, and how it is written in the file."""
+    named = [r for r in resources if isinstance(r.get("name"), str)]
+    return {r["name"]: as_written(r["name"], r.marks["name"]) for r in named}
+
+
+def _no_such_resource(name: str, mark: Mark, names: dict[str, str], problems: Problems) -> None:
+    near = "" if mark.written != name else nearest(name, names.values())
+    valid = ", ".join(names.values())
+    problems.add(mark, "no such resource" + near, value=show(name, mark), valid=valid)
 
 
 def resolve_params(resource: MarkedDict) -> Iterator[tuple[str, Mark]]:
@@ -82,31 +101,32 @@ def _tables_stand_alone(document: MarkedDict, problems: Problems) -> None:
         if table in seen:
             first = seen[table]
             what = f"the table is already written by {first.path} on line {first.line}"
-            problems.add(mark, what, value=f'"{table}"', valid="a name of its own")
+            problems.add(mark, what, value=show(table, mark), valid="a name of its own")
         seen.setdefault(table, mark)
 
 
-def _parents_exist(resource: MarkedDict, names: list[str], problems: Problems) -> None:
+def _parents_exist(resource: MarkedDict, names: dict[str, str], problems: Problems) -> None:
     parents = list(resolve_params(resource))
     for parent, mark in parents:
         if parent not in names:
-            what = "no such resource" + nearest(parent, names)
-            problems.add(mark, what, value=f'"{parent}"', valid=", ".join(names))
+            _no_such_resource(parent, mark, names, problems)
         if parent != parents[0][0]:
-            what = f"a second parent beside {parents[0][0]}"
-            problems.add(mark, what, value=f'"{parent}"', valid="one parent for all parameters")
+            problems.add(
+                mark,
+                "a second parent",
+                value=show(parent, mark),
+                valid="one parent for all parameters",
+            )
     if not parents and resource.get("include_from_parent"):
         mark = resource.marks["include_from_parent"]
         problems.add(mark, "no parent", valid="a parameter of type resolve, or leave it out")
 
 
-def _references_exist(resource: MarkedDict, names: list[str], problems: Problems) -> None:
+def _references_exist(resource: MarkedDict, names: dict[str, str], problems: Problems) -> None:
     references = _mapping(resource, "references")
     for column, target in references.items():
         if isinstance(target, str) and target not in names:
-            what = "no such resource" + nearest(target, names)
-            mark = references.marks[column]
-            problems.add(mark, what, value=f'"{target}"', valid=", ".join(names))
+            _no_such_resource(target, references.marks[column], names, problems)
 
 
 def _paths_once(parent: MarkedDict, word: str, problems: Problems) -> None:
@@ -124,7 +144,7 @@ def _paths_once(parent: MarkedDict, word: str, problems: Problems) -> None:
         seen.add(keys)
 
 
-def _no_cycle(resources: list[MarkedDict], problems: Problems) -> None:
+def _no_cycle(resources: list[MarkedDict], names: dict[str, str], problems: Problems) -> None:
     parents: dict[str, tuple[str, Mark]] = {}
     for resource in resources:
         first = next(resolve_params(resource), None)
@@ -139,7 +159,9 @@ def _no_cycle(resources: list[MarkedDict], problems: Problems) -> None:
         if closing is not None and closing[0] == start and start not in told:
             told.update(way)
             mark = parents[start][1]
-            what = "resources that wait for one another: " + " -> ".join([*way, start])
+            what = "resources that wait for one another: " + " -> ".join(
+                names[n] for n in [*way, start]
+            )
             problems.add(mark, what, valid="a parent that does not depend on this resource")
 
 
@@ -156,7 +178,7 @@ def _keys_fit(resource: MarkedDict, problems: Problems) -> None:
         _parent_keys_fit(resource, width, problems)
         return
     if resource.get("write_disposition") == "merge":
-        mark = resource.marks["write_disposition"]
+        mark = resource.marks.get("primary_key", resource.marks["write_disposition"])
         problems.add(mark, "merge needs a primary_key", valid="primary_key, or append or replace")
     for word in ("children", "detail", "status", "history"):
         if resource.get(word):
@@ -186,8 +208,13 @@ def _query_parameters(query: MarkedDict, problems: Problems) -> None:
         return
     found, declared = sql_parameters(sql), query.get("incremental") is not None
     if found and not declared:
-        what = f"the parameter :{found[0]} has no value"
-        problems.add(query.marks["sql"], what, valid="incremental: {cursor_path, initial_value}")
+        mark = query.marks["sql"]
+        name = f" :{found[0]}" if f":{found[0]}" in as_written(sql, mark) else ""
+        problems.add(
+            mark,
+            f"a parameter{name} without a value",
+            valid="incremental: {cursor_path, initial_value}",
+        )
     if declared and not found:
         mark = query.marks["incremental"]
         problems.add(mark, "nothing in the SQL uses it", valid="a parameter like :last_date in sql")

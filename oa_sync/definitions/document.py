@@ -146,9 +146,14 @@ def show(value: Any, mark: Mark) -> str:
     if mark.path.startswith(("client.auth", "client.headers")) or isinstance(value, dict | list):
         return ""
     if isinstance(value, str):
-        value = mark.written if mark.written is not None else value
+        value = as_written(value, mark)
         return f'"{value}"' if len(value) <= 60 else f'"{value[:59]}…"'
     return json.dumps(value)
+
+
+def as_written(text: str, mark: Mark) -> str:
+    """`text` as it stands in the file, before variables were put in."""
+    return text if mark.written is None else mark.written
 
 
 def _printable(text: str) -> str:

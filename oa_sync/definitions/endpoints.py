@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from oa_sync.definitions.document import Mark, MarkedDict, MarkedList, Problems, show
+from oa_sync.definitions.document import Mark, MarkedDict, MarkedList, Problems, as_written, show
 from oa_sync.definitions.suggestions import nearest
 from oa_sync.definitions.templates import literal, placeholders
 
@@ -91,10 +91,7 @@ def _bind(name: str, path: str, mark: Mark, params: MarkedDict, problems: Proble
         if expression is not None:
             params.put(name, _resolve(expression, mark), mark)
         else:
-            what = f"the placeholder {{{name}}} has no source" + nearest(name, params)
-            problems.add(
-                mark, what, valid=f"endpoint.params.{name} of type resolve, or a plain value"
-            )
+            _no_source(name, path, mark, params, problems)
         return path
     value = params[name]
     if isinstance(value, MarkedDict):
@@ -106,6 +103,14 @@ def _bind(name: str, path: str, mark: Mark, params: MarkedDict, problems: Proble
     # A plain value is written into the path once and is then no query parameter any more.
     del params[name], params.marks[name]
     return path.replace(f"{{{name}}}", str(value).replace("{", "{{").replace("}", "}}"))
+
+
+def _no_source(name: str, path: str, mark: Mark, params: MarkedDict, problems: Problems) -> None:
+    if f"{{{name}}}" not in as_written(path, mark):  # it came out of a variable
+        problems.add(mark, "a placeholder without a source", value=show(path, mark))
+        return
+    what = f"the placeholder {{{name}}} has no source" + nearest(name, params)
+    problems.add(mark, what, valid=f"endpoint.params.{name} of type resolve, or a plain value")
 
 
 def _single_entity(path: str, endpoint: MarkedDict) -> None:

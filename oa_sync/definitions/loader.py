@@ -50,11 +50,11 @@ def load_definition(
     else:
         document = _from_file(name_or_path, dialect, environ, problems)
     document = _settled(document, problems)
-    check(document, problems)
     try:
         definition = Definition.model_validate(plain(document))
     except ValidationError as error:
         explain(error.errors(include_url=False, include_input=False), document, problems)
+    check(document, problems)
     problems.raise_if_any()
     return definition.model_copy(update={"resources": _parents_first(definition.resources)})
 

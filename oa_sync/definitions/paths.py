@@ -45,7 +45,7 @@ def parse_path(path: str) -> tuple[str, ...]:
     text = path.strip()
     if not text:
         raise ValueError("an empty path; write $ for the whole value")
-    text = text.removesuffix("[*]").removesuffix(".")
+    text = text.removesuffix("[*]")
     rooted = text.startswith("$") and text[1:2] in ("", ".", "[")
     position = 1 if rooted else 0
     keys: list[str] = []
