@@ -1,0 +1,21 @@
+"""Talking HTTP to one API: session and auth, retry, paging, dialect detection."""
+
+from __future__ import annotations
+
+from oa_sync.client.auth import Credential, credential
+from oa_sync.client.body import BodyLimits, Buffer
+from oa_sync.client.response import Response
+from oa_sync.client.retry import RetryPolicy
+from oa_sync.client.session import ApiClient, RequestCounts, Timeouts
+
+__all__ = [
+    "ApiClient",
+    "BodyLimits",
+    "Buffer",
+    "Credential",
+    "RequestCounts",
+    "Response",
+    "RetryPolicy",
+    "Timeouts",
+    "credential",
+]

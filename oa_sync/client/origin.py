@@ -1,0 +1,96 @@
+"""Which URLs may be asked at all: those of the configured origin, over HTTPS or to loopback.
+
+Neither httpx nor requests keeps an `X-API-Key` from a redirect's target, and httpx sends every
+header to the host of an absolute link in spite of its `base_url`. So no URL of another scheme, host
+or port is ever asked, and `Credential` checks the origin once more before it signs.
+"""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import unquote
+
+import httpx
+
+from oa_sync.client.wording import origin_text, printable
+from oa_sync.definitions.scalars import is_loopback
+from oa_sync.errors import ConfigurationError, InvalidRequestError, RedirectRefusedError
+
+_ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+_NOT_IN_A_PATH = re.compile(r"[\x00-\x20\x7f\\?#]")
+
+
+def base_url(text: str) -> httpx.URL:
+    """The base URL of a client, without a closing slash.
+
+    Raises:
+        ConfigurationError: not a URL, not HTTPS (plain HTTP is for loopback hosts), or with a user,
+            query or fragment in it. The message does not repeat the URL, which may hold a secret.
+    """
+    try:
+        url = httpx.URL(text.strip().rstrip("/"))
+    except httpx.InvalidURL:
+        raise ConfigurationError("base URL: not a URL; use https://host[:port][/path]") from None
+    if url.scheme not in ("http", "https") or not url.host:
+        raise ConfigurationError("base URL: not an http(s) URL; use https://host[:port][/path]")
+    if url.scheme == "http" and not is_loopback(url.host):
+        raise ConfigurationError(
+            f"base URL: {origin_text(url)} is plain HTTP, which would send the key unencrypted;"
+            " use https:// (http:// works for localhost, 127.0.0.0/8 and [::1] only)"
+        )
+    if url.userinfo or url.query or url.fragment:
+        raise ConfigurationError(
+            "base URL: a user, a query or a fragment in it; use https://host[:port][/path]"
+        )
+    return url
+
+
+def same_origin(one: httpx.URL, other: httpx.URL) -> bool:
+    """Whether scheme, host and port are equal; default ports count as written out."""
+    return _origin(one) == _origin(other)
+
+
+def below(base: httpx.URL, path: str) -> httpx.URL:
+    """The URL of `path` (percent-encoded where needed) below `base`.
+
+    Raises:
+        InvalidRequestError: `path` would climb out of the base URL, or carries a query or fragment.
+    """
+    climbs = any(unquote(part) in (".", "..") for part in path.split("/"))
+    if climbs or _NOT_IN_A_PATH.search(path):
+        raise InvalidRequestError(
+            f"path {printable(path, 200)!r}: dot segments, blanks, backslashes, ? and # cannot"
+            " stand in it; percent-encode the values that it is made of"
+        )
+    return httpx.URL(f"{base}/{path.lstrip('/')}")
+
+
+def is_absolute(path_or_url: str) -> bool:
+    """Whether the text names a scheme and a host itself."""
+    return _ABSOLUTE.match(path_or_url) is not None
+
+
+def linked(base: httpx.URL, current: httpx.URL, link: str, what: str) -> httpx.URL:
+    """The URL that the server means by `link` in its answer from `current`.
+
+    Raises:
+        RedirectRefusedError: it leaves the origin of `base`, or carries a user.
+    """
+    try:
+        url = current.join(link)
+    except (httpx.InvalidURL, ValueError):
+        raise RedirectRefusedError(
+            f"{what} answered with a link that is not a URL; tell the vendor"
+        ) from None
+    if not same_origin(base, url) or url.userinfo:
+        raise RedirectRefusedError(
+            f"{what} points to {origin_text(url)}, which is not the configured host; nothing was"
+            " sent there, because the API key would go along; if that host is right, set it as the"
+            " base URL"
+        )
+    return url.copy_with(fragment=None)
+
+
+def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
+    default = {"http": 80, "https": 443}.get(url.scheme)
+    return url.scheme, url.host, url.port if url.port is not None else default

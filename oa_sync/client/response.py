@@ -1,0 +1,123 @@
+"""A whole, successful answer, and the cheap proof that it is JSON and not cut."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import orjson
+
+from oa_sync.client.body import MIB, Buffer
+from oa_sync.errors import InvalidResponseError
+
+_CLOSING = {ord("{"): ord("}"), ord("["): ord("]")}
+_BOM = b"\xef\xbb\xbf"
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """A 2xx answer with a JSON object or list in `body`.
+
+    `url` has the query and so is not for messages; `what` is (`GET reports (page 7)`).
+    `received_at` is this machine's time of the last byte, `server_date` the server's, in UTC.
+    """
+
+    status: int
+    headers: Mapping[str, str] = field(repr=False)
+    body: Buffer = field(repr=False)
+    url: str = field(repr=False)
+    what: str
+    received_at: datetime
+    server_date: datetime | None
+
+    def json(self) -> Any:
+        """The decoded body, decoded anew at every call.
+
+        Integers beyond 64 bits become floats: whoever loads values takes them from `body`.
+
+        Raises:
+            InvalidResponseError: it is not JSON.
+        """
+        try:
+            return orjson.loads(self.body)
+        except orjson.JSONDecodeError as error:
+            position = error.pos
+        raise InvalidResponseError(
+            f"{self.what} answered {self.status} with a body that is not JSON (at character"
+            f" {position:,}); try again later, then tell the vendor",
+            status=self.status,
+        )
+
+
+def checked_body(body: Buffer, content_type: str, what: str, status: int) -> Buffer:
+    """`body` without a byte order mark, if it looks like one whole JSON object or list.
+
+    Looks at both ends and counts braces and brackets, which finds a cut that happens to fall
+    behind a closing brace; only a body whose strings hold unpaired ones is decoded to be sure.
+
+    Raises:
+        InvalidResponseError: empty, HTML, not JSON, or cut.
+    """
+    if bytes(body[:3]) == _BOM:
+        body = body[3:]
+    first, last = _first_byte(body), _last_byte(body)
+    problem = _problem(body, first, last, content_type.lower())
+    if problem is None:
+        return body
+    raise InvalidResponseError(f"{what} answered {status} with {problem}", status=status)
+
+
+def server_date(headers: Mapping[str, str]) -> datetime | None:
+    """The answer's `Date` (RFC 9110, 6.6.1) in UTC; None where absent or unreadable."""
+    try:
+        instant = parsedate_to_datetime(headers["date"])
+    except (KeyError, ValueError, OverflowError):
+        return None
+    return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
+
+
+def _problem(body: Buffer, first: int | None, last: int | None, content_type: str) -> str | None:
+    if first is None:
+        return "an empty body; try again later"
+    if first == ord("<") or (first not in _CLOSING and "html" in content_type):
+        return "HTML instead of JSON; check the base URL, and that no proxy or login page answers"
+    if first not in _CLOSING:
+        return "a body that is neither a JSON object nor a list; check the base URL and the path"
+    if last != _CLOSING[first] or not (_balanced(body) or _decodes(body)):
+        return "JSON that is cut or broken; try again later, then tell the vendor"
+    return None
+
+
+def _slices(body: Buffer) -> Iterator[bytes]:
+    for start in range(0, len(body), MIB):
+        yield bytes(body[start : start + MIB])
+
+
+def _first_byte(body: Buffer) -> int | None:
+    return next((left[0] for piece in _slices(body) if (left := piece.lstrip())), None)
+
+
+def _last_byte(body: Buffer) -> int | None:
+    for end in range(len(body), 0, -MIB):
+        if left := bytes(body[max(0, end - MIB) : end]).rstrip():
+            return left[-1]
+    return None
+
+
+def _balanced(body: Buffer) -> bool:
+    braces = brackets = 0
+    for piece in _slices(body):
+        braces += piece.count(b"{") - piece.count(b"}")
+        brackets += piece.count(b"[") - piece.count(b"]")
+    return braces == 0 == brackets
+
+
+def _decodes(body: Buffer) -> bool:
+    try:
+        orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return False
+    return True

@@ -1,0 +1,338 @@
+"""The HTTP client: one origin, one key, every request asked of the limiter before it is sent."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import logging
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from types import TracebackType
+from typing import Any
+
+import httpx
+
+from oa_sync import __version__
+from oa_sync.client.auth import Credential
+from oa_sync.client.body import BodyLimits, read_body, read_error_body
+from oa_sync.client.failures import Failure, VendorError, api_error, connection_failure
+from oa_sync.client.origin import base_url, below, is_absolute, linked
+from oa_sync.client.response import Response, checked_body, server_date
+from oa_sync.client.retry import Attempts, RetryPolicy
+from oa_sync.client.wording import describe
+from oa_sync.clock import Clock
+from oa_sync.errors import (
+    BodyTooLargeError,
+    ConfigurationError,
+    ConnectionFailedError,
+    InvalidResponseError,
+    RedirectRefusedError,
+)
+from oa_sync.quota.headers import read_retry_after
+from oa_sync.quota.limiter import Limiter
+
+MAX_REDIRECTS = 3
+KEEPALIVE_SECONDS = 4.0
+"""Idle connections are closed before servers do it (uvicorn after 5 s, most later): a request on
+a connection that the server is just closing fails and may cost quota."""
+_REDIRECTS = (301, 302, 303, 307, 308)
+_OURS = frozenset({"accept-encoding", "connection", "content-length", "host", "transfer-encoding"})
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_HEADER_VALUE = re.compile(r"[\t\x20-\x7e]*")
+
+
+@dataclass(slots=True)
+class RequestCounts:
+    """made: requests put on the wire, repetitions and redirects included, as a server counts them
+    (so without attempts that found no connection, although the limiter counts those too).
+    retried: those of them that repeat another. rate_limited: answers of 429."""
+
+    made: int = 0
+    retried: int = 0
+    rate_limited: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Seconds: for a connection, between two pieces read or written, for a free connection, and
+    for one attempt as a whole (a server that drips bytes never meets the others)."""
+
+    connect: float = 10.0
+    read: float = 60.0
+    write: float = 60.0
+    pool: float = 60.0
+    attempt: float = 900.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """One request as the caller wants it."""
+
+    method: str
+    url: httpx.URL
+    params: Mapping[str, Any]
+    json: Any
+    note: str | None
+    idempotent: bool
+    deadline: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Redirect:
+    location: str
+    status: int
+
+
+class ApiClient:
+    """Talks to one API. An async context manager; safe for many tasks of one event loop.
+
+    `auth` comes from `oa_sync.client.auth.credential`. `headers` are added to every request.
+    `counts` tells what was sent so far.
+
+    Raises ConfigurationError for a base URL that is neither HTTPS nor loopback, and for headers
+    that cannot be sent.
+    """
+
+    def __init__(
+        self,
+        base: str,
+        auth: Credential,
+        limiter: Limiter,
+        clock: Clock,
+        *,
+        retry: RetryPolicy | None = None,
+        timeouts: Timeouts | None = None,
+        body_limits: BodyLimits | None = None,
+        max_concurrency: int = 64,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        self._base = base_url(base)
+        self._auth, self._limiter, self._clock = auth, limiter, clock
+        self._retry = retry or RetryPolicy()
+        self._timeouts = timeouts or Timeouts()
+        self._body_limits = body_limits or BodyLimits()
+        self._slots = asyncio.Semaphore(max_concurrency)
+        self.counts = RequestCounts()
+        _keep_urls_and_headers_out_of_logs()
+        times = self._timeouts
+        self._http = httpx.AsyncClient(
+            headers=_headers(headers or {}),
+            timeout=httpx.Timeout(
+                connect=times.connect, read=times.read, write=times.write, pool=times.pool
+            ),
+            limits=httpx.Limits(
+                max_connections=max_concurrency,
+                max_keepalive_connections=max_concurrency,
+                keepalive_expiry=KEEPALIVE_SECONDS,
+            ),
+            http2=importlib.util.find_spec("h2") is not None,
+            follow_redirects=False,
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
+            # Plain HTTP is for loopback: a proxy of the environment would take key and data away.
+            trust_env=self._base.scheme == "https",
+        )
+
+    async def __aenter__(self) -> ApiClient:
+        await self._http.__aenter__()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._http.__aexit__(kind, error, trace)
+
+    async def request(
+        self,
+        method: str,
+        path_or_url: str,
+        *,
+        params: Mapping[str, Any] | None = None,
+        json: Any = None,
+        idempotent: bool = True,
+        note: str | None = None,
+        deadline: float | None = None,
+    ) -> Response:
+        """Send a request, again where that can heal, and return the whole 2xx answer.
+
+        `path_or_url` is relative to the base URL, or an absolute URL of the same origin. `params`
+        that are None are left out. `note` stands behind the path in messages (`page 7`).
+        `idempotent=False`: never sent again once the server may have received it. `deadline`, by
+        the clock's `monotonic()`: no attempt starts or lasts beyond it.
+
+        Raises:
+            BudgetExhausted: by the limiter; passed on as it is.
+            ApiError: one of its subclasses, see `oa_sync.errors`. 404, 405 and 410 are
+                NotFoundError; 408 is a ConnectionFailedError.
+        """
+        response, _ = await self._healed(
+            self._call(method, path_or_url, params, json, idempotent, note, deadline), decode=False
+        )
+        return response
+
+    async def request_json(
+        self,
+        method: str,
+        path_or_url: str,
+        *,
+        params: Mapping[str, Any] | None = None,
+        json: Any = None,
+        note: str | None = None,
+        deadline: float | None = None,
+    ) -> tuple[Response, Any]:
+        """As `request`, with the decoded body beside; one that is not JSON is asked for again."""
+        return await self._healed(
+            self._call(method, path_or_url, params, json, True, note, deadline), decode=True
+        )
+
+    def resolve(self, response: Response, link: str) -> str:
+        """The absolute URL that `link` (absolute or relative) in `response` means.
+
+        Raises:
+            RedirectRefusedError: it leaves the configured origin.
+        """
+        return str(linked(self._base, httpx.URL(response.url), link, response.what))
+
+    def _call(
+        self,
+        method: str,
+        path_or_url: str,
+        params: Mapping[str, Any] | None,
+        json: Any,
+        idempotent: bool,
+        note: str | None,
+        deadline: float | None,
+    ) -> _Call:
+        if is_absolute(path_or_url):
+            url = linked(self._base, self._base, path_or_url, f"{method} of an absolute URL")
+        else:
+            url = below(self._base, path_or_url)
+        sent = {name: value for name, value in (params or {}).items() if value is not None}
+        return _Call(method, url, sent, json, note, idempotent, deadline)
+
+    async def _healed(self, call: _Call, *, decode: bool) -> tuple[Response, Any]:
+        attempts = Attempts(
+            self._retry, self._clock, idempotent=call.idempotent, deadline=call.deadline
+        )
+        url = call.url.copy_merge_params(call.params) if call.params else call.url
+        redirects = 0
+        while True:
+            outcome = await self._exchange(call, url, attempts)
+            if isinstance(outcome, _Redirect):
+                url = self._redirected(call, url, outcome, redirects)
+                redirects += 1
+                continue
+            if isinstance(outcome, Response):
+                try:
+                    return outcome, outcome.json() if decode else None
+                except InvalidResponseError as error:
+                    outcome = Failure(error)
+            await self._clock.sleep(attempts.wait_after(outcome))
+
+    async def _exchange(
+        self, call: _Call, url: httpx.URL, attempts: Attempts
+    ) -> Response | _Redirect | Failure:
+        """One request on the wire and its answer, whole."""
+        what = describe(call.method, url, self._base, call.note)
+        request = self._http.build_request(call.method, url, json=call.json)
+        self._auth.sign(request, self._base)
+        async with self._slots:
+            await self._limiter.acquire()
+            left = self._time_left(call)
+            if left <= 0:
+                late = ConnectionFailedError(f"{what}: the time limit passed before it was sent")
+                return Failure(late, sent=False, final=True)
+            self.counts.made += 1
+            started = self._clock.monotonic()
+            try:
+                async with asyncio.timeout(left):
+                    answer = await self._http.send(request, stream=True)
+                    try:
+                        outcome = await self._outcome(answer, what)
+                    finally:
+                        await answer.aclose()
+            except (httpx.HTTPError, TimeoutError) as error:
+                outcome = connection_failure(error, what)
+            except (BodyTooLargeError, ConnectionFailedError, InvalidResponseError) as error:
+                outcome = Failure(error)
+            attempts.spent += self._clock.monotonic() - started
+        if isinstance(outcome, Failure) and not outcome.sent:
+            self.counts.made -= 1
+        elif attempts.made:
+            self.counts.retried += 1
+        return outcome
+
+    async def _outcome(self, answer: httpx.Response, what: str) -> Response | _Redirect | Failure:
+        status = answer.status_code
+        self._limiter.observe(status, answer.headers)
+        if status in _REDIRECTS and "location" in answer.headers:
+            return _Redirect(answer.headers["location"], status)
+        if 200 <= status < 300:
+            return await self._whole(answer, what)
+        self.counts.rate_limited += status == 429
+        vendor = VendorError.parse(await read_error_body(answer), answer.headers, self._auth.redact)
+        retry_after = read_retry_after(answer.headers, self._clock.now())
+        return Failure(api_error(status, what, vendor, retry_after), retry_after=retry_after)
+
+    async def _whole(self, answer: httpx.Response, what: str) -> Response:
+        body = await read_body(answer, what, self._body_limits)
+        content_type = answer.headers.get("content-type", "")
+        return Response(
+            status=answer.status_code,
+            headers=answer.headers,
+            body=checked_body(body, content_type, what, answer.status_code),
+            url=str(answer.request.url),
+            what=what,
+            received_at=self._clock.now(),
+            server_date=server_date(answer.headers),
+        )
+
+    def _redirected(
+        self, call: _Call, url: httpx.URL, redirect: _Redirect, followed: int
+    ) -> httpx.URL:
+        what = describe(call.method, url, self._base, call.note)
+        if call.method != "GET":
+            raise RedirectRefusedError(
+                f"{what} answered {redirect.status}, a redirect, which is followed for GET only;"
+                " check the base URL and the path",
+                status=redirect.status,
+            )
+        if followed == MAX_REDIRECTS:
+            raise RedirectRefusedError(
+                f"{what} answered {redirect.status}, one redirect more than the {MAX_REDIRECTS}"
+                " that are followed; check the base URL and the path",
+                status=redirect.status,
+            )
+        return linked(self._base, url, redirect.location, what)
+
+    def _time_left(self, call: _Call) -> float:
+        if call.deadline is None:
+            return self._timeouts.attempt
+        return min(self._timeouts.attempt, call.deadline - self._clock.monotonic())
+
+
+def _headers(extra: Mapping[str, str]) -> dict[str, str]:
+    for name, value in extra.items():
+        if not _HEADER_NAME.fullmatch(name) or not _HEADER_VALUE.fullmatch(value):
+            raise ConfigurationError(
+                f"client.headers: {name!r} is not a header that can be sent; one line of printable"
+                " ASCII, and a name of letters, digits and hyphens"
+            )
+        if name.lower() in _OURS:
+            raise ConfigurationError(f"client.headers: {name} is set by the client; remove it")
+    return {
+        "Accept": "application/json",
+        "Accept-Encoding": "gzip",
+        "User-Agent": f"oa-sync/{__version__}",
+        **extra,
+    }
+
+
+def _keep_urls_and_headers_out_of_logs() -> None:
+    """httpx logs whole URLs at INFO and hpack whole headers at DEBUG: both can hold the key."""
+    for name in ("httpx", "httpcore", "hpack"):
+        logging.getLogger(name).setLevel(logging.WARNING)

@@ -1,0 +1,34 @@
+"""Text for messages: what may be shown, how foreign text is made harmless, what to do next."""
+
+from __future__ import annotations
+
+import httpx
+
+PATH_TEXT = 200
+
+
+def printable(text: str, limit: int) -> str:
+    """`text` with every control or invisible character escaped, cut to `limit` characters."""
+    escaped = "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode("ascii")
+        for char in text[: limit + 1]
+    )
+    return escaped if len(text) <= limit else escaped[:limit] + "…"
+
+
+def describe(method: str, url: httpx.URL, base: httpx.URL, note: str | None) -> str:
+    """How messages call a request: method, path below the base URL, and `note` (`page 7`).
+
+    Never the host, the query or the fragment: all three can hold secrets.
+    """
+    prefix = base.path.rstrip("/") + "/"
+    path = url.path.removeprefix(prefix) or "/"
+    shown = f"{method} {printable(path, PATH_TEXT)}"
+    return f"{shown} ({note})" if note else shown
+
+
+def origin_text(url: httpx.URL) -> str:
+    """Scheme, host and port of `url`, for a message; nothing else of it."""
+    port = f":{url.port}" if url.port is not None else ""
+    host = f"[{url.host}]" if ":" in url.host else url.host
+    return printable(f"{url.scheme}://{host}{port}", PATH_TEXT)
