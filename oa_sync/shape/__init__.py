@@ -1,0 +1,1 @@
+"""Raw bytes of JSON to Arrow tables: cutting documents into rows, and rows into tables."""

@@ -1,0 +1,73 @@
+"""The lattice of data types: which type holds everything a column has met.
+
+    null < bool | bigint < double | text | declared timestamp, date, decimal  ->  json
+
+A type only ever widens. bigint becomes double while a double holds every integer of the column
+exactly (|v| <= 2**53); a timestamp or date that meets a string it cannot read becomes text. All
+other company is json, where each cell holds the value's exact text.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+BOOL = 1
+INT = 2
+LARGE = 4
+"""An integer that a double cannot hold exactly, always together with INT."""
+HUGE = 8
+"""A number outside both int64 and the finite doubles."""
+FLOAT = 16
+TEXT = 32
+OBJECT = 64
+OBJECTS = 128
+"""A list with at least one object and otherwise nothing but objects and nulls."""
+LIST = 256
+"""Any other list that is not empty."""
+EMPTY_OBJECT = 512
+EMPTY_LIST = 1024
+
+SCALARS = BOOL | INT | LARGE | HUGE | FLOAT | TEXT
+EMPTIES = EMPTY_OBJECT | EMPTY_LIST
+
+EXACT_DOUBLE = 2**53
+_INT64_MIN, _INT64_MAX = -(2**63), 2**63 - 1
+_NUMBERS = INT | LARGE | FLOAT
+
+
+def scalar_mask(value: Any) -> int:
+    """The mask of a JSON scalar as `json` decodes it; 0 for null."""
+    kind = type(value)
+    if kind is str:
+        return TEXT
+    if kind is int:
+        if -EXACT_DOUBLE <= value <= EXACT_DOUBLE:
+            return INT
+        return INT | LARGE if _INT64_MIN <= value <= _INT64_MAX else HUGE
+    if kind is float:
+        return FLOAT if math.isfinite(value) else HUGE
+    return BOOL if kind is bool else 0
+
+
+def widened(current: str | None, large: bool, mask: int) -> str | None:
+    """The type that holds a column of type `current` (None: none yet) and the values of `mask`.
+
+    `large`: the column has held an integer that a double cannot hold exactly.
+    """
+    if mask == 0 or current == "json":
+        return current
+    if current == "decimal":
+        # The cast to decimal decides: it alone sees the digits.
+        return "decimal" if not mask & ~(SCALARS & ~BOOL) else "json"
+    if mask & ~SCALARS or mask & HUGE:
+        return "json"
+    if mask == TEXT and current in (None, "text", "timestamp", "date"):
+        return current or "text"
+    if mask == BOOL and current in (None, "bool"):
+        return "bool"
+    if not mask & ~_NUMBERS and current in (None, "bigint", "double"):
+        if current != "double" and not mask & FLOAT:
+            return "bigint"
+        return "json" if large or mask & LARGE else "double"
+    return "json"

@@ -1,0 +1,202 @@
+"""Deciding: what each path becomes, from what was seen there.
+
+A path is decided when it first has values; afterwards its type only widens. Scalars make a typed
+column, lists of objects a child table, other or mixed values one JSON column, and objects follow
+the map rule below. `{}` and `[]` count as no values: a path that has only them is a JSON column
+until something else arrives.
+
+The map rule. An object is flattened if, over the rows of the batch in which it first has keys,
+1. each key looks like a field's name: `[A-Za-z_][A-Za-z0-9_ -]*`, at most 64 characters, and not
+   like a hash, a UUID, an id (`rpt_7902a8a4`, `CHART-1NOOLm5YPs`) or anything with a long number;
+2. there are at most 100 different keys; and
+3. either one row has the object, or the keys that more than half of those rows have make up at
+   least half of all keys met.
+Else it is a map, its keys are data, and it stays one JSON column. Declared `json`: always a map;
+with declared columns or child tables inside: never. The decision is kept: a map is a `json` column,
+a flattened object has columns of its paths. A flattened object that has 200 different keys takes no
+more; one with other keys is kept whole in the JSON column of the object's own path, and its known
+keys in their columns as well.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from oa_sync.shape import lattice
+from oa_sync.shape.naming import ITEM, Names, Path, snake_case
+from oa_sync.shape.observe import Seen, observe
+from oa_sync.shape.schema import MAX_DEPTH, Node, NodeKind, Schema
+
+FLATTEN_KEYS = 100
+MOST_KEYS = 200
+
+_FIELD_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_ -]{0,63}")
+_HASH_OR_UUID = re.compile(r"(?=.*\d)[0-9a-fA-F-]{8,}")
+_LONG_NUMBER = re.compile(r"\d{5}")
+_RANDOM_ENDING = re.compile(r"(?:.*[-_ ])?(?=[A-Za-z0-9]{8,}$)[A-Za-z]*\d+[A-Za-z]+\d[A-Za-z0-9]*")
+
+
+def looks_like_field(key: str) -> bool:
+    """Whether `key` reads like the name of a field rather than like data (an id, hash or date)."""
+    return bool(
+        _FIELD_NAME.fullmatch(key)
+        and not _HASH_OR_UUID.fullmatch(key)
+        and not _LONG_NUMBER.search(key)
+        and not _RANDOM_ENDING.fullmatch(key)
+    )
+
+
+def is_map(seen: Seen) -> bool:
+    """The map rule (see the module) for an object that was never flattened before."""
+    keys = seen.keys
+    if len(keys) > FLATTEN_KEYS or not all(map(looks_like_field, keys)):
+        return True
+    if seen.objects <= 1:
+        return False
+    usual = sum(count for count in keys.values() if count * 2 > seen.objects)
+    return usual * 2 < sum(keys.values())
+
+
+def takes_no_more(node: Node) -> bool:
+    """Whether the flattened object at `node` has so many keys that new ones get no column."""
+    return not is_row(node) and len(node.children) >= MOST_KEYS
+
+
+def is_row(node: Node) -> bool:
+    """Whether the object at `node` is a row of a table: rows may have any number of keys."""
+    return not node.path or node.path == node.table.prefix
+
+
+def learn(rows: list[Any], schema: Schema) -> bool:
+    """Widen `schema` so that it holds every value of `rows`; returns whether it changed."""
+    before = schema.version
+    lesson = _Lesson(schema)
+    lesson.object(schema.root, observe(rows, schema.root))
+    lesson.name_new_columns()
+    return schema.version != before
+
+
+class _Lesson:
+    """One batch: decisions are made top down, names are given when all new columns are known."""
+
+    def __init__(self, schema: Schema) -> None:
+        self._schema = schema
+        self._new: list[tuple[Node, str, Any]] = []
+
+    def name_new_columns(self) -> None:
+        """Name the columns met together: one whose key is already its name goes first."""
+        self._new.sort(key=lambda new: not _is_spelled_out(new[0]))
+        for node, data_type, kind in self._new:
+            self._schema.set_column(node, data_type, kind)
+
+    def _column(self, node: Node, data_type: str, kind: str) -> None:
+        if node.column is None:
+            self._new.append((node, data_type, kind))
+        else:
+            self._schema.set_column(node, data_type, kind)  # type: ignore[arg-type]
+
+    def visit(self, node: Node, seen: Seen) -> None:
+        """Decide or widen `node`."""
+        if seen.mask == 0:
+            return
+        if self._is_undecided(node):
+            self._decide(node, seen)
+        elif node.kind is NodeKind.LEAF:
+            self._widen(node, seen.mask)
+        elif node.kind is NodeKind.OBJECT:
+            self.object(node, seen)
+        else:
+            self._list(node, seen)
+
+    @staticmethod
+    def _is_undecided(node: Node) -> bool:
+        soft = node.column is not None and node.column.kind == "empty"
+        return node.kind is NodeKind.UNKNOWN or (node.kind is NodeKind.LEAF and soft)
+
+    def _decide(self, node: Node, seen: Seen) -> None:
+        mask = seen.mask
+        full = mask & ~lattice.EMPTIES
+        depth = len(node.path)
+        if full == 0:
+            node.kind = NodeKind.LEAF
+            self._column(node, "json", "empty")
+        elif full == lattice.OBJECT and depth < MAX_DEPTH and not is_map(seen):
+            node.kind = NodeKind.OBJECT
+            self._keep_as_rest(node)
+            self.object(node, seen)
+        elif full == lattice.OBJECTS and depth + 1 < MAX_DEPTH:
+            self._schema.become_list(node)
+            self._keep_as_rest(node)
+            self._list(node, seen)
+        else:
+            node.kind = NodeKind.LEAF
+            self._widen(node, mask)
+
+    def _keep_as_rest(self, node: Node) -> None:
+        if node.column is not None:
+            self._schema.set_column(node, "json", "rest")
+
+    def _widen(self, node: Node, mask: int) -> None:
+        column = node.column
+        current = column.data_type if column and column.kind != "empty" else node.declared
+        if column and column.kind == "empty":
+            current = "json"
+        if current is None and mask == lattice.TEXT and _is_named_like_time(node.path):
+            current = "timestamp"
+        large = column is not None and column.kind == "large"
+        data_type = lattice.widened(current, large, mask)
+        if data_type is None:
+            return
+        still_large = data_type == "bigint" and (large or bool(mask & lattice.LARGE))
+        self._column(node, data_type, "large" if still_large else "value")
+
+    def object(self, node: Node, seen: Seen) -> None:
+        """Widen a flattened object, or a row, by the keys and the other values that were seen."""
+        others = seen.mask & ~(lattice.OBJECT | lattice.EMPTY_OBJECT)
+        too_many = False
+        for key, inner in seen.children.items():
+            if key not in node.children and not self._may_grow(node, key):
+                too_many = too_many or inner.mask != 0
+                continue
+            self.visit(self._schema.child(node, key), inner)
+        if others:
+            self._note_others(node, others & ~lattice.EMPTY_LIST)
+        if too_many and node.column is None:
+            self._column(node, "json", "rest")
+
+    @staticmethod
+    def _may_grow(node: Node, key: str) -> bool:
+        # A key spelled like the mark for list elements would make paths ambiguous.
+        return not takes_no_more(node) and (key != ITEM or not node.path)
+
+    def _list(self, node: Node, seen: Seen) -> None:
+        others = seen.mask & ~(lattice.OBJECTS | lattice.LIST | lattice.EMPTY_LIST)
+        if others:
+            self._note_others(node, others & ~lattice.EMPTY_OBJECT)
+        if seen.mask & (lattice.OBJECTS | lattice.LIST):
+            self._schema.note_position(node)
+        if seen.element is not None and node.element is not None:
+            self.object(node.element, seen.element)
+
+    def _note_others(self, node: Node, mask: int) -> None:
+        """Values that are no object (no list) at a path that is flattened (a child table)."""
+        if not node.mixed:
+            node.mixed = True
+            self._schema.version += 1
+        if mask == 0:
+            return
+        data_type = "json"
+        if node.kind is NodeKind.LIST and node.by_declaration:
+            current = node.column.data_type if node.column else None
+            data_type = lattice.widened(current, current == "bigint", mask) or "json"
+        self._column(node, data_type, "rest")
+
+
+def _is_named_like_time(path: Path) -> bool:
+    return snake_case(path[-1]).endswith("_at")
+
+
+def _is_spelled_out(node: Node) -> bool:
+    keys = node.path[len(node.table.prefix) :]
+    return "__".join(keys) == Names.plain(keys)

@@ -1,0 +1,139 @@
+"""JSON values together with the exact text they were written in.
+
+The C scanner of `json` reads the values and says where each ends; only the steps between members
+are Python. What it cannot read, nesting deeper than its stack and integers of thousands of digits,
+is passed over by a loop, so the depth of a document costs no stack.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterator
+from json.decoder import scanstring  # type: ignore[attr-defined]
+from typing import Any, NamedTuple
+
+from oa_sync.shape.schema import MAX_DEPTH
+
+_BLANK = re.compile(r"[ \t\n\r]*")
+_STRING_OR_BRACKET = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def _refuse(constant: str) -> Any:
+    raise ValueError(f"{constant} is not JSON")
+
+
+def _integer(digits: str) -> int | float:
+    # Beyond 64 bits only the text counts, and CPython refuses to read thousands of digits.
+    return int(digits) if len(digits) < 40 else math.inf
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse)
+_LENIENT = json.JSONDecoder(parse_constant=_refuse, parse_int=_integer)
+
+
+class Value(NamedTuple):
+    """A decoded value and the place of its text: `text[start:end]`.
+
+    Objects and lists too deep to decode are a placeholder of their kind that is not empty.
+    """
+
+    value: Any
+    start: int
+    end: int
+
+
+def value_at(text: str, start: int) -> Value:
+    """The value that starts at `start`, blanks before it passed over. Raises ValueError."""
+    start = _blank(text, start)
+    try:
+        return Value(*_at(_DECODER, text, start))
+    except RecursionError:
+        return Value({"": 0} if text[start] == "{" else [0], start, _end(text, start))
+    except json.JSONDecodeError:
+        raise
+    except ValueError:
+        return Value(*_at(_LENIENT, text, start))
+
+
+def _at(decoder: json.JSONDecoder, text: str, start: int) -> tuple[Any, int, int]:
+    value, end = decoder.raw_decode(text, start)
+    return value, start, end
+
+
+def members(text: str, start: int) -> dict[str, Value]:
+    """The members of the object at `start`; of a key that stands twice, the last one counts."""
+    found: dict[str, Value] = {}
+    position = _blank(text, start + 1)
+    while text[position] != "}":
+        key, position = scanstring(text, position + 1, True)
+        value = value_at(text, _blank(text, position) + 1)
+        found[key] = value
+        position = _past_comma(text, value.end)
+    return found
+
+
+def elements(text: str, start: int) -> Iterator[Value]:
+    """The elements of the list at `start`."""
+    position = _blank(text, start + 1)
+    while text[position] != "]":
+        value = value_at(text, position)
+        yield value
+        position = _past_comma(text, value.end)
+
+
+def decode_row(line: bytes) -> Any:
+    """One row as Python values, cut off at `MAX_DEPTH` if it is too deep for `json`.
+
+    Raises ValueError for anything that is not JSON.
+    """
+    text = line.decode("utf-8", "replace")
+    try:
+        return _DECODER.decode(text)
+    except RecursionError:
+        return _cut_off(text, 0, 0)
+    except json.JSONDecodeError:
+        raise
+    except ValueError:
+        return _LENIENT.decode(text)
+
+
+def _cut_off(text: str, start: int, depth: int) -> Any:
+    start = _blank(text, start)
+    if depth > MAX_DEPTH or text[start] not in "{[":
+        return value_at(text, start).value
+    if text[start] == "{":
+        inside = members(text, start)
+        return {key: _cut_off(text, value.start, depth + 1) for key, value in inside.items()}
+    return [_cut_off(text, value.start, depth + 1) for value in elements(text, start)]
+
+
+def without_lone_surrogates(value: str) -> str:
+    """`value` with each half of a surrogate pair that has no other half written as its escape."""
+    if value.isascii() or not _SURROGATE.search(value):
+        return value
+    return _SURROGATE.sub(lambda half: f"\\u{ord(half[0]):04x}", value)
+
+
+def _blank(text: str, position: int) -> int:
+    return _BLANK.match(text, position).end()  # type: ignore[union-attr]
+
+
+def _past_comma(text: str, position: int) -> int:
+    position = _blank(text, position)
+    return _blank(text, position + 1) if text[position] == "," else position
+
+
+def _end(text: str, start: int) -> int:
+    """The end of the object or list at `start`, found by counting brackets."""
+    depth = 0
+    for token in _STRING_OR_BRACKET.finditer(text, start):
+        if token[0] in ("{", "["):
+            depth += 1
+        elif token[0] in ("}", "]"):
+            depth -= 1
+            if depth == 0:
+                return token.end()
+    raise ValueError("the text ends inside an object or list")

@@ -1,0 +1,306 @@
+"""The tree of paths of one resource: what stands where, and in which table and column.
+
+Key columns of child tables: the declared `parent_key` names, in the order of the parent's key; where
+none is declared, those of a declared sibling; where that ends too, `<singular>_<column>` of the
+parent (`dataset_id`), and `<singular>_position` for the parent's own position. Then `position`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+
+from oa_sync.definitions.paths import parse_path
+from oa_sync.errors import ConfigurationError
+from oa_sync.shape.learned import Kind, LearnedColumn, LearnedSchema
+from oa_sync.shape.naming import ITEM, Names, Path, singular, snake_case
+from oa_sync.shape.spec import ChildSpec, TableSpec
+
+MAX_DEPTH = 12
+"""Path length from which an object or list stays JSON: nothing below is ever looked at."""
+
+POSITION = "position"
+
+_KNOWN_TYPES = frozenset(
+    {"text", "bigint", "double", "bool", "timestamp", "date", "json", "decimal"}
+)
+
+
+class NodeKind(Enum):
+    """What a path holds: not decided yet, one column, an object flattened, a child table."""
+
+    UNKNOWN = "unknown"
+    LEAF = "leaf"
+    OBJECT = "object"
+    LIST = "list"
+
+
+@dataclass(eq=False)
+class Table:
+    """One table: where its rows are (`prefix`: `()` or a path that ends in `ITEM`) and its keys.
+
+    `key` is final: of the root the declared key, of a child its parent's key columns and `position`.
+    """
+
+    name: str
+    prefix: Path
+    key: tuple[str, ...]
+    parent: Table | None = None
+    declared_parent_key: tuple[str, ...] = ()
+    names: Names = field(default_factory=Names)
+    columns: dict[Path, LearnedColumn] = field(default_factory=dict)
+
+    def column_name(self, path: Path) -> str:
+        """The name for the column at `path`, given out for good."""
+        keys = path[len(self.prefix) :]
+        return self.names.claim(path, keys or ("value",))
+
+
+@dataclass(eq=False)
+class Node:
+    """One path of the tree and what is known of it.
+
+    `declared`: the data type a definition gives. `by_declaration`: an object or list because a
+    definition says so. `mixed`: values of another kind were met here by this process (never
+    stored; a batch that has them is noticed by the parser). `column`: the column of a leaf, or the
+    `rest` column of an object or list.
+    """
+
+    path: Path
+    table: Table
+    kind: NodeKind = NodeKind.UNKNOWN
+    declared: str | None = None
+    by_declaration: bool = False
+    mixed: bool = False
+    column: LearnedColumn | None = None
+    children: dict[str, Node] = field(default_factory=dict)
+    element: Node | None = None
+
+    def descendants(self) -> Iterator[Node]:
+        """This node and all below it, parents first."""
+        yield self
+        below = [*self.children.values(), *([self.element] if self.element else [])]
+        for node in below:
+            yield from node.descendants()
+
+
+class Schema:
+    """The tree, grown and widened by one writer. `version` moves with every change of it."""
+
+    def __init__(self, spec: TableSpec, learned: LearnedSchema) -> None:
+        self.spec = spec
+        self.version = 0
+        self.tables: dict[str, Table] = {}
+        self._table_names = Names()
+        self._types, self._lists, self._objects = _declarations(spec)
+        self._keep_declared_table_names(learned)
+        self.root_table = Table(spec.name, (), spec.key)
+        self.tables[spec.name] = self.root_table
+        self.root = Node((), self.root_table, NodeKind.OBJECT, by_declaration=True)
+        for path in sorted(self._lists, key=len):
+            self.node_at(path)
+        self._recall(learned)
+
+    # --- names and tables ---------------------------------------------------------------------
+
+    def _keep_declared_table_names(self, learned: LearnedSchema) -> None:
+        self._table_names.keep(self.spec.name, ())
+        for path, child in self._lists.items():
+            if self._table_names.owner(child.table) is not None:
+                raise ConfigurationError(
+                    f"{self.spec.name}: two lists are declared to become the table "
+                    f"{child.table!r}; give each a table of its own"
+                )
+            self._table_names.keep(child.table, path)
+        for name, columns in learned.tables.items():
+            for column in columns.values():
+                if column.kind == "position" and column.path not in self._lists:
+                    self._table_names.keep(name, column.path)
+
+    def reserve_outside_columns(self, names: list[str]) -> None:
+        """Keep `names` for columns that come from outside the rows, and name the key columns.
+
+        Raises ConfigurationError if a key inside the rows already has one of the names.
+        """
+        taken = self.root_table.names.reserve(names)
+        if taken:
+            raise ConfigurationError(
+                f"{self.root_table.name}: the column {taken[0]!r} is given from outside, but "
+                "earlier rows had a key of that name; start the resource with a full refresh"
+            )
+        for column in self.spec.key:
+            if column not in names:
+                self.root_table.column_name(parse_path(column))
+
+    def _child_table(self, path: Path, parent: Table) -> Table:
+        """The table for the items of the list at `path`."""
+        declared = self._lists.get(path)
+        keys = path[len(parent.prefix) :]
+        if declared:
+            name = declared.table
+        else:
+            own = Names.plain(keys)
+            name = self._table_names.claim(path, (f"{parent.name}__{own}" if own else parent.name,))
+        table = Table(name, (*path, ITEM), self._child_key(path, parent, declared), parent)
+        table.declared_parent_key = declared.parent_key if declared else ()
+        table.names.reserve([*table.key, *self.spec.constants])
+        self.tables[name] = table
+        return table
+
+    def _child_key(self, path: Path, parent: Table, declared: ChildSpec | None) -> tuple[str, ...]:
+        given = declared.parent_key if declared else self._sibling_key(parent)
+        owner = parent.name if parent.parent is None else snake_case(parent.prefix[-2])
+        one = singular(owner)
+        key: list[str] = []
+        for place, column in enumerate(parent.key):
+            if place < len(given):
+                name = given[place]
+            elif column == POSITION:
+                name = f"{one}_{POSITION}"
+            elif parent.parent is not None or column.endswith("_id"):
+                name = column
+            else:
+                name = f"{one}_{Names.plain(parse_path(column))}"
+            while name in key or name == POSITION:
+                name = f"{one}_{name}"
+            key.append(name)
+        return (*key, POSITION)
+
+    def _sibling_key(self, parent: Table) -> tuple[str, ...]:
+        siblings = (
+            child.parent_key
+            for path, child in self._lists.items()
+            if path[: len(parent.prefix)] == parent.prefix
+            and ITEM not in path[len(parent.prefix) :]
+        )
+        return next(siblings, ())
+
+    # --- nodes --------------------------------------------------------------------------------
+
+    def child(self, node: Node, key: str) -> Node:
+        """The node of `key` in the object at `node`, made if it is new."""
+        found = node.children.get(key)
+        if found is None:
+            path = (*node.path, key)
+            found = Node(path, node.table, declared=self._types.get(path))
+            node.children[key] = found
+            self._apply_declaration(found)
+            self.version += 1
+        return found
+
+    def _apply_declaration(self, node: Node) -> None:
+        if node.path in self._lists:
+            node.by_declaration = True
+            self.become_list(node)
+        elif node.path in self._objects:
+            node.by_declaration = True
+            node.kind = NodeKind.OBJECT
+        elif node.declared is not None:
+            node.kind = NodeKind.LEAF
+
+    def become_list(self, node: Node) -> Node:
+        """Make the list at `node` a child table; returns the node of its elements."""
+        node.kind = NodeKind.LIST
+        table = self._child_table(node.path, node.table)
+        path = (*node.path, ITEM)
+        node.element = Node(path, table, NodeKind.OBJECT, by_declaration=True)
+        self.version += 1
+        return node.element
+
+    def node_at(self, path: Path) -> Node:
+        """The node at `path`, made with all above it; parts of `path` tell objects from lists."""
+        node = self.root
+        for place, part in enumerate(path):
+            if part == ITEM and place > 0:
+                node = node.element or self.become_list(node)
+            else:
+                if node.kind is NodeKind.UNKNOWN:
+                    node.kind = NodeKind.OBJECT
+                node = self.child(node, part)
+        return node
+
+    # --- columns ------------------------------------------------------------------------------
+
+    def set_column(self, node: Node, data_type: str, kind: Kind = "value") -> None:
+        """Give `node` a column, or change the type or kind of the one it has."""
+        old = node.column
+        name = old.name if old else node.table.column_name(node.path)
+        column = LearnedColumn(node.path, name, data_type, kind)
+        if column != old:
+            node.column = column
+            node.table.columns[node.path] = column
+            self.version += 1
+
+    def note_position(self, node: Node) -> None:
+        """Remember that the list at `node` has rows in its own table."""
+        assert node.element is not None
+        columns = node.element.table.columns
+        if node.path not in columns:
+            columns[node.path] = LearnedColumn(node.path, POSITION, "bigint", "position")
+            self.version += 1
+
+    def learned(self) -> LearnedSchema:
+        """Everything known by now, as a value of its own."""
+        return LearnedSchema({t.name: t.columns for t in self.tables.values() if t.columns})
+
+    def _recall(self, learned: LearnedSchema) -> None:
+        """Grow the tree to what earlier syncs learned, tables first."""
+        entries = [
+            (name, column)
+            for name, columns in learned.tables.items()
+            for column in columns.values()
+        ]
+        for name, column in entries:
+            if column.kind == "position" and ITEM not in column.path[-1:]:
+                node = self.node_at(column.path)
+                if node.element is None:
+                    self.become_list(node)
+                if node.element and node.element.table.name == name:
+                    node.element.table.columns[column.path] = column
+        for name, column in entries:
+            if column.kind != "position":
+                self._recall_column(name, column)
+        for node in self.root.descendants():
+            if node.kind is NodeKind.UNKNOWN and node.column:
+                node.kind = NodeKind.LEAF
+
+    def _recall_column(self, table: str, column: LearnedColumn) -> None:
+        path = column.path
+        node = self.root if not path else self.node_at(path)
+        if node.table.name != table:
+            return  # the definition now sends this list to another table
+        data_type = column.data_type if column.data_type in _KNOWN_TYPES else "text"
+        if node.declared == "json":
+            data_type = "json"
+        node.table.names.keep(column.name, path)
+        node.column = LearnedColumn(path, column.name, data_type, column.kind)
+        node.table.columns[path] = node.column
+        if node.kind is NodeKind.UNKNOWN and column.kind != "rest":
+            node.kind = NodeKind.LEAF
+
+
+def _declarations(
+    spec: TableSpec,
+) -> tuple[dict[Path, str], dict[Path, ChildSpec], set[Path]]:
+    """By absolute path: declared types, declared lists, and the objects above either."""
+    types: dict[Path, str] = {}
+    lists: dict[Path, ChildSpec] = {}
+
+    def collect(
+        prefix: Path, columns: Mapping[Path, str], children: Mapping[Path, ChildSpec]
+    ) -> None:
+        types.update({(*prefix, *path): _usable(t) for path, t in columns.items()})
+        for path, child in children.items():
+            lists[(*prefix, *path)] = child
+            collect((*prefix, *path, ITEM), child.columns, child.children)
+
+    collect((), spec.columns, spec.children)
+    above = {p[:n] for p in (*types, *lists) for n in range(1, len(p))}
+    objects = {p for p in above if p[-1] != ITEM and p not in lists and p not in types}
+    return types, lists, objects
+
+
+def _usable(data_type: str) -> str:
+    """Types that JSON has no values of (binary, time) are kept as the text that arrives."""
+    return data_type if data_type in _KNOWN_TYPES else "text"

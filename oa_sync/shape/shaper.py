@@ -1,0 +1,223 @@
+"""Batches of JSON rows to Arrow tables: the fast pass where it fits, the exact one where it must.
+
+A batch the fast pass refuses is learned from, a few hundred rows at first, and tried again. What
+still does not fit is halved until only the few rows around the cause take the exact pass. Which
+pass a row took never shows in the tables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+from oa_sync.shape import rawjson
+from oa_sync.shape.exact import exact_parts
+from oa_sync.shape.fast import Unfit, fast_parts
+from oa_sync.shape.learn import learn
+from oa_sync.shape.learned import LearnedColumn, LearnedSchema
+from oa_sync.shape.naming import Path
+from oa_sync.shape.schema import Schema
+from oa_sync.shape.spec import TableSpec
+from oa_sync.shape.structure import InvalidJsonError
+from oa_sync.shape.tables import Misfit, Part, assemble, joined
+
+LESSON_ROWS = 500
+"""Rows that a large batch is first learned from."""
+
+EXACT_ROWS = 64
+"""A piece of a batch this small is no longer halved to find the rows the fast pass refuses."""
+
+
+@dataclass(frozen=True)
+class Drift:
+    """A column that is new (`before` None), wider, or has begun to take in values of other kinds."""
+
+    table: str
+    column: str
+    path: Path
+    before: str | None
+    after: str
+
+
+@dataclass(frozen=True)
+class Shaped:
+    """One batch as tables, by final name; only tables that have rows, columns that have values."""
+
+    tables: dict[str, Any]
+    drift: tuple[Drift, ...] = ()
+
+
+@dataclass
+class ShapeStats:
+    """How many rows of the resource's own table went which way."""
+
+    fast: int = 0
+    exact: int = 0
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """Lines of JSON, each ended by a newline, and the columns from outside that belong to them."""
+
+    ndjson: bytes
+    rows: int
+    extras: Mapping[str, Any]
+
+    def lines(self) -> list[bytes]:
+        return self.ndjson.split(b"\n")[:-1]
+
+    def holds_only_objects(self) -> bool:
+        # pyarrow 26 crashes on a first line `null`, and counts a line of two objects as two rows.
+        return self.ndjson.startswith(b"{") and self.ndjson.count(b"\n{") + 1 == self.rows
+
+
+class Shaper:
+    """Shapes one resource's rows, and remembers what it learned of them. For one thread at a time.
+
+    `learned`: what earlier syncs learned, so that names and types stay as they are.
+    """
+
+    def __init__(self, spec: TableSpec, learned: LearnedSchema | None = None) -> None:
+        self.stats = ShapeStats()
+        self._schema = Schema(spec, learned or LearnedSchema())
+        self._reports_new = bool(learned and learned.tables)
+        self._known = (self._schema.version, self._schema.learned())
+
+    @property
+    def learned(self) -> LearnedSchema:
+        """Every column known by now."""
+        return self._schema.learned()
+
+    def shape(self, ndjson: bytes, extras: Mapping[str, Any] | None = None) -> Shaped:
+        """The tables of `ndjson`: one JSON value a line, an object unless something is very wrong.
+
+        `extras`: finished columns (Arrow arrays) for the resource's own table, in the order of the
+        rows. Raises InvalidJsonError where a line is not JSON, ValueError for an extra of another
+        length.
+        """
+        batch = _batch(ndjson, extras or {})
+        if batch.rows == 0:
+            return Shaped({})
+        self._schema.reserve_outside_columns(list(batch.extras))
+        while True:
+            try:
+                tables = self._tables(batch)
+                break
+            except Misfit as misfit:
+                column = misfit.node.column
+                assert column is not None
+                self._schema.set_column(misfit.node, misfit.data_type, column.kind)
+        return Shaped(tables, self._drift())
+
+    def _tables(self, batch: _Batch) -> dict[str, Any]:
+        row: int | None = None
+        try:
+            return self._fast(batch)
+        except Unfit as unfit:
+            row = unfit.row
+        for lines in _lessons(batch, row):
+            if learn(_decoded(lines), self._schema):
+                try:
+                    return self._fast(batch)
+                except Unfit:
+                    continue
+        pieces = list(self._piecewise(batch))
+        return joined(pieces, self._schema, list(batch.extras))
+
+    def _fast(self, batch: _Batch) -> dict[str, Any]:
+        if not batch.holds_only_objects():
+            raise Unfit("a row is no object")
+        try:
+            parts = fast_parts(batch.ndjson, batch.rows, self._schema, sorting=False)
+        except Unfit:
+            if not any(node.mixed for node in self._schema.root.descendants()):
+                raise
+            parts = fast_parts(batch.ndjson, batch.rows, self._schema, sorting=True)
+        tables = self._assembled(parts, batch)
+        self.stats.fast += batch.rows
+        return tables
+
+    def _exact(self, batch: _Batch) -> dict[str, Any]:
+        parts = exact_parts(batch.lines(), self._schema)
+        tables = self._assembled(parts, batch)
+        self.stats.exact += batch.rows
+        return tables
+
+    def _assembled(self, parts: Mapping[str, Part], batch: _Batch) -> dict[str, Any]:
+        return assemble(parts, self._schema, batch.extras)
+
+    def _piecewise(self, batch: _Batch) -> Iterator[dict[str, Any]]:
+        """The batch in pieces, as large as the fast pass takes them."""
+        if batch.rows <= EXACT_ROWS:
+            yield self._exact(batch)
+            return
+        for half in _halves(batch):
+            try:
+                yield self._fast(half)
+            except Unfit:
+                yield from self._piecewise(half)
+
+    def _drift(self) -> tuple[Drift, ...]:
+        """What changed since the last batch; the first batch of all only teaches."""
+        version, before = self._known
+        if version == self._schema.version:
+            return ()
+        after = self._schema.learned()
+        self._known = (self._schema.version, after)
+        reports_new, self._reports_new = self._reports_new, True
+        return tuple(_changes(before, after)) if reports_new else ()
+
+
+def _changes(before: LearnedSchema, after: LearnedSchema) -> Iterator[Drift]:
+    for table, columns in after.tables.items():
+        known: Mapping[Path, LearnedColumn] = before.tables.get(table, {})
+        for path, column in columns.items():
+            old = known.get(path)
+            overflows = column.kind == "rest" and (old is None or old.kind != "rest")
+            if old is None or old.data_type != column.data_type or overflows:
+                yield Drift(
+                    table, column.name, path, old.data_type if old else None, column.data_type
+                )
+
+
+def _batch(ndjson: bytes, extras: Mapping[str, Any]) -> _Batch:
+    if not ndjson.isascii():
+        ndjson = ndjson.decode("utf-8", "replace").encode()
+    if ndjson and not ndjson.endswith(b"\n"):
+        ndjson += b"\n"
+    rows = ndjson.count(b"\n")
+    for name, values in extras.items():
+        if len(values) != rows:
+            raise ValueError(f"the column {name!r} has {len(values)} values for {rows} rows")
+    return _Batch(ndjson, rows, extras)
+
+
+def _lessons(batch: _Batch, row: int | None) -> Iterator[list[bytes]]:
+    """The lines to learn from: those around `row`, then some from everywhere, at last all."""
+    lines = batch.lines()
+    if len(lines) > LESSON_ROWS:
+        if row is not None:
+            yield lines[row : row + LESSON_ROWS]
+        yield lines[:: -(-len(lines) // LESSON_ROWS)]
+    yield lines
+
+
+def _decoded(lines: list[bytes]) -> list[Any]:
+    rows = []
+    for number, line in enumerate(lines):
+        try:
+            rows.append(rawjson.decode_row(line))
+        except ValueError as error:
+            start = sum(len(before) + 1 for before in lines[:number])
+            raise InvalidJsonError(f"row {number}: {error}", start) from None
+    return rows
+
+
+def _halves(batch: _Batch) -> Iterator[_Batch]:
+    lines = batch.lines()
+    middle = len(lines) // 2
+    for start, stop in ((0, middle), (middle, len(lines))):
+        extras = {name: values.slice(start, stop - start) for name, values in batch.extras.items()}
+        yield _Batch(b"\n".join(lines[start:stop]) + b"\n", stop - start, extras)

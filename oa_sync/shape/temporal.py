@@ -1,0 +1,70 @@
+"""Texts to instants, dates and decimals, a whole column at once; all of them or none.
+
+One place for both passes, so that they cannot read a text differently.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+INSTANT = pa.timestamp("us", tz="UTC")
+DECIMAL = pa.decimal128(38, 9)
+"""dlt's default precision and scale."""
+
+_SHORTEST_INSTANT = len("2024-01-31T00:00:00")
+_OFFSET = r"(?:[Zz]|[+-]\d{2}(?::?\d{2})?)$"
+_YEAR_1, _YEAR_10000 = -62_135_596_800_000_000, 253_402_300_800_000_000
+_DAY = 86_400_000_000
+
+
+def instants(texts: Any) -> Any | None:
+    """RFC 3339 date-times (string array) as UTC microseconds; None if one cannot be read exactly.
+
+    No offset means UTC. More than six digits of a second, a 60th second, a date alone and years
+    outside 1 to 9999 cannot be read.
+    """
+    if (pc.min(pc.binary_length(texts)).as_py() or _SHORTEST_INSTANT) < _SHORTEST_INSTANT:
+        return None
+    try:
+        read = texts.cast(INSTANT)
+    except pa.ArrowInvalid:
+        try:
+            read = _with_offset(texts).cast(INSTANT)
+        except pa.ArrowInvalid:
+            return None
+    return read if _in_years(read.cast(pa.int64()), 1) else None
+
+
+def _with_offset(texts: Any) -> Any:
+    """Capital letters, and a Z where no offset stands."""
+    texts = pc.ascii_upper(texts)
+    has_offset = pc.match_substring_regex(texts, _OFFSET)
+    return pc.if_else(has_offset, texts, pc.binary_join_element_wise(texts, "Z", ""))
+
+
+def dates(texts: Any) -> Any | None:
+    """Calendar dates `YYYY-MM-DD` (string array) as days; None if one cannot be read."""
+    try:
+        read = texts.cast(pa.date32())
+    except pa.ArrowInvalid:
+        return None
+    return read if _in_years(read.cast(pa.int32()).cast(pa.int64()), _DAY) else None
+
+
+def _in_years(counts: Any, microseconds: int) -> bool:
+    span = pc.min_max(counts)
+    low, high = span["min"].as_py(), span["max"].as_py()
+    if low is None:
+        return True
+    return bool(low * microseconds >= _YEAR_1 and high * microseconds < _YEAR_10000)
+
+
+def decimals(texts: Any) -> Any | None:
+    """JSON numbers, or strings with numbers, by their raw texts; None if one loses a digit."""
+    try:
+        return pc.utf8_trim(texts, '"').cast(DECIMAL)
+    except pa.ArrowInvalid:
+        return None
