@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
-import logging
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http.cookiejar import CookieJar, DefaultCookiePolicy
@@ -14,10 +12,10 @@ from typing import Any
 
 import httpx
 
-from oa_sync import __version__
 from oa_sync.client.auth import Credential
 from oa_sync.client.body import BodyLimits, read_body, read_error_body
 from oa_sync.client.failures import Failure, VendorError, api_error, connection_failure
+from oa_sync.client.headers import keep_urls_and_headers_out_of_logs, request_headers
 from oa_sync.client.origin import base_url, below, is_absolute, linked
 from oa_sync.client.response import Response, checked_body, server_date
 from oa_sync.client.retry import Attempts, RetryPolicy
@@ -25,7 +23,6 @@ from oa_sync.client.wording import describe
 from oa_sync.clock import Clock
 from oa_sync.errors import (
     BodyTooLargeError,
-    ConfigurationError,
     ConnectionFailedError,
     InvalidResponseError,
     RedirectRefusedError,
@@ -38,9 +35,6 @@ KEEPALIVE_SECONDS = 4.0
 """Idle connections are closed before servers do it (uvicorn after 5 s, most later): a request on
 a connection that the server is just closing fails and may cost quota."""
 _REDIRECTS = (301, 302, 303, 307, 308)
-_OURS = frozenset({"accept-encoding", "connection", "content-length", "host", "transfer-encoding"})
-_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_HEADER_VALUE = re.compile(r"[\t\x20-\x7e]*")
 
 
 @dataclass(slots=True)
@@ -115,10 +109,10 @@ class ApiClient:
         self._body_limits = body_limits or BodyLimits()
         self._slots = asyncio.Semaphore(max_concurrency)
         self.counts = RequestCounts()
-        _keep_urls_and_headers_out_of_logs()
+        keep_urls_and_headers_out_of_logs()
         times = self._timeouts
         self._http = httpx.AsyncClient(
-            headers=_headers(headers or {}),
+            headers=request_headers(headers or {}),
             timeout=httpx.Timeout(
                 connect=times.connect, read=times.read, write=times.write, pool=times.pool
             ),
@@ -313,26 +307,3 @@ class ApiClient:
         if call.deadline is None:
             return self._timeouts.attempt
         return min(self._timeouts.attempt, call.deadline - self._clock.monotonic())
-
-
-def _headers(extra: Mapping[str, str]) -> dict[str, str]:
-    for name, value in extra.items():
-        if not _HEADER_NAME.fullmatch(name) or not _HEADER_VALUE.fullmatch(value):
-            raise ConfigurationError(
-                f"client.headers: {name!r} is not a header that can be sent; one line of printable"
-                " ASCII, and a name of letters, digits and hyphens"
-            )
-        if name.lower() in _OURS:
-            raise ConfigurationError(f"client.headers: {name} is set by the client; remove it")
-    return {
-        "Accept": "application/json",
-        "Accept-Encoding": "gzip",
-        "User-Agent": f"oa-sync/{__version__}",
-        **extra,
-    }
-
-
-def _keep_urls_and_headers_out_of_logs() -> None:
-    """httpx logs whole URLs at INFO and hpack whole headers at DEBUG: both can hold the key."""
-    for name in ("httpx", "httpcore", "hpack"):
-        logging.getLogger(name).setLevel(logging.WARNING)

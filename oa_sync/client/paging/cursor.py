@@ -1,0 +1,112 @@
+"""Lists that are read by cursor: each page says where the next one starts.
+
+A list is over when `has_more` is false, when the cursor is null, empty or absent, or, where the
+server has no `has_more`, once as many rows were seen as its total says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+
+from oa_sync.client.paging.listing import Answer, Listing, RepeatGuard, refuse_empty
+from oa_sync.client.paging.page import Page
+from oa_sync.definitions.model import CursorPaginator
+from oa_sync.definitions.paths import select
+from oa_sync.errors import InvalidResponseError
+
+MAX_EMPTY_PAGES = 10
+"""Empty pages in a row that are read through when the server does not say whether more comes."""
+
+
+class Cursors:
+    """Reads by cursor and keeps what was learned."""
+
+    def __init__(self, listing: Listing, paginator: CursorPaginator) -> None:
+        self._listing, self._paginator = listing, paginator
+        self._guard = RepeatGuard()
+        self._used: set[str] = set()
+        self._seen = self._size = self._empty = 0
+
+    async def pages(self, first: Answer | None) -> AsyncGenerator[Page, None]:
+        """All pages in order.
+
+        Raises:
+            InvalidResponseError: a cursor or a page comes twice, an empty page or one without a
+                cursor says that there is more. What was read before was yielded before.
+        """
+        number = 1
+        answer = first or await self._read(None, number)
+        while True:
+            total = answer.total(self._paginator.total_path)
+            cause = f"the API may not know the parameter {self._paginator.cursor_param!r}"
+            self._guard.check(answer, total, cause)
+            self._learn(answer)
+            cursor = self._cursor(answer)
+            page = self._page(number, answer, total, cursor)
+            yield page
+            if page.is_last:
+                return
+            number += 1
+            answer = await self._read(self._fresh(cursor, answer), number)
+
+    async def _read(self, cursor: str | None, number: int) -> Answer:
+        asked = self._paginator
+        params: dict[str, str | int] = {}
+        if asked.size_param is not None and asked.size is not None:
+            params[asked.size_param] = asked.size
+        if cursor is not None:
+            params[asked.cursor_param] = cursor
+        return await self._listing.read(params, f"page {number}")
+
+    def _learn(self, answer: Answer) -> None:
+        rows = len(answer.rows)
+        self._seen += rows
+        self._size = max(self._size, rows)
+        self._empty = 0 if rows else self._empty + 1
+
+    def _cursor(self, answer: Answer) -> str | None:
+        value = select(answer.document, self._paginator.cursor_path, None)
+        if type(value) in (str, int, float) or not value:
+            return str(value) if value else None
+        raise InvalidResponseError(
+            f"{answer.what}: cursor_path {self._paginator.cursor_path!r} finds neither text nor a"
+            " number; set it to where the cursor stands"
+        )
+
+    def _page(self, number: int, answer: Answer, total: int | None, cursor: str | None) -> Page:
+        return Page(
+            number=number,
+            rows=answer.rows,
+            total=total,
+            is_last=self._is_last(answer, total, cursor),
+            size=self._size,
+            requested_size=self._paginator.size,
+            rows_path=answer.rows_path,
+            response=answer.response,
+        )
+
+    def _is_last(self, answer: Answer, total: int | None, cursor: str | None) -> bool:
+        has_more = answer.flag(self._paginator.has_more_path)
+        if has_more is not None:
+            if has_more and not answer.rows:
+                refuse_empty(answer)
+            return not has_more
+        if cursor is None or (total is not None and self._seen >= total):
+            return True
+        if answer.rows:
+            return False
+        if self._empty >= MAX_EMPTY_PAGES:
+            refuse_empty(answer)
+        return self._paginator.stop_after_empty_page
+
+    def _fresh(self, cursor: str | None, answer: Answer) -> str:
+        if cursor is None:
+            problem = "it says there are more pages and gives no cursor"
+        elif cursor in self._used:
+            problem = "it gives a cursor that was used before"
+        else:
+            self._used.add(cursor)
+            return cursor
+        raise InvalidResponseError(
+            f"{answer.what}: {problem}; check cursor_path and cursor_param, then tell the vendor"
+        )

@@ -1,0 +1,81 @@
+"""Lists whose pages link to the next one, in the body or in the `Link` header (RFC 8288).
+
+Links are followed on the configured origin only; the last page is the one without a link.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+
+import httpx
+
+from oa_sync.client.paging.listing import Answer, Listing, RepeatGuard
+from oa_sync.client.paging.page import Page
+from oa_sync.definitions.model import HeaderLinkPaginator, JsonLinkPaginator, SinglePagePaginator
+from oa_sync.definitions.paths import select
+from oa_sync.errors import InvalidResponseError
+
+LinkPaginator = JsonLinkPaginator | HeaderLinkPaginator | SinglePagePaginator
+
+
+async def linked_pages(
+    listing: Listing, paginator: LinkPaginator, first: Answer | None
+) -> AsyncGenerator[Page, None]:
+    """All pages in order; with `single_page`, the one there is.
+
+    Raises:
+        InvalidResponseError: a link or a page comes twice, or the link is not text.
+        RedirectRefusedError: a link leaves the configured origin.
+    """
+    guard = RepeatGuard()
+    followed: set[str] = set()
+    number, size = 1, 0
+    answer = first or await listing.read({}, "page 1")
+    while True:
+        guard.check(answer, None, "tell the vendor")
+        size = max(size, len(answer.rows))
+        link = _next_link(answer, paginator)
+        yield Page(
+            number=number,
+            rows=answer.rows,
+            total=None,
+            is_last=link is None,
+            size=size,
+            requested_size=None,
+            rows_path=answer.rows_path,
+            response=answer.response,
+        )
+        if link is None:
+            return
+        url = listing.client.resolve(answer.response, link)
+        if url in followed or url == answer.response.url:
+            raise InvalidResponseError(
+                f"{answer.what}: it links to a page that was read before; tell the vendor"
+            )
+        followed.add(url)
+        number += 1
+        answer = await listing.read_link(url, f"page {number}")
+
+
+def header_link(answer: Answer, relation: str) -> str | None:
+    """The URL in the `Link` header of `answer` with this relation."""
+    header = answer.response.headers.get("link", "")
+    return httpx.Response(200, headers={"link": header}).links.get(relation, {}).get("url")
+
+
+def _next_link(answer: Answer, paginator: LinkPaginator) -> str | None:
+    match paginator:
+        case SinglePagePaginator():
+            return None
+        case HeaderLinkPaginator(links_next_key=relation):
+            return header_link(answer, relation)
+        case JsonLinkPaginator(next_url_path=path):
+            link = select(answer.document, path, None)
+    if link is None or link == "" or link is False:
+        return None
+    if isinstance(link, str):
+        return link
+    raise InvalidResponseError(
+        f"{answer.what}: next_url_path {path!r} does not find text; set it to where the next URL"
+        " stands"
+    )

@@ -1,0 +1,144 @@
+"""Reading one list: the requests it takes, and what every way of paging must guard against."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from oa_sync.client.paging.rows import find_rows
+from oa_sync.client.response import Response
+from oa_sync.client.session import ApiClient
+from oa_sync.definitions.model import Endpoint
+from oa_sync.definitions.paths import select
+from oa_sync.errors import InvalidResponseError, NotFoundError
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer with rows in it. `document` is the decoded body."""
+
+    response: Response
+    document: Any
+    rows: list[dict[str, Any]]
+    rows_path: str
+
+    @property
+    def what(self) -> str:
+        """How messages call the request."""
+        return self.response.what
+
+    def count(self, path: str | None) -> int | None:
+        """The count (of rows, of pages) at `path`; None where absent, negative or no number."""
+        value = select(self.document, path, None) if path is not None else None
+        if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 16:
+            value = int(value)
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)
+        return value if type(value) is int and value >= 0 else None
+
+    def total(self, path: str | None) -> int | None:
+        """The rows of the whole list; None too where it is less than the rows of this page, which
+        only a server says that does not know."""
+        count = self.count(path)
+        return count if count is not None and count >= len(self.rows) else None
+
+    def flag(self, path: str | None) -> bool | None:
+        """The truth value at `path`, also as text or 0 and 1; None where there is none."""
+        value = select(self.document, path, None) if path is not None else None
+        if isinstance(value, str):
+            return {"true": True, "false": False}.get(value.lower())
+        return bool(value) if type(value) is bool or value in (0, 1) else None
+
+
+class Listing:
+    """The list behind one endpoint, with its parameters set."""
+
+    def __init__(
+        self,
+        client: ApiClient,
+        endpoint: Endpoint,
+        params: Mapping[str, Any] | None = None,
+        *,
+        path: str | None = None,
+        deadline: float | None = None,
+    ) -> None:
+        self.client = client
+        self._method, self._json = endpoint.method, endpoint.json_body
+        self._path = endpoint.path if path is None else path
+        self._params = {**endpoint.plain, **(params or {})}
+        self._selector = endpoint.data_selector
+        self._deadline = deadline
+        self._started = False
+
+    async def read(self, params: Mapping[str, Any], note: str) -> Answer:
+        """One page, asked for by `params` beside those of the endpoint.
+
+        Raises:
+            NotFoundError: there is no such list; only for the first page that is read.
+            InvalidResponseError: no rows in the answer, or a later page does not exist.
+        """
+        return await self._read(self._path, {**self._params, **params}, note)
+
+    async def read_link(self, url: str, note: str) -> Answer:
+        """One page, behind a link of the former one. Raises as `read`."""
+        return await self._read(url, None, note)
+
+    def answer(self, response: Response, document: Any) -> Answer:
+        """`response` with its rows. Their place is looked for once and holds for the whole list."""
+        rows, self._selector = find_rows(document, self._selector, response.what)
+        self._started = True
+        return Answer(response, document, rows, self._selector)
+
+    async def _read(self, path_or_url: str, params: Mapping[str, Any] | None, note: str) -> Answer:
+        try:
+            response, document = await self.client.request_json(
+                self._method,
+                path_or_url,
+                params=params,
+                json=self._json,
+                note=note,
+                deadline=self._deadline,
+            )
+        except NotFoundError as error:
+            if not self._started:
+                raise
+            # A caller who takes "not found" for "no such list" must not see it in mid-list.
+            gone = InvalidResponseError(
+                f"{error}; earlier pages of this list were there", status=error.status
+            )
+        else:
+            return self.answer(response, document)
+        raise gone
+
+
+class RepeatGuard:
+    """Stops reading a server that sends the same page again and again.
+
+    Two pages in a row with the same rows are an error, unless the total changed between them: rows
+    that are inserted in front push a page's rows whole onto the next one.
+    """
+
+    def __init__(self) -> None:
+        self._rows: list[dict[str, Any]] = []
+        self._total: int | None = None
+
+    def check(self, answer: Answer, total: int | None, cause: str) -> None:
+        """Take in the next page.
+
+        Raises:
+            InvalidResponseError: it equals the former one; `cause` says what to look at.
+        """
+        if answer.rows and answer.rows == self._rows and total == self._total:
+            raise InvalidResponseError(
+                f"{answer.what}: the same rows as on the page before; {cause}"
+            )
+        self._rows, self._total = answer.rows, total
+
+
+def refuse_empty(answer: Answer) -> None:
+    """Raise InvalidResponseError: an empty page that says there is more would be read for ever."""
+    raise InvalidResponseError(
+        f"{answer.what}: an empty page that says there are more; run again later, then tell the"
+        " vendor"
+    )

@@ -1,0 +1,200 @@
+"""Lists that are read by position: page numbers and offsets.
+
+When a list is over, in order of trust:
+
+1. `has_more` at its path.
+2. The number of rows at the total's path, by the newest page: over once that many were seen (page
+   numbers) or passed (offsets). Pages are counted by the rows that came, never by the size that
+   was asked for: a server that gives 7 rows where 100 were asked, or hides some, loses nothing.
+3. The number of pages at dlt's `total_path`, where there is no number of rows.
+4. An empty page. A list without any of the others therefore costs one request more than it has
+   pages; a short page is not taken for the last, because servers that filter after paging send
+   short pages in the middle.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator
+from datetime import datetime
+
+from oa_sync.client.paging.listing import Answer, Listing, RepeatGuard, refuse_empty
+from oa_sync.client.paging.page import Page
+from oa_sync.definitions.model import OffsetPaginator, PageNumberPaginator
+
+
+class PageNumbers:
+    """Reads by page number and keeps what was learned: rows seen, rows a page, total."""
+
+    def __init__(self, listing: Listing, paginator: PageNumberPaginator, size: int = 0) -> None:
+        self._listing, self._paginator = listing, paginator
+        self._size = size
+        self._seen = 0
+        self._total: int | None = None
+        self._total_at: datetime | None = None
+        self._guard = RepeatGuard()
+
+    async def pages(self, first: Answer | None, concurrency: int) -> AsyncGenerator[Page, None]:
+        """All pages in order. While one is consumed, up to `concurrency` later ones are read, if
+        that is more than 1 and a total says that they exist."""
+        number = self._paginator.first_page
+        ahead: deque[asyncio.Task[Answer]] = deque()
+
+        def read_ahead(last: int) -> None:
+            while number + len(ahead) < last:
+                ahead.append(asyncio.create_task(self._read(number + 1 + len(ahead))))
+
+        answer = first or await self._read(number)
+        try:
+            while True:
+                page = self._next(number, answer)
+                known_last = self._last_number() if concurrency > 1 and not page.is_last else 0
+                read_ahead(min(known_last, number + concurrency))
+                yield page
+                if page.is_last:
+                    return
+                read_ahead(number + 1)
+                answer = await ahead.popleft()
+                number += 1
+        finally:
+            for task in ahead:
+                task.cancel()
+            await asyncio.gather(*ahead, return_exceptions=True)
+
+    async def page(self, number: int) -> Page:
+        """The page `number` alone; it is the last if it says so or, by the size, ends the list."""
+        answer = await self._read(number)
+        total = answer.total(self._paginator.total_rows_path)
+        self._size = max(self._size, len(answer.rows))
+        before = (number - self._paginator.base_page) * self._size
+        passed = total is not None and before + len(answer.rows) >= total
+        return self._page(number, answer, total, passed or self._says_last(number, answer, total))
+
+    async def _read(self, number: int) -> Answer:
+        asked = self._paginator
+        params: dict[str, int] = {asked.page_param: number}
+        if asked.size_param is not None and asked.size is not None:
+            params[asked.size_param] = asked.size
+        return await self._listing.read(params, f"page {number}")
+
+    def _next(self, number: int, answer: Answer) -> Page:
+        total = answer.total(self._paginator.total_rows_path)
+        cause = f"the API may not know the parameter {self._paginator.page_param!r}"
+        self._guard.check(answer, total, cause)
+        self._seen += len(answer.rows)
+        self._size = max(self._size, len(answer.rows))
+        # Pages that are read side by side arrive out of order: the newest total counts.
+        received = answer.response.received_at
+        if total is not None and (self._total_at is None or received >= self._total_at):
+            self._total, self._total_at = total, received
+        return self._page(number, answer, total, self._is_over(number, answer))
+
+    def _is_over(self, number: int, answer: Answer) -> bool:
+        has_more = answer.flag(self._paginator.has_more_path)
+        if has_more is None and self._total is not None and self._seen >= self._total:
+            return True
+        return self._says_last(number, answer, self._total)
+
+    def _says_last(self, number: int, answer: Answer, total: int | None) -> bool:
+        asked = self._paginator
+        has_more = answer.flag(asked.has_more_path)
+        if asked.maximum_page is not None and number + 1 >= asked.maximum_page:
+            return True
+        if not answer.rows:
+            if has_more:
+                refuse_empty(answer)
+            # Without rows there is no size, and so no other end in sight than this one.
+            if asked.stop_after_empty_page or self._size == 0:
+                return True
+        if has_more is not None:
+            return not has_more
+        if total is not None:
+            covered = (number + 1 - asked.base_page) * self._size
+            return not asked.stop_after_empty_page and covered >= total
+        pages = answer.count(asked.total_path)
+        return pages is not None and number + 1 >= pages + asked.base_page
+
+    def _last_number(self) -> int:
+        if self._total is None or self._size == 0:
+            return 0
+        pages = -(-self._total // self._size)
+        last = self._paginator.first_page + pages - 1
+        maximum = self._paginator.maximum_page
+        return last if maximum is None else min(last, maximum - 1)
+
+    def _page(self, number: int, answer: Answer, total: int | None, is_last: bool) -> Page:
+        return Page(
+            number=number,
+            rows=answer.rows,
+            total=total,
+            is_last=is_last,
+            size=self._size,
+            requested_size=self._paginator.size,
+            rows_path=answer.rows_path,
+            response=answer.response,
+        )
+
+
+class Offsets:
+    """Reads by offset. The next page starts where the rows that came end."""
+
+    def __init__(self, listing: Listing, paginator: OffsetPaginator, size: int = 0) -> None:
+        self._listing, self._paginator = listing, paginator
+        self._size = size
+        self._total: int | None = None
+        self._guard = RepeatGuard()
+
+    async def pages(self, first: Answer | None) -> AsyncGenerator[Page, None]:
+        """All pages in order."""
+        offset = self._paginator.offset
+        answer = first or await self._read(offset)
+        while True:
+            cause = f"the API may not know the parameter {self._paginator.offset_param!r}"
+            self._guard.check(answer, answer.total(self._paginator.total_path), cause)
+            page = self._page(offset, answer)
+            yield page
+            if page.is_last:
+                return
+            # An empty page that is no end (`stop_after_empty_page: false`) is stepped over.
+            offset += len(answer.rows) or self._paginator.limit
+            answer = await self._read(offset)
+
+    async def page(self, offset: int) -> Page:
+        """The page that starts at row `offset`."""
+        return self._page(offset, await self._read(offset))
+
+    async def _read(self, offset: int) -> Answer:
+        asked = self._paginator
+        params = {asked.offset_param: offset, asked.limit_param: asked.limit}
+        return await self._listing.read(params, f"offset {offset}")
+
+    def _page(self, offset: int, answer: Answer) -> Page:
+        total = answer.total(self._paginator.total_path)
+        self._total = total if total is not None else self._total
+        self._size = max(self._size, len(answer.rows))
+        return Page(
+            number=offset,
+            rows=answer.rows,
+            total=total,
+            is_last=self._is_last(offset, answer),
+            size=self._size,
+            requested_size=self._paginator.limit,
+            rows_path=answer.rows_path,
+            response=answer.response,
+        )
+
+    def _is_last(self, offset: int, answer: Answer) -> bool:
+        asked = self._paginator
+        has_more = answer.flag(asked.has_more_path)
+        end = offset + (len(answer.rows) or asked.limit)
+        if asked.maximum_offset is not None and end >= asked.maximum_offset:
+            return True
+        if not answer.rows:
+            if has_more:
+                refuse_empty(answer)
+            if asked.stop_after_empty_page or self._total is None:
+                return True
+        if has_more is not None:
+            return not has_more
+        return self._total is not None and end >= self._total

@@ -1,0 +1,66 @@
+"""One page of a list."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from oa_sync.client.body import Buffer
+from oa_sync.client.paging.spans import spans
+from oa_sync.client.response import Response
+from oa_sync.errors import InvalidResponseError
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of a list, as it was read.
+
+    number: what names the page to `fetch_page`: the page number, or the offset of the first row;
+        for lists that cannot be read at random, the place in the reading, from 1.
+    rows: the decoded rows. Integers beyond 64 bits are floats here: load from `raw_rows()`.
+    total: rows of the whole list by this page, None where it does not say.
+    is_last: nothing is to be read after it, by what the server says.
+    size: rows of a full page at this server, as far as learned: the most seen on one page.
+    requested_size: rows that were asked for, None if the server was left to choose.
+    rows_path: where in the body the rows stand, dotted (`$` for the body itself).
+    response: the answer; its body is the page's exact bytes.
+    """
+
+    number: int
+    rows: list[dict[str, Any]] = field(repr=False)
+    total: int | None
+    is_last: bool
+    size: int
+    requested_size: int | None
+    rows_path: str
+    response: Response
+
+    @property
+    def body(self) -> Buffer:
+        """The exact bytes of the page."""
+        return self.response.body
+
+    @property
+    def received_at(self) -> datetime:
+        """This machine's time of the last byte."""
+        return self.response.received_at
+
+    @property
+    def server_date(self) -> datetime | None:
+        """The server's time by its `Date` header."""
+        return self.response.server_date
+
+    def raw_rows(self) -> list[bytes]:
+        """The exact bytes of each row, in the order of `rows`.
+
+        Raises:
+            InvalidResponseError: the list stands twice in the body, so that the rows are ambiguous.
+        """
+        found = spans(self.body, self.rows_path)
+        if len(found) != len(self.rows):
+            raise InvalidResponseError(
+                f"{self.response.what}: the key of the list stands twice in the body; tell the"
+                " vendor"
+            )
+        return [bytes(self.body[start:end]) for start, end in found]
