@@ -11,6 +11,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 
 from oa_sync.shape import rawjson
 from oa_sync.shape.exact import exact_parts
@@ -18,16 +20,18 @@ from oa_sync.shape.fast import Unfit, fast_parts
 from oa_sync.shape.learn import learn
 from oa_sync.shape.learned import LearnedColumn, LearnedSchema
 from oa_sync.shape.naming import Path
-from oa_sync.shape.schema import Schema
+from oa_sync.shape.schema import Schema, Table
 from oa_sync.shape.spec import TableSpec
 from oa_sync.shape.structure import InvalidJsonError
-from oa_sync.shape.tables import Misfit, Part, assemble, joined
+from oa_sync.shape.tables import Misfit, Part, assemble, joined, key_names
 
 LESSON_ROWS = 500
 """Rows that a large batch is first learned from."""
 
 EXACT_ROWS = 64
 """A piece of a batch this small is no longer halved to find the rows the fast pass refuses."""
+
+_NEWLINE, _BRACE = b"\n{"
 
 
 @dataclass(frozen=True)
@@ -57,20 +61,25 @@ class ShapeStats:
     exact: int = 0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Batch:
-    """Lines of JSON, each ended by a newline, and the columns from outside that belong to them."""
+    """Lines of JSON, each with a newline at its end, and the columns that belong to them."""
 
     ndjson: bytes
-    rows: int
+    ends: NDArray[np.int64]
     extras: Mapping[str, Any]
+
+    @property
+    def rows(self) -> int:
+        return len(self.ends)
 
     def lines(self) -> list[bytes]:
         return self.ndjson.split(b"\n")[:-1]
 
     def holds_only_objects(self) -> bool:
-        # pyarrow 26 crashes on a first line `null`, and counts a line of two objects as two rows.
-        return self.ndjson.startswith(b"{") and self.ndjson.count(b"\n{") + 1 == self.rows
+        """Whether each line begins with a brace; pyarrow 26 crashes on a first line `null`."""
+        data = np.frombuffer(self.ndjson, np.uint8)
+        return bool(data[0] == _BRACE and (data[self.ends[:-1] + 1] == _BRACE).all())
 
 
 class Shaper:
@@ -89,6 +98,17 @@ class Shaper:
     def learned(self) -> LearnedSchema:
         """Every column known by now."""
         return self._schema.learned()
+
+    @property
+    def tables(self) -> Mapping[str, Table]:
+        """The tables known by now, the resource's own among them, by name."""
+        return self._schema.tables
+
+    @property
+    def root_key(self) -> tuple[str, ...]:
+        """The final names of the key columns of the resource's own table."""
+        root = self._schema.root_table
+        return tuple(key_names(root))
 
     def shape(self, ndjson: bytes, extras: Mapping[str, Any] | None = None) -> Shaped:
         """The tables of `ndjson`: one JSON value a line, an object unless something is very wrong.
@@ -187,11 +207,15 @@ def _batch(ndjson: bytes, extras: Mapping[str, Any]) -> _Batch:
         ndjson = ndjson.decode("utf-8", "replace").encode()
     if ndjson and not ndjson.endswith(b"\n"):
         ndjson += b"\n"
-    rows = ndjson.count(b"\n")
+    batch = _Batch(ndjson, _line_ends(ndjson), extras)
     for name, values in extras.items():
-        if len(values) != rows:
-            raise ValueError(f"the column {name!r} has {len(values)} values for {rows} rows")
-    return _Batch(ndjson, rows, extras)
+        if len(values) != batch.rows:
+            raise ValueError(f"the column {name!r} has {len(values)} values for {batch.rows} rows")
+    return batch
+
+
+def _line_ends(ndjson: bytes) -> NDArray[np.int64]:
+    return np.flatnonzero(np.frombuffer(ndjson, np.uint8) == _NEWLINE)
 
 
 def _lessons(batch: _Batch, row: int | None) -> Iterator[list[bytes]]:
@@ -216,8 +240,9 @@ def _decoded(lines: list[bytes]) -> list[Any]:
 
 
 def _halves(batch: _Batch) -> Iterator[_Batch]:
-    lines = batch.lines()
-    middle = len(lines) // 2
-    for start, stop in ((0, middle), (middle, len(lines))):
-        extras = {name: values.slice(start, stop - start) for name, values in batch.extras.items()}
-        yield _Batch(b"\n".join(lines[start:stop]) + b"\n", stop - start, extras)
+    middle = batch.rows // 2
+    cut = int(batch.ends[middle - 1]) + 1
+    first = {name: values.slice(0, middle) for name, values in batch.extras.items()}
+    second = {name: values.slice(middle) for name, values in batch.extras.items()}
+    yield _Batch(batch.ndjson[:cut], batch.ends[:middle], first)
+    yield _Batch(batch.ndjson[cut:], batch.ends[middle:] - cut, second)

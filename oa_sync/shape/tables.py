@@ -106,7 +106,7 @@ def joined(pieces: list[dict[str, Any]], schema: Schema, extras: list[str]) -> d
         found = [piece[name] for piece in pieces if name in piece]
         if found:
             whole = pa.concat_tables(found, promote_options="default").combine_chunks()
-            order = _order(table, _key_names(table), schema, extras)
+            order = _order(table, key_names(table), schema, extras)
             tables[name] = whole.select([c for c in order if c in whole.column_names])
     return tables
 
@@ -121,7 +121,7 @@ def _order(table: Table, keys: Iterable[str], schema: Schema, extras: list[str])
     return list(dict.fromkeys([*keys, *learned, *outside, *schema.spec.constants]))
 
 
-def _key_names(table: Table) -> list[str]:
+def key_names(table: Table) -> list[str]:
     """The final names of the key columns; a key inside the rows is named like any other column."""
     if table.parent is not None:
         return list(table.key)
@@ -136,7 +136,7 @@ def _keys(
 ) -> dict[str, Any]:
     """The key columns of `part`; those of a child repeat its parent's."""
     table = part.table
-    names = _key_names(table)
+    names = key_names(table)
     if table.parent is None:
         values = [
             extras[key] if key in extras else _key_in_rows(part, parse_path(key), name)

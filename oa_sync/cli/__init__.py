@@ -1,0 +1,69 @@
+"""The command line: parse, call, print. Each command is imported only when it is asked for."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+
+import click
+
+from oa_sync import __version__
+from oa_sync.errors import OaSyncError
+
+# name: (module of oa_sync.cli, attribute, one line for --help; so that help imports nothing)
+_COMMANDS = {
+    "demo": ("demo", "demo", "See it work: no key, no network, a sample workspace on loopback."),
+    "check": ("check", "check", "Test key, API, permissions, destination and definition."),
+    "sync": ("sync", "sync", "Bring the destination up to date. The main job."),
+    "resources": ("definitions", "resources", "Show what the definition declares."),
+    "validate": ("definitions", "validate", "Check a definition file; tells every error."),
+    "emulator": ("emulator", "emulator", "Serve an emulated API on loopback."),
+}
+
+
+class _LazyGroup(click.Group):
+    """Lists and loads commands by the table above."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        module, attribute, _ = _COMMANDS[cmd_name]
+        command = getattr(import_module(f"oa_sync.cli.{module}"), attribute)
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, _, line) in _COMMANDS.items()])
+
+
+@click.group(
+    cls=_LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Settings come from flags, then the environment, then .dlt/*.toml. Exit codes: 0 complete,"
+    " 1 failed, 2 usage or configuration, 3 partial (budget spent, go on next time), 4 locked,"
+    " 5 not authorised.",
+)
+@click.version_option(__version__, prog_name="oa-sync")
+def cli() -> None:
+    """Mirror an OpenAnalyst workspace into DuckDB, Parquet or a warehouse, within its quota."""
+
+
+def main() -> None:
+    """Entry point of the `oa-sync` script: errors of ours become one message and an exit code."""
+    try:
+        cli.main(standalone_mode=False, prog_name="oa-sync")
+    except click.exceptions.Exit as stop:
+        sys.exit(stop.exit_code)
+    except click.Abort:
+        click.echo("oa-sync: interrupted", err=True)
+        sys.exit(130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except OaSyncError as error:
+        click.echo(f"oa-sync: {error}", err=True)
+        sys.exit(error.exit_code)

@@ -1,0 +1,53 @@
+"""`oa-sync sync`: the main job."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import click
+
+from oa_sync.cli.options import api_options, log_options, place_options
+
+
+@click.command()
+@click.argument("resources", nargs=-1, metavar="[RESOURCE]...")
+@api_options
+@place_options
+@click.option(
+    "--report-rows", type=click.Choice(["json", "typed", "tables"]), help="Default: json."
+)
+@click.option("--full-refresh", is_flag=True, help="Ask for every detail again.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+@log_options
+def sync(
+    resources: tuple[str, ...],
+    full_refresh: bool,
+    as_json: bool,
+    log_format: str,
+    verbose: bool,
+    **flags: Any,
+) -> None:
+    """Bring the destination up to date.
+
+    Names of RESOURCEs limit the sync to these. Run it again at any time: it goes on where it stopped,
+    and asks only for what is new or changed.
+    """
+    from oa_sync.cli.progress import Progress
+    from oa_sync.ops.logs import configure
+    from oa_sync.settings import resolve
+    from oa_sync.sync import sync as run
+
+    settings = resolve(flags)
+    configure(log_format, verbose, (settings.api_key or "",))
+    with Progress(enabled=log_format == "text") as progress:
+        report = run(settings, resources, full_refresh=full_refresh, progress=progress)
+    if as_json:
+        import orjson
+
+        click.echo(orjson.dumps(report.as_json(), option=orjson.OPT_INDENT_2))
+    else:
+        from oa_sync.cli.render import print_report
+
+        print_report(report)
+    sys.exit(report.exit_code)

@@ -1,0 +1,148 @@
+"""From the settings to an open client: definition, key, quota, dialect."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, Literal
+
+from oa_sync.client import ApiClient, credential
+from oa_sync.client.dialect import PROBE_PATH, Detection, detect
+from oa_sync.client.paging import Page, pages
+from oa_sync.clock import Clock
+from oa_sync.definitions.loader import OPENANALYST, load_definition
+from oa_sync.definitions.model import BearerAuth, ClientConfig, Definition, NoAuth, Resource
+from oa_sync.ops.memory import Memory
+from oa_sync.quota import open_ledger
+from oa_sync.quota.limits import Limits, limits_of
+from oa_sync.quota.pacer import QuotaLimiter
+from oa_sync.report import Requests
+from oa_sync.settings import DEFAULT_BASE_URL, Settings
+
+PAGES_AT_ONCE = 4
+
+
+class Connection:
+    """An open client and what is known of the API behind it."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        client: ApiClient,
+        limiter: QuotaLimiter,
+        memory: Memory,
+        definition: Definition | None,
+    ) -> None:
+        self._settings, self._limiter, self._memory = settings, limiter, memory
+        self._definition = definition
+        self._detected: Detection | None = None
+        self._budget = limiter.budget()
+        self.client = client
+        self.dialect: str = settings.dialect
+
+    async def definition(self) -> Definition:
+        """The definition in force. With dialect `auto` and nothing remembered of this API, one
+        request finds the dialect out; its page is used when the scan comes to it.
+
+        Raises:
+            ApiError: the API could not be asked.
+            DefinitionError: the file is wrong.
+        """
+        if self._definition is None:
+            dialect = await self._find_dialect()
+            self._definition = _load(self._settings, dialect)
+            self.dialect = dialect
+        return self._definition
+
+    async def _find_dialect(self) -> Literal["page", "cursor"]:
+        known = self._memory.get("dialect")
+        if known in ("page", "cursor"):
+            return "page" if known == "page" else "cursor"
+        self._detected = await detect(self.client)
+        self._memory.set("dialect", self._detected.dialect)
+        return self._detected.dialect
+
+    def pages(self, resource: Resource, params: Mapping[str, Any]) -> AsyncIterator[Page]:
+        """The list of `resource`, page by page; `params` go beside the declared ones."""
+        assert self._definition is not None
+        endpoint = resource.endpoint
+        first = None
+        if self._detected is not None and endpoint.path == PROBE_PATH:
+            first, self._detected = self._detected.first, None
+        return pages(
+            self.client,
+            endpoint,
+            self._definition.paginator_for(resource),
+            params,
+            first=first,
+            concurrency=PAGES_AT_ONCE,
+        )
+
+    def fill(self, requests: Requests) -> None:
+        """Write the numbers of this run into `requests`."""
+        counts = self.client.counts
+        requests.made, requests.retried = counts.made, counts.retried
+        requests.rate_limited = counts.rate_limited
+        requests.budget = self._budget
+        requests.left_today = self._limiter.left_today()
+        requests.resets_at = self._limiter.resets_at()
+
+
+@asynccontextmanager
+async def connect(settings: Settings, clock: Clock) -> AsyncIterator[Connection]:
+    """Open client and ledger for the `with` block.
+
+    Raises:
+        ConfigurationError: no key, a wrong definition, a ledger that cannot be opened.
+    """
+    definition = None
+    if settings.dialect != "auto" or settings.source not in (None, OPENANALYST):
+        definition = _load(settings, "cursor" if settings.dialect == "cursor" else "page")
+    config = definition.client if definition else ClientConfig(auth=BearerAuth())
+    base = settings.base_url
+    if base == DEFAULT_BASE_URL and config.base_url is not None:
+        base = config.base_url
+    needs_key = isinstance(config.auth, BearerAuth) and config.auth.token is None
+    key = settings.require_api_key() if needs_key else settings.api_key
+    account_key = None if isinstance(config.auth, NoAuth) else key
+    settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    ledger = open_ledger(settings.home, settings.quota_url, clock)
+    try:
+        limits = _limits(settings, definition)
+        limiter = QuotaLimiter(
+            ledger,
+            ledger.account(account_key, base),
+            limits,
+            clock,
+            reserve=settings.reserve,
+            max_requests=settings.max_requests,
+        )
+        try:
+            async with ApiClient(
+                base, credential(config.auth, key), limiter, clock, headers=config.headers
+            ) as client:
+                memory = Memory(settings.home / "memory" / _name(base, settings.workspace))
+                yield Connection(settings, client, limiter, memory, definition)
+        finally:
+            limiter.close()
+    finally:
+        ledger.close()
+
+
+def _limits(settings: Settings, definition: Definition | None) -> Limits:
+    """Flags and environment before the definition's own limits before the plan's."""
+    rpm, rpd = settings.rpm, settings.rpd
+    if definition is not None and definition.limits is not None:
+        rpm = definition.limits.minute if rpm is None else rpm
+        rpd = definition.limits.day if rpd is None else rpd
+    return limits_of(settings.plan, rpm=rpm, rpd=rpd)
+
+
+def _load(settings: Settings, dialect: Literal["page", "cursor"]) -> Definition:
+    return load_definition(settings.source or OPENANALYST, dialect=dialect, environ=os.environ)
+
+
+def _name(base: str, workspace: str) -> str:
+    return hashlib.sha256(f"{base}\0{workspace}".encode()).hexdigest()[:16] + ".json"

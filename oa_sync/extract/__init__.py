@@ -1,0 +1,1 @@
+"""What to ask for and what it means: scan, changes, details, journal."""

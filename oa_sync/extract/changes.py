@@ -1,0 +1,127 @@
+"""Change detection with no help from the server: each listed row against what is loaded of it.
+
+The API documents neither a filter nor an order, so one maximum of `updated_at` proves nothing: a
+changed row may be older than the newest one seen, and a deleted row is not seen at all. Hence every
+id is compared with its own loaded version, read back from the destination.
+
+Two values are kept of each list row. `version` decides whether the *detail* is asked for again: the
+cursor field where the row has one, else the hash. `row_hash` (of the row's content, whatever the order
+of its keys) decides whether the row itself is written again, which costs no request.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import orjson
+
+from oa_sync.definitions.model import Resource
+from oa_sync.definitions.paths import select
+from oa_sync.errors import InvalidResponseError
+from oa_sync.extract.items import key_of
+
+
+class Change(StrEnum):
+    """What a scan says about one id."""
+
+    NEW = "new"
+    CHANGED = "changed"
+    UNCHANGED = "unchanged"
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is loaded of one row: the values that change detection compares."""
+
+    version: str | None
+    row_hash: str | None
+    detail_version: str | None
+    deleted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """One row of a list, reduced to what comparison and the detail request need."""
+
+    key: str
+    key_values: tuple[Any, ...]
+    version: str
+    row_hash: str
+    whole: bool
+    """The row already has all that a detail would bring (or the resource has no detail)."""
+
+
+def listed(resource: Resource, row: dict[str, Any]) -> Listed:
+    """Reduce a decoded list row.
+
+    Raises:
+        InvalidResponseError: the row lacks a part of the primary key.
+    """
+    row_hash = content_hash(row)
+    if resource.primary_key:
+        key_values = tuple(select(row, column) for column in resource.primary_key)
+        if any(value is None or isinstance(value, dict | list) for value in key_values):
+            raise InvalidResponseError(
+                f"{resource.name}: a row has no {' + '.join(resource.primary_key)}; its keys are"
+                f" {', '.join(list(row)[:12])}; set primary_key in the definition"
+            )
+    else:
+        key_values = (row_hash,)
+    return Listed(
+        key=key_of(key_values),
+        key_values=key_values,
+        version=version_of(resource, row) or row_hash,
+        row_hash=row_hash,
+        whole=is_whole(resource, row),
+    )
+
+
+def content_hash(row: dict[str, Any]) -> str:
+    """128 bits, in hex, of the row's canonical JSON: equal content has an equal hash in any key order."""
+    text = orjson.dumps(row, option=orjson.OPT_SORT_KEYS)
+    return hashlib.blake2b(text, digest_size=16).hexdigest()
+
+
+def version_of(resource: Resource, row: dict[str, Any]) -> str | None:
+    """The value of the row's cursor field as text; None where it has none."""
+    if resource.cursor_path is None:
+        return None
+    value = select(row, resource.cursor_path)
+    if value is None or isinstance(value, dict | list):
+        return None
+    return value if isinstance(value, str) else orjson.dumps(value).decode()
+
+
+def is_whole(resource: Resource, row: dict[str, Any]) -> bool:
+    """Whether the list row has what the definition says comes from the detail.
+
+    A child list that the list shows as something else (the cursor dialect gives a step *count*) is not
+    there.
+    """
+    if resource.detail is None:
+        return True
+    for name in resource.detail_fields:
+        value = row.get(name)
+        if value is None or (name in resource.children and not isinstance(value, list)):
+            return False
+    return bool(resource.detail_fields)
+
+
+def compare(row: Listed, known: Known | None) -> Change:
+    """What `row` is to what is loaded; an id that was deleted and is back counts as new."""
+    if known is None or known.deleted:
+        return Change.NEW
+    if known.version != row.version or known.row_hash != row.row_hash:
+        return Change.CHANGED
+    return Change.UNCHANGED
+
+
+def needs_detail(resource: Resource, row: Listed, known: Known | None) -> bool:
+    """Whether the detail of `row` has to be asked for: it brings something, and this version of it is
+    not loaded."""
+    if resource.detail is None or row.whole:
+        return False
+    return known is None or known.detail_version != row.version

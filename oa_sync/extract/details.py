@@ -1,0 +1,181 @@
+"""Asking for details: what to ask in which order, and what the answer means for its row."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import quote
+
+import orjson
+
+from oa_sync.definitions.model import Resource
+from oa_sync.errors import InvalidResponseError
+from oa_sync.extract.changes import Change, version_of
+from oa_sync.extract.items import Item, Kind
+from oa_sync.extract.scan import Pending, Scan
+
+_ONE_SECOND = timedelta(seconds=1)
+
+
+@dataclass(slots=True)
+class DetailTask:
+    """One detail to ask for."""
+
+    resource: Resource
+    pending: Pending
+    list_keys: tuple[str, ...]
+    attempts: int = 0
+
+    def path(self) -> str:
+        """The path of the request; values of the row are percent-encoded as one segment each.
+
+        Raises:
+            InvalidResponseError: the row lacks a field that the path names.
+        """
+        assert self.resource.detail is not None
+        fields = _RowFields(self.resource.name, self.pending.row)
+        return self.resource.detail.path.format_map(fields)
+
+
+class _RowFields(dict[str, str]):
+    def __init__(self, resource: str, row: dict[str, Any]) -> None:
+        super().__init__()
+        self._resource, self._row = resource, row
+
+    def __missing__(self, name: str) -> str:
+        value = self._row.get(name)
+        if value is None or isinstance(value, dict | list):
+            raise InvalidResponseError(
+                f"{self._resource}: a row has no {name!r}, which the detail's path needs"
+            )
+        text = value if isinstance(value, str) else orjson.dumps(value).decode()
+        if text in {
+            ".",
+            "..",
+        }:  # a path segment of dots would name another resource (RFC 3986, 5.2.4)
+            raise InvalidResponseError(f"{self._resource}: {name} {text!r} cannot stand in a path")
+        return quote(text, safe="")
+
+
+def in_order(scans: Iterable[Scan]) -> deque[DetailTask]:
+    """All wanted details: by declared priority, then never loaded before stale, then fair.
+
+    Within one priority the resources take turns, so that one with a long backlog does not starve the
+    others.
+    """
+    ranked: dict[int, list[deque[DetailTask]]] = {}
+    for scan in scans:
+        keys = tuple(sorted(scan.list_keys))
+        wanted = [
+            DetailTask(scan.resource, pending, keys)
+            for pending in scan.pending.values()
+            if pending.wants_detail
+        ]
+        wanted.sort(key=_staleness)
+        ranked.setdefault(-scan.resource.priority, []).append(deque(wanted))
+    tasks: deque[DetailTask] = deque()
+    for _, queues in sorted(ranked.items(), key=lambda pair: pair[0]):
+        while any(queues):
+            tasks.extend(queue.popleft() for queue in queues if queue)
+    return tasks
+
+
+def _staleness(task: DetailTask) -> int:
+    known = task.pending.known
+    return 0 if known is None or known.detail_version is None else 1
+
+
+def detail_item(
+    task: DetailTask,
+    body: bytes | memoryview,
+    document: object,
+    fields: dict[str, Any],
+    now: datetime,
+) -> Item:
+    """The item of a fetched detail, whose decoded object is `fields`.
+
+    The version that counts for a detail is the one in its own body, where it has one: the row may have
+    changed since it was listed.
+    """
+    resource, pending = task.resource, task.pending
+    detail_version = version_of(resource, fields) or pending.listed.version
+    return Item(
+        kind=Kind.DETAIL,
+        resource=resource.name,
+        key=pending.listed.key,
+        observed_at=now,
+        version=newer(detail_version, pending.listed.version),
+        row_hash=pending.listed.row_hash,
+        detail_version=detail_version,
+        row=pending.raw,
+        body=body,
+        list_keys=task.list_keys,
+        replaces=pending.known is not None,
+        document=document,
+    )
+
+
+def row_item(
+    resource: Resource, pending: Pending, list_keys: tuple[str, ...], now: datetime
+) -> Item | None:
+    """The item of a row written without a (new) detail; None when it would say nothing new."""
+    if pending.change is Change.UNCHANGED:
+        return None
+    known, row = pending.known, pending.listed
+    whole = row.whole
+    return Item(
+        kind=Kind.ROW,
+        resource=resource.name,
+        key=row.key,
+        observed_at=now,
+        version=row.version,
+        row_hash=row.row_hash,
+        detail_version=row.version if whole else (known.detail_version if known else None),
+        row=pending.raw,
+        list_keys=list_keys,
+        whole=whole,
+        replaces=known is not None,
+    )
+
+
+def newer(one: str, other: str) -> str:
+    """The later of two versions of one kind (ISO times, numbers); `other` where they do not compare.
+
+    A detail older than its list row (a stale replica) must stay a backlog, so the row's version wins.
+    """
+    if one == other:
+        return one
+    try:
+        return one if float(one) > float(other) else other
+    except ValueError:
+        pass
+    try:
+        return one if _instant(one) > _instant(other) else other
+    except (ValueError, TypeError):
+        return other
+
+
+def _instant(text: str) -> datetime:
+    instant = datetime.fromisoformat(text)
+    return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
+
+
+def second_ends(version: str | None, server_now: datetime) -> timedelta | None:
+    """How long the second that `version` names still runs on the server; None when it is over.
+
+    A version with a resolution of one second cannot tell two changes within it apart. What is read in
+    that very second may change once more without a trace, so it is to be read when the second is over
+    (Git calls such index entries racy).
+    """
+    if version is None or "." in version:
+        return None
+    try:
+        instant = _instant(version)
+    except ValueError:
+        return None
+    if server_now >= instant + _ONE_SECOND or instant - server_now > timedelta(minutes=1):
+        return None
+    return instant + _ONE_SECOND - server_now

@@ -1,0 +1,67 @@
+"""What extraction hands on: one item for each row to write, with the raw bytes the API sent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+
+class Kind(StrEnum):
+    """What an item says about its row."""
+
+    ROW = "row"
+    """The list row is news; there is no (new) detail."""
+
+    DETAIL = "detail"
+    """A detail was fetched: `body` is the answer, `row` the list row it belongs to."""
+
+    GONE = "gone"
+    """The id left the API: the loaded row gets `_oa_deleted_at`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One row of one resource, as fetched.
+
+    `key` is the primary key as text (see `key_of`); `row` the exact bytes of the list row (empty for
+    a detail without list row); `body` the exact bytes of a detail's answer, None for the others.
+    `version`, `row_hash` and `detail_version` become `_oa_version`, `_oa_row_hash` and
+    `_oa_detail_version`. `whole`: the row is all there is, nothing of it comes from a detail.
+    `list_keys` are the top-level keys that this resource's list is known to carry: a row that is not
+    whole keeps the loaded values of all others. `replaces`: the key is loaded already.
+    """
+
+    kind: Kind
+    resource: str
+    key: str
+    observed_at: datetime
+    version: str | None = None
+    row_hash: str | None = None
+    detail_version: str | None = None
+    row: bytes = b""
+    body: bytes | memoryview | None = None
+    list_keys: tuple[str, ...] = ()
+    whole: bool = True
+    replaces: bool = False
+    document: object = field(default=None, compare=False, repr=False)
+    """The body as extraction has read it already, so that loading need not; never journaled."""
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of payload, for flow control."""
+        return len(self.row) + (len(self.body) if self.body is not None else 0)
+
+
+def key_of(values: tuple[Any, ...]) -> str:
+    """The primary key `values` (JSON scalars) as one text; equal keys and only those are equal.
+
+    A single string stands for itself, so that ids read like ids in messages and queries.
+    """
+    if len(values) == 1 and isinstance(values[0], str):
+        return values[0]
+    return "\x1f".join(
+        value if isinstance(value, str) else f"\x1e{value!r}" if value is not None else "\x1e"
+        for value in values
+    )

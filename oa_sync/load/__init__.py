@@ -1,0 +1,1 @@
+"""Shaped batches into the destination, and reading back what is there."""

@@ -1,0 +1,148 @@
+"""Items in, Arrow batches out: what each item means for the tables of its resource.
+
+A row with its detail (or a whole list row) is written as it is, with all its child rows. A list row
+without (new) detail is written over what is loaded: columns that only a detail brings keep their values,
+child rows stay. A row that is gone is written as it was, with `_oa_deleted_at`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+from oa_sync.definitions.model import Definition, Resource
+from oa_sync.errors import InvalidResponseError
+from oa_sync.extract.items import Item, Kind
+from oa_sync.load.drift import SchemaChanges
+from oa_sync.load.resource_tables import ResourceTables
+from oa_sync.load.tables import Batch, Break, Output
+from oa_sync.load.warehouse import Warehouse
+from oa_sync.settings import Settings
+from oa_sync.shape.document import (
+    Document,
+    has_long_list,
+    read_document,
+    read_row,
+    with_list_fields,
+)
+
+logger = logging.getLogger(__name__)
+
+BATCH_BYTES = 4 * 1024 * 1024
+BATCH_ITEMS = 5_000
+
+
+class Assembler:
+    """Shapes the items of one definition for one warehouse. Lives on the loading thread."""
+
+    def __init__(self, definition: Definition, warehouse: Warehouse, settings: Settings) -> None:
+        self._changes = SchemaChanges(warehouse)
+        self._tables = {
+            resource.name: ResourceTables(resource, warehouse, settings, self._changes)
+            for resource in definition.resources
+        }
+        self._resources = {resource.name: resource for resource in definition.resources}
+        self._groups: dict[tuple[str, Kind, bool], _Group] = {}
+
+    @property
+    def drift(self) -> list[dict[str, Any]]:
+        """Changes of shape met so far, for the report."""
+        return self._changes.seen
+
+    def packages(
+        self, items: Iterable[Item], tail: Callable[[], list[Batch]]
+    ) -> Iterator[Iterator[Batch]]:
+        """The batches of `items` and of `tail()`, in packages to be loaded one after the other.
+
+        Each package has to be used up before the next is asked for.
+        """
+        outputs = self._outputs(items, tail)
+        more = True
+
+        def package() -> Iterator[Batch]:
+            nonlocal more
+            for output in outputs:
+                if isinstance(output, Break):
+                    return
+                yield output
+            more = False
+
+        while more:
+            yield package()
+
+    def _outputs(self, items: Iterable[Item], tail: Callable[[], list[Batch]]) -> Iterator[Output]:
+        self._groups.clear()
+        self._changes.start_package()
+        for item in items:
+            if item.resource not in self._resources:
+                logger.warning(
+                    "%s is not in the definition: a fetched row is left out", item.resource
+                )
+                continue
+            yield from self._take(item)
+        for group in list(self._groups.values()):
+            yield from self._flush(group)
+        for tables in self._tables.values():
+            yield from tables.flush()
+        yield from tail()
+
+    def _take(self, item: Item) -> Iterator[Output]:
+        key = (item.resource, item.kind, item.whole or item.kind is Kind.DETAIL)
+        group = self._groups.get(key)
+        if group is None:
+            group = self._groups[key] = _Group(self._resources[item.resource], *key[1:])
+        try:
+            document = _document(group.resource, item)
+        except InvalidResponseError as error:  # extraction has read it before
+            logger.warning("a fetched row is left out: %s", error)
+            return
+        if document is None:
+            group.add(item, item.row)
+        else:
+            is_detail = item.kind is Kind.DETAIL
+            group.add(item, with_list_fields(item.row, document) if is_detail else document.text)
+            yield from self._tables[item.resource].add_long_lists(item, document)
+        if group.nbytes >= BATCH_BYTES or len(group.items) >= BATCH_ITEMS:
+            yield from self._flush(group)
+
+    def _flush(self, group: _Group) -> Iterator[Output]:
+        items, texts = group.take()
+        if not items:
+            return
+        tables = self._tables[group.resource.name]
+        if group.kind is Kind.GONE:
+            yield from tables.gone(items)
+        else:
+            yield from tables.rows(items, texts, whole=group.whole)
+
+
+def _document(resource: Resource, item: Item) -> Document | None:
+    """The item's row with long lists cut out; None where there can be none."""
+    if item.kind is Kind.DETAIL:
+        if isinstance(item.document, Document):
+            return item.document
+        return read_document(resource, item.body or b"")
+    if item.kind is Kind.ROW and item.whole and has_long_list(resource):
+        return read_row(resource, item.row)
+    return None
+
+
+class _Group:
+    """Items of one resource that are shaped alike, until there are enough of them."""
+
+    def __init__(self, resource: Resource, kind: Kind, whole: bool) -> None:
+        self.resource, self.kind, self.whole = resource, kind, whole
+        self.items: list[Item] = []
+        self._texts: list[bytes] = []
+        self.nbytes = 0
+
+    def add(self, item: Item, text: bytes) -> None:
+        self.items.append(item)
+        self._texts.append(text)
+        self.nbytes += len(text)
+
+    def take(self) -> tuple[Sequence[Item], Sequence[bytes]]:
+        taken = self.items, self._texts
+        self.items, self._texts, self.nbytes = [], [], 0
+        return taken

@@ -1,0 +1,35 @@
+"""From the settings to a dlt destination."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from oa_sync.errors import ConfigurationError
+from oa_sync.settings import Settings
+
+
+def dlt_destination(settings: Settings) -> Any:
+    """The dlt destination that `settings.destination` names, configured.
+
+    `duckdb` opens `settings.database`; PostgreSQL is created without the unique index on `_dlt_id`
+    that blocks every later run after a crash; any other name is left to dlt, which finds its
+    credentials under its own names (`DESTINATION__<NAME>__CREDENTIALS`).
+
+    Raises:
+        ConfigurationError: dlt does not know the name, or its driver is not installed.
+    """
+    import dlt
+    from dlt.common.destination.exceptions import UnknownDestinationModule
+
+    name = settings.destination
+    if name == "duckdb":
+        settings.database.parent.mkdir(parents=True, exist_ok=True)
+        return dlt.destinations.duckdb(str(settings.database))
+    if name == "postgres":
+        return dlt.destinations.postgres(create_indexes=False)
+    try:
+        return dlt.destinations.__dict__[name]() if name in dlt.destinations.__dict__ else name
+    except (UnknownDestinationModule, ImportError) as error:
+        raise ConfigurationError(
+            f"destination {name!r}: {error}; install its driver or choose another"
+        ) from error

@@ -1,0 +1,49 @@
+"""Changes of shape between what is loaded and what arrives: told, and made room for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from oa_sync.load.tables import BREAK, Break
+from oa_sync.load.warehouse import Warehouse
+from oa_sync.shape.shaper import Drift
+
+_NOT_CAST_BY_LOADING = frozenset({"text", "timestamp", "date"})
+"""Types whose values a destination does not turn into those of a wider column by itself: text is not
+valid JSON, and a time has more than one text."""
+
+
+class SchemaChanges:
+    """Shared by all tables of a sync. `seen` is for the report: table, column, before, after."""
+
+    def __init__(self, warehouse: Warehouse) -> None:
+        self._warehouse = warehouse
+        self._emitted: set[tuple[str, str]] = set()
+        self.seen: list[dict[str, Any]] = []
+
+    def start_package(self) -> None:
+        """What was emitted before is loaded by now."""
+        self._emitted.clear()
+
+    def emitted(self, table: str, columns: Iterable[str]) -> None:
+        """Rows of `table` with `columns` are in the current package."""
+        self._emitted.update((table, column) for column in columns)
+
+    def settle(self, drift: Iterable[Drift]) -> Iterator[Break]:
+        """Widen loaded columns before wider values arrive; a break first where values of the narrower
+        type stand in this package and could not be loaded afterwards."""
+        changes = list(drift)
+        self.seen += [
+            {"table": c.table, "column": c.column, "before": c.before, "after": c.after}
+            for c in changes
+        ]
+        widened = [change for change in changes if change.before is not None]
+        if any(
+            change.before in _NOT_CAST_BY_LOADING and (change.table, change.column) in self._emitted
+            for change in widened
+        ):
+            yield BREAK
+            self.start_package()
+        for change in widened:
+            self._warehouse.widen(change.table, change.column, change.after)

@@ -1,0 +1,120 @@
+"""Items on their way from fetching to loading, in segments, with a bound on the bytes in flight.
+
+Fetching (asyncio) puts items in; the loading thread pulls them out while more arrive. A slow
+destination therefore slows the fetching down instead of filling the memory.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from oa_sync.extract.items import Item
+from oa_sync.load.tables import Batch
+
+MAX_BYTES_IN_FLIGHT = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class SegmentEnd:
+    """Closes a segment: its journal file (None: nothing was journaled), and rows of our own that
+    belong to the same load; `tail` is asked for them when all items are shaped."""
+
+    path: Path | None
+    tail: Callable[[], list[Batch]] | None = None
+
+
+class Segment:
+    """One segment as the loading thread sees it; `end` is known once `items` is used up."""
+
+    def __init__(
+        self, take: Callable[[], Item | SegmentEnd | None], first: Item | SegmentEnd
+    ) -> None:
+        self._take = take
+        self._next: Item | SegmentEnd | None = first
+        self.end = SegmentEnd(None)
+
+    def items(self) -> Iterator[Item]:
+        """The items not yet taken."""
+        while isinstance(self._next, Item):
+            yield self._next
+            self._next = self._take()
+        if self._next is not None:
+            self.end = self._next
+
+    def tail(self) -> list[Batch]:
+        """The rows of our own that close the segment; ask when `items` is used up."""
+        return self.end.tail() if self.end.tail else []
+
+    def drain(self) -> None:
+        """Use up what a failed load left unread, so that the next segment starts at its start."""
+        for _ in self.items():
+            pass
+
+
+class SegmentQueue:
+    """One producer on an event loop, one consumer thread. Create it on the loop."""
+
+    def __init__(self, max_bytes: int = MAX_BYTES_IN_FLIGHT) -> None:
+        self._max_bytes = max_bytes
+        self._loop = asyncio.get_running_loop()
+        self._room = asyncio.Event()
+        self._room.set()
+        self._filled = threading.Condition()
+        self._waiting: deque[Item | SegmentEnd | None] = deque()
+        self._bytes = 0
+        self._broken: BaseException | None = None
+
+    async def put(self, item: Item) -> None:
+        """Hand `item` over; waits while too many bytes are in flight.
+
+        Raises whatever `fail` was told.
+        """
+        await self._room.wait()
+        if self._broken is not None:
+            raise self._broken
+        self._append(item, item.nbytes)
+
+    def end_segment(self, path: Path | None, tail: Callable[[], list[Batch]] | None = None) -> None:
+        """All items since the last end are in the journal file `path` and make one load."""
+        self._append(SegmentEnd(path, tail), 0)
+
+    def close(self) -> None:
+        """No more segments."""
+        self._append(None, 0)
+
+    def fail(self, error: BaseException) -> None:
+        """Called by the consumer when it cannot go on: whoever puts gets `error`."""
+        self._broken = error
+        self._loop.call_soon_threadsafe(self._room.set)
+
+    def segments(self) -> Iterator[Segment]:
+        """For the consumer thread: one segment after the other until `close`."""
+        while (first := self._take()) is not None:
+            segment = Segment(self._take, first)
+            yield segment
+            segment.drain()
+
+    def _append(self, entry: Item | SegmentEnd | None, nbytes: int) -> None:
+        with self._filled:
+            self._waiting.append(entry)
+            self._bytes += nbytes
+            if self._bytes >= self._max_bytes and self._broken is None:
+                self._room.clear()
+            self._filled.notify()
+
+    def _take(self) -> Item | SegmentEnd | None:
+        with self._filled:
+            while not self._waiting:
+                self._filled.wait()
+            entry = self._waiting.popleft()
+            if isinstance(entry, Item):
+                before = self._bytes
+                self._bytes -= entry.nbytes
+                if before >= self._max_bytes > self._bytes:
+                    self._loop.call_soon_threadsafe(self._room.set)
+            return entry

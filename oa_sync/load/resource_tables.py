@@ -1,0 +1,228 @@
+"""The tables of one resource: shaped rows with keys and system columns, and what they replace."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from oa_sync.definitions.model import Resource
+from oa_sync.extract.items import Item, key_of
+from oa_sync.load.drift import SchemaChanges
+from oa_sync.load.long_lists import LongList, open_long_list
+from oa_sync.load.tables import (
+    DELETED_AT,
+    INSTANT,
+    REMOVAL,
+    WORKSPACE,
+    Batch,
+    Output,
+    TableHints,
+    column_hint,
+)
+from oa_sync.load.warehouse import Warehouse
+from oa_sync.settings import Settings
+from oa_sync.shape.document import LONG_LISTS, Document
+from oa_sync.shape.learned import LearnedColumn, LearnedSchema
+from oa_sync.shape.shaper import Shaped, Shaper
+from oa_sync.shape.spec import table_spec
+from oa_sync.shape.tables import ARROW_TYPES
+
+SYSTEM_COLUMNS: dict[str, Any] = {
+    "_oa_synced_at": INSTANT,
+    "_oa_version": pa.string(),
+    "_oa_row_hash": pa.string(),
+    "_oa_detail_version": pa.string(),
+    DELETED_AT: INSTANT,
+}
+"""The columns that every resource table has beside the API's own."""
+
+KEYLESS = "_oa_row_hash"
+"""The key column of a resource without primary key: a row is its content."""
+
+
+class ResourceTables:
+    """Shapes one resource's rows into its own table and its child tables."""
+
+    def __init__(
+        self,
+        resource: Resource,
+        warehouse: Warehouse,
+        settings: Settings,
+        changes: SchemaChanges,
+    ) -> None:
+        self._warehouse, self._changes = warehouse, changes
+        self._name, self._workspace = resource.name, settings.workspace
+        learned = LearnedSchema.from_columns(
+            (c.table, c.name, c.data_type, c.path) for c in warehouse.columns()
+        )
+        spec = table_spec(resource, settings.workspace)
+        if not spec.key:
+            spec = replace(spec, key=(KEYLESS,))
+        self._shaper = Shaper(spec, learned)
+        self._root_key = self._shaper.root_key if resource.primary_key else (KEYLESS,)
+        self._long_lists: dict[str, LongList] = {
+            path: open_long_list(child, warehouse, settings, changes)
+            for path, child in resource.children.items()
+            if child.table in LONG_LISTS
+        }
+
+    # -- lists that were cut out ----------------------------------------------------------------
+
+    def add_long_lists(self, item: Item, document: Document) -> Iterator[Output]:
+        """Take in the long lists of one row; gives batches when enough has come together."""
+        for path, long_list in self._long_lists.items():
+            yield from long_list.add(item, document.fields, document.rows.get(path))
+
+    def flush(self) -> Iterator[Output]:
+        """The batches of what long lists still hold back."""
+        for long_list in self._long_lists.values():
+            yield from long_list.flush()
+
+    # -- the resource's own rows ----------------------------------------------------------------
+
+    def rows(
+        self, items: Sequence[Item], texts: Sequence[bytes], *, whole: bool
+    ) -> Iterator[Output]:
+        """The batches of `texts`, the rows of `items`; all whole, or all list rows without detail."""
+        ndjson = b"".join(one_line(text) for text in texts)
+        shaped = self._shaper.shape(ndjson, _system_columns(items))
+        yield from self._changes.settle(shaped.drift)
+        root = shaped.tables[self._name]
+        yield self._batch(self._name, root if whole else self._overlay(root, items))
+        for name, table in shaped.tables.items():
+            if name != self._name:
+                yield self._batch(name, table)
+        yield from self._emptied(root, items, shaped, whole)
+
+    def gone(self, items: Sequence[Item]) -> Iterator[Output]:
+        """The rows of `items` as they are loaded, marked as deleted."""
+        when = {item.key: item.observed_at for item in items}
+        loaded = self._loaded({item.key for item in items})
+        for key, row in loaded.items():
+            row[DELETED_AT] = row["_oa_synced_at"] = when[key]
+        if loaded:
+            yield self._batch(self._name, self._as_table(list(loaded.values())))
+
+    # -- what a batch replaces ------------------------------------------------------------------
+
+    def _overlay(self, root: pa.Table, items: Sequence[Item]) -> pa.Table:
+        """`root` with the loaded values of the columns that only a detail brings."""
+        loaded = self._loaded({item.key for item in items if item.replaces})
+        if not loaded:
+            return root
+        list_keys = {key for item in items for key in item.list_keys}
+        old = [loaded.get(item.key, {}) for item in items]
+        for column in self._shaper.learned.columns(self._name):
+            if column.path and column.path[0] in list_keys:
+                continue
+            values = pa.array([row.get(column.name) for row in old], ARROW_TYPES[column.data_type])
+            if column.name in root.column_names:
+                root = root.drop_columns([column.name])
+            root = root.append_column(column.name, values)
+        return root
+
+    def _emptied(
+        self, root: pa.Table, items: Sequence[Item], shaped: Shaped, whole: bool
+    ) -> Iterator[Batch]:
+        """For each child table, the parents of this batch that have no row in it any more."""
+        replaced = pa.array([item.replaces for item in items])
+        if not pc.any(replaced).as_py():
+            return
+        list_keys = {key for item in items for key in item.list_keys}
+        parents = root.select(self._root_key).filter(replaced)
+        for name, table in self._shaper.tables.items():
+            if table.parent is None or name in LONG_LISTS or not self._warehouse.has_table(name):
+                continue
+            if not whole and table.prefix[0] not in list_keys:
+                continue
+            yield from self._without_rows(name, parents, shaped.tables.get(name))
+
+    def _without_rows(
+        self, name: str, parents: pa.Table, present: pa.Table | None
+    ) -> Iterator[Batch]:
+        """A batch that only removes: the `parents` that `present` has no row of."""
+        key = self._shaper.tables[name].key
+        ours = list(key[: len(parents.column_names)])
+        empty = parents.rename_columns(ours)
+        if present is not None and present.num_rows:
+            empty = empty.join(
+                present.select(ours).group_by(ours).aggregate([]), ours, join_type="left anti"
+            )
+        if empty.num_rows:
+            yield self._batch(name, self._removal(empty, key[len(ours) :]))
+
+    def _removal(self, parents: pa.Table, rest: Sequence[str]) -> pa.Table:
+        count = parents.num_rows
+        table = parents.combine_chunks()
+        for name in rest:
+            table = table.append_column(name, pa.array([-1] * count, pa.int64()))
+        workspace = pa.repeat(pa.scalar(self._workspace), count)
+        deleted = pa.array([REMOVAL] * count, INSTANT)
+        return table.append_column(WORKSPACE, workspace).append_column(DELETED_AT, deleted)
+
+    def _loaded(self, keys: set[str]) -> dict[str, dict[str, Any]]:
+        """The loaded rows with `keys`, whole, by key."""
+        if not keys:
+            return {}
+        names = list(self._root_key)
+        known = self._warehouse.known(self._name, names)
+        wanted = [values for values in known if key_of(values) in keys]
+        rows = self._warehouse.current_rows(self._name, names, wanted)
+        return {key_of(tuple(row[name] for name in names)): row for row in rows}
+
+    # -- batches --------------------------------------------------------------------------------
+
+    def _batch(self, name: str, table: pa.Table) -> Batch:
+        if table.schema.get_field_index(DELETED_AT) < 0:
+            nulls = pa.nulls(table.num_rows, INSTANT)
+            table = table.append_column(DELETED_AT, nulls)
+        self._changes.emitted(name, table.column_names)
+        return Batch(self._hints(name, table), table)
+
+    def _hints(self, name: str, table: pa.Table) -> TableHints:
+        learned = {column.name: column for column in self._shaper.learned.columns(name)}
+        columns = {
+            column: column_hint(learned[column])
+            for column in table.column_names
+            if column in learned
+        }
+        root_key = self._root_key
+        if name == self._name:
+            return TableHints(name, primary_key=(WORKSPACE, *root_key), columns=columns)
+        key = self._shaper.tables[name].key[: len(root_key)]
+        return TableHints(name, merge_key=(WORKSPACE, *key), columns=columns)
+
+    def _as_table(self, rows: Sequence[Mapping[str, Any]]) -> pa.Table:
+        types = {
+            **{column.name: ARROW_TYPES[column.data_type] for column in self._learned_root()},
+            **SYSTEM_COLUMNS,
+            WORKSPACE: pa.string(),
+        }
+        return pa.table(
+            {
+                name: pa.array([row[name] for row in rows], kind)
+                for name, kind in types.items()
+                if name in rows[0]
+            }
+        )
+
+    def _learned_root(self) -> list[LearnedColumn]:
+        return self._shaper.learned.columns(self._name)
+
+
+def _system_columns(items: Sequence[Item]) -> dict[str, Any]:
+    return {
+        "_oa_synced_at": pa.array([item.observed_at for item in items], INSTANT),
+        "_oa_version": pa.array([item.version for item in items], pa.string()),
+        "_oa_row_hash": pa.array([item.row_hash for item in items], pa.string()),
+        "_oa_detail_version": pa.array([item.detail_version for item in items], pa.string()),
+    }
+
+
+def one_line(text: bytes) -> bytes:
+    """`text` as one line: a raw line break can only be insignificant whitespace in JSON."""
+    return text.replace(b"\n", b" ").replace(b"\r", b" ") + b"\n"

@@ -1,0 +1,38 @@
+"""The table `syncs`: one row for each sync, the summary as columns and as JSON."""
+
+from __future__ import annotations
+
+import orjson
+import pyarrow as pa
+
+from oa_sync.load.tables import INSTANT, WORKSPACE, Batch, TableHints
+from oa_sync.report import SyncReport
+
+TABLE = "syncs"
+
+
+def syncs_batch(report: SyncReport) -> Batch:
+    """The row of `report`, as far as it is known: written with the last rows of the sync itself."""
+    summary = report.as_json()
+    requests = report.requests
+    columns = {
+        WORKSPACE: pa.array([report.workspace]),
+        "sync_id": pa.array([report.sync_id]),
+        "status": pa.array([report.status]),
+        "exit_code": pa.array([report.exit_code], pa.int64()),
+        "dialect": pa.array([report.dialect]),
+        "started_at": pa.array([report.started_at], INSTANT),
+        "finished_at": pa.array([report.finished_at], INSTANT),
+        "requests_made": pa.array([requests.made], pa.int64()),
+        "requests_retried": pa.array([requests.retried], pa.int64()),
+        "requests_rate_limited": pa.array([requests.rate_limited], pa.int64()),
+        "rows_written": pa.array([sum(report.rows.values())], pa.int64()),
+        "backlog": pa.array([sum(t.backlog for t in report.tallies.values())], pa.int64()),
+        "error_code": pa.array([report.error.code if report.error else None], pa.string()),
+        "error_message": pa.array([str(report.error) if report.error else None], pa.string()),
+        "summary": pa.array([orjson.dumps(summary).decode()]),
+    }
+    hints = TableHints(
+        TABLE, primary_key=(WORKSPACE, "sync_id"), columns={"summary": {"data_type": "json"}}
+    )
+    return Batch(hints, pa.table(columns))

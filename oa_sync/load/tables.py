@@ -1,0 +1,69 @@
+"""How a table is loaded: its keys and column hints, as values that know nothing of a destination."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import pyarrow as pa
+
+from oa_sync.shape.learned import HINT, LearnedColumn
+
+WORKSPACE = "_oa_workspace"
+DELETED_AT = "_oa_deleted_at"
+INSTANT = pa.timestamp("us", "UTC")
+
+REMOVAL = datetime(1970, 1, 1, tzinfo=UTC)
+"""What `_oa_deleted_at` holds in rows that only remove; it is never seen in a table."""
+
+
+@dataclass(frozen=True)
+class TableHints:
+    """Name, keys and column hints of one destination table.
+
+    A table with `primary_key` is merged row by row. A child table has `merge_key` instead: all rows
+    of a parent are replaced together, so a list that became shorter leaves nothing behind; a row
+    whose `_oa_deleted_at` is set only removes what the parent had (dlt's `hard_delete`). `columns`
+    holds dlt column hints, among them `x-oa-path`, by which the shape of a table is remembered.
+    """
+
+    name: str
+    primary_key: tuple[str, ...] = ()
+    merge_key: tuple[str, ...] = ()
+    columns: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Rows for one table; column names are final."""
+
+    hints: TableHints
+    rows: pa.Table
+
+
+class Break:
+    """Between two batches: what came before must be loaded before what follows is."""
+
+
+BREAK = Break()
+Output = Batch | Break
+
+
+@dataclass(frozen=True)
+class LoadedColumn:
+    """A column as the destination has it; `path` is the `x-oa-path` hint (None: not ours)."""
+
+    table: str
+    name: str
+    data_type: str
+    path: Any
+
+
+def column_hint(column: LearnedColumn) -> dict[str, Any]:
+    """The dlt hints of a learned column."""
+    hint: dict[str, Any] = {HINT: column.hint()}
+    if column.data_type == "json":
+        hint["data_type"] = "json"
+    return hint

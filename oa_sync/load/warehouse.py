@@ -1,0 +1,341 @@
+"""Loading Arrow batches into any SQL destination of dlt, and reading back what is loaded.
+
+What dlt is used for: destinations, schema evolution, file formats, merges. What it is not trusted
+with (measured, see docs/recovery.md): surviving a kill in its working folder, state with ids in it,
+`incremental`. Hence the working folder is thrown away at every start, the schema is read from the
+destination, pipeline state is not used at all, and every load is a delete-insert merge by key into
+flat tables, which may be repeated at will.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+import orjson
+import pyarrow as pa
+
+from oa_sync.errors import DestinationError
+from oa_sync.extract.changes import Known
+from oa_sync.load.destinations import dlt_destination
+from oa_sync.load.tables import DELETED_AT, WORKSPACE, Batch, LoadedColumn, TableHints
+from oa_sync.settings import Settings
+
+if TYPE_CHECKING:
+    import dlt
+    from dlt.common.schema import Schema
+
+logger = logging.getLogger(__name__)
+
+SCHEMA_NAME = "openanalyst"
+KEYS_PER_QUERY = 500
+_MERGE: Any = {"disposition": "merge", "strategy": "delete-insert"}
+
+
+class Warehouse:
+    """One workspace's tables in one dataset of one destination.
+
+    Use it as a context manager and from one thread: dlt's pipeline objects are not thread-safe.
+    Every method that talks to the destination raises `DestinationError` when it cannot.
+    """
+
+    def __init__(self, settings: Settings, workdir: Path) -> None:
+        self._settings = settings
+        self._workdir = workdir
+
+    def __enter__(self) -> Self:
+        import dlt
+        from dlt.common.schema import Schema
+
+        quiet_dlt()
+        shutil.rmtree(self._workdir, ignore_errors=True)
+        self._workdir.mkdir(parents=True, mode=0o700)
+        logging.getLogger("dlt").setLevel(logging.CRITICAL)
+        self._pipeline: dlt.Pipeline = dlt.pipeline(
+            f"oa_sync_{self._settings.fingerprint()}",
+            pipelines_dir=str(self._workdir),
+            destination=dlt_destination(self._settings),
+            dataset_name=self._settings.dataset_name,
+        )
+        self._schema: Schema = Schema(SCHEMA_NAME)
+        stored = self._stored_schema()
+        if stored is not None:
+            self._schema = stored
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        shutil.rmtree(self._workdir, ignore_errors=True)
+
+    # -- reading back ---------------------------------------------------------------------------
+
+    def columns(self) -> list[LoadedColumn]:
+        """Every column of every table of ours, as the destination's stored schema has it."""
+        return [
+            LoadedColumn(table_name, name, str(column["data_type"]), column.get("x-oa-path"))
+            for table_name, table in self._schema.tables.items()
+            if not table_name.startswith("_dlt")
+            for name, column in table["columns"].items()
+            if "data_type" in column
+        ]
+
+    def has_table(self, table: str) -> bool:
+        """Whether `table` has ever been loaded into."""
+        return bool(self._schema.tables.get(table, {}).get("columns"))
+
+    def known(self, table: str, key_columns: Sequence[str]) -> dict[tuple[Any, ...], Known]:
+        """What is loaded of this workspace in `table`, by the values of `key_columns`."""
+        if not self.has_table(table):
+            return {}
+        names = (*key_columns, "_oa_version", "_oa_row_hash", "_oa_detail_version", DELETED_AT)
+        width = len(key_columns)
+        return {
+            tuple(row[:width]): Known(
+                row[width], row[width + 1], row[width + 2], row[-1] is not None
+            )
+            for row in self._query(
+                f"SELECT {self._quoted(names)} FROM {self._qualified(table)}"
+                f" WHERE {self._quoted([WORKSPACE])} = %s",
+                self._settings.workspace,
+            )
+        }
+
+    def current_rows(
+        self, table: str, key_columns: Sequence[str], keys: Sequence[tuple[Any, ...]]
+    ) -> list[dict[str, Any]]:
+        """The loaded rows of this workspace with `keys`, whole, as column name -> value.
+
+        JSON columns come as text. Keys that are not loaded are left out.
+        """
+        if not keys or not self.has_table(table):
+            return []
+        names = [
+            name
+            for name, column in self._schema.tables[table]["columns"].items()
+            if "data_type" in column
+        ]
+        found: list[dict[str, Any]] = []
+        for start in range(0, len(keys), KEYS_PER_QUERY):
+            part = keys[start : start + KEYS_PER_QUERY]
+            column_count = len(key_columns)
+            one = "(" + " AND ".join(f"{self._quoted([c])} = %s" for c in key_columns) + ")"
+            if column_count == 1:
+                marks = ", ".join(["%s"] * len(part))
+                condition = f"{self._quoted(key_columns)} IN ({marks})"
+            else:
+                condition = "(" + " OR ".join([one] * len(part)) + ")"
+            rows = self._query(
+                f"SELECT {self._quoted(names)} FROM {self._qualified(table)}"
+                f" WHERE {self._quoted([WORKSPACE])} = %s AND {condition}",
+                self._settings.workspace,
+                *(value for key in part for value in key),
+            )
+            found.extend(self._plain(table, names, row) for row in rows)
+        return found
+
+    def select(self, sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
+        """Rows of a query of ours; `{table}` names in `sql` must come from `qualified`."""
+        return self._query(sql, *parameters)
+
+    def qualified(self, table: str) -> str:
+        """`table` with its schema, quoted for the destination."""
+        return self._qualified(table)
+
+    # -- writing --------------------------------------------------------------------------------
+
+    def load(self, batches: Iterable[Batch]) -> dict[str, int]:
+        """Merge `batches` as one load package and return the rows written by table.
+
+        The batches are pulled while dlt writes, so the iterable may still be producing. A key must
+        stand at most once in them. Safe to repeat after any failure.
+        """
+        import dlt
+
+        counts: dict[str, int] = {}
+
+        @dlt.resource(name=SCHEMA_NAME)
+        def rows() -> Iterator[Any]:
+            for batch in batches:
+                if batch.rows.num_rows:
+                    name = batch.hints.name
+                    counts[name] = counts.get(name, 0) + batch.rows.num_rows
+                    yield dlt.mark.with_hints(
+                        _loadable(batch), self._hints(batch.hints), create_table_variant=True
+                    )
+
+        batches = iter(batches)
+        first = next(batches, None)
+        if first is None:
+            return counts
+        batches = chain([first], batches)
+        try:
+            self._pipeline.run(rows(), schema=self._schema, loader_file_format="parquet")
+        except Exception as error:
+            self._forget_package()
+            raise _as_ours(error) from error
+        self._schema = self._pipeline.schemas[SCHEMA_NAME]
+        return counts
+
+    def widen(self, table: str, column: str, data_type: str) -> None:
+        """Change the type of a loaded column to a wider one, keeping its values.
+
+        dlt never alters a column, and an Arrow double that meets a BIGINT column is rounded without
+        a word; so the column is altered before the wider values arrive.
+        """
+        loaded = self._schema.tables.get(table, {}).get("columns", {}).get(column)
+        if loaded is None or loaded.get("data_type") == data_type:
+            return
+        from oa_sync.load.widening import widen_sql
+
+        with self._pipeline.sql_client() as client:
+            datasets = (client.dataset_name, client.staging_dataset_name)
+            for dataset in datasets:
+                with client.with_alternative_dataset_name(dataset):
+                    qualified = client.make_qualified_table_name(table)
+                    for statement in widen_sql(
+                        self._pipeline.destination.destination_type,
+                        qualified,
+                        client.escape_column_name(column),
+                        str(loaded["data_type"]),
+                        data_type,
+                    ):
+                        self._execute_if_there(client, statement)
+        changed: dict[str, Any] = loaded  # type: ignore[assignment]
+        changed["data_type"] = data_type
+        for hint in ("precision", "scale", "timezone"):
+            changed.pop(hint, None)
+
+    # -- dlt ------------------------------------------------------------------------------------
+
+    def _stored_schema(self) -> Schema | None:
+        from dlt.common.schema import Schema
+        from dlt.destinations.exceptions import DatabaseUndefinedRelation
+
+        self._pipeline._inject_schema(self._schema)
+        try:
+            with self._pipeline.destination_client(SCHEMA_NAME) as client:
+                if not client.is_storage_initialized():
+                    return None
+                info = client.get_stored_schema(SCHEMA_NAME)  # type: ignore[attr-defined]
+        except DatabaseUndefinedRelation:
+            return None
+        except Exception as error:
+            raise _as_ours(error) from error
+        return None if info is None else Schema.from_stored_schema(orjson.loads(info.schema))
+
+    def _hints(self, hints: TableHints) -> Any:
+        import dlt
+
+        columns: dict[str, Any] = {
+            name: {"name": name, **column} for name, column in hints.columns.items()
+        }
+        if hints.merge_key:
+            deleted = {"name": DELETED_AT, "data_type": "timestamp", "hard_delete": True}
+            columns[DELETED_AT] = deleted
+        return dlt.mark.make_hints(
+            table_name=hints.name,
+            write_disposition=_MERGE,
+            primary_key=list(hints.primary_key) or None,
+            merge_key=list(hints.merge_key) or None,
+            columns=columns,
+        )
+
+    def _forget_package(self) -> None:
+        """Drop what a failed load left behind: the journal has it all, and a poisoned package would
+        fail every later run."""
+        from dlt.common.exceptions import DltException
+
+        try:
+            self._pipeline.abort_packages()
+        except (OSError, DltException):
+            logger.debug("no pending package to drop", exc_info=True)
+
+    def _query(self, sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
+        try:
+            with (
+                self._pipeline.sql_client() as client,
+                client.execute_query(sql, *parameters) as cursor,
+            ):
+                return list(cursor.fetchall())
+        except Exception as error:
+            raise _as_ours(error) from error
+
+    def _execute_if_there(self, client: Any, statement: str) -> None:
+        from dlt.destinations.exceptions import DatabaseUndefinedRelation
+
+        try:
+            client.execute_sql(statement)
+        except DatabaseUndefinedRelation:
+            logger.debug("not there, nothing to alter: %s", statement)
+        except Exception as error:
+            raise _as_ours(error) from error
+
+    def _qualified(self, table: str) -> str:
+        client = self._pipeline.sql_client()
+        return client.make_qualified_table_name(table)
+
+    def _quoted(self, names: Sequence[str]) -> str:
+        client = self._pipeline.sql_client()
+        return ", ".join(client.escape_column_name(name) for name in names)
+
+    def _plain(self, table: str, names: Sequence[str], row: Sequence[Any]) -> dict[str, Any]:
+        columns = self._schema.tables[table]["columns"]
+        return {
+            name: orjson.dumps(value).decode()
+            if columns[name].get("data_type") == "json"
+            and value is not None
+            and not isinstance(value, str)
+            else value
+            for name, value in zip(names, row, strict=True)
+        }
+
+
+def quiet_dlt() -> None:
+    """Settings of dlt that hold for every pipeline of ours.
+
+    No state in the destination (ids live in the tables), no trace files (they keep exception
+    messages), no telemetry, no signal handlers (ours finish a step first), staging emptied after
+    use, and only errors in its log.
+    """
+    import dlt
+
+    for key, value in {
+        "restore_from_destination": False,
+        "enable_runtime_trace": False,
+        "runtime.dlthub_telemetry": False,
+        "runtime.intercept_signals": False,
+        "runtime.log_level": "CRITICAL",
+        "load.truncate_staging_dataset": True,
+        "load.raise_on_failed_jobs": True,
+        "normalize.workers": 1,
+        "extract.workers": 1,
+    }.items():
+        dlt.config[key] = value
+
+
+def _loadable(batch: Batch) -> pa.Table:
+    """`batch.rows` with key columns marked as never null, as dlt's hints say."""
+    keys = {*batch.hints.primary_key, *batch.hints.merge_key}
+    fields = [field.with_nullable(field.name not in keys) for field in batch.rows.schema]
+    return batch.rows.cast(pa.schema(fields))
+
+
+def _as_ours(error: BaseException) -> DestinationError:
+    """`error` as one line that names the deepest cause, without credentials or data."""
+    if isinstance(error, DestinationError):
+        return error
+    seen: list[BaseException] = [error]
+    while (cause := seen[-1].__cause__ or seen[-1].__context__) is not None and cause not in seen:
+        seen.append(cause)
+    deepest = seen[-1]
+    text = " ".join(str(deepest).split())[:500]
+    return DestinationError(f"destination: {type(deepest).__name__}: {text}")

@@ -1,0 +1,106 @@
+"""What a sync did, as one value: the exit code, `sync --json`, the `syncs` row and the log line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+from oa_sync.clock import isoformat
+from oa_sync.errors import ApiError, OaSyncError
+from oa_sync.extract.extraction import Tally
+
+Status = Literal["complete", "partial", "failed"]
+EXIT_CODES: dict[Status, int] = {"complete": 0, "partial": 3, "failed": 1}
+
+
+@dataclass
+class Requests:
+    """Requests of one sync. `budget` and `left_today` are None where there is no limit."""
+
+    made: int = 0
+    retried: int = 0
+    rate_limited: int = 0
+    budget: int | None = None
+    left_today: int | None = None
+    resets_at: datetime | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """The `requests` object of `sync --json`."""
+        return {
+            "made": self.made,
+            "retried": self.retried,
+            "rate_limited": self.rate_limited,
+            "budget": self.budget,
+            "left_today": self.left_today,
+            "resets_at": isoformat(self.resets_at) if self.resets_at else None,
+        }
+
+
+@dataclass
+class SyncReport:
+    """The summary of one sync; `exit_code` follows from `status` and `error`."""
+
+    sync_id: str
+    workspace: str
+    started_at: datetime
+    dialect: str = "auto"
+    finished_at: datetime | None = None
+    status: Status = "complete"
+    error: OaSyncError | None = None
+    requests: Requests = field(default_factory=Requests)
+    tallies: dict[str, Tally] = field(default_factory=dict)
+    rows: dict[str, int] = field(default_factory=dict)
+    drift: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def exit_code(self) -> int:
+        """The exit code of the command line (contract: 0, 1, 3, 4 or 5)."""
+        if self.status == "failed" and self.error is not None:
+            return self.error.exit_code if self.error.exit_code in {2, 4, 5} else 1
+        return EXIT_CODES[self.status]
+
+    def as_json(self) -> dict[str, Any]:
+        """The object that `sync --json` prints."""
+        return {
+            "status": self.status,
+            "exit_code": self.exit_code,
+            "sync_id": self.sync_id,
+            "workspace": self.workspace,
+            "dialect": self.dialect,
+            "started_at": isoformat(self.started_at),
+            "finished_at": isoformat(self.finished_at) if self.finished_at else None,
+            "requests": self.requests.as_json(),
+            "resources": {name: _resource(tally) for name, tally in self.tallies.items()},
+            "rows": dict(sorted(self.rows.items())),
+            "schema_changes": self.drift,
+            "error": error_json(self.error),
+        }
+
+
+def _resource(tally: Tally) -> dict[str, Any]:
+    return {
+        "listed": tally.listed,
+        "new": tally.new,
+        "changed": tally.changed,
+        "unchanged": tally.unchanged,
+        "deleted": tally.deleted,
+        "details_fetched": tally.details_fetched,
+        "backlog": tally.backlog,
+        "missing": tally.missing,
+        "errors": [error_json(error) for error in tally.errors[:20]],
+    }
+
+
+def error_json(error: OaSyncError | None) -> dict[str, Any] | None:
+    """An error as `{code, message, status, api_code, request_id}`; the last three for API errors."""
+    if error is None:
+        return None
+    found: dict[str, Any] = {"code": error.code, "message": str(error)}
+    if isinstance(error, ApiError):
+        found |= {
+            "status": error.status,
+            "api_code": error.api_code,
+            "request_id": error.request_id,
+        }
+    return found

@@ -1,0 +1,116 @@
+"""One detail, cut for shaping: the object itself without its long list, and the list's rows.
+
+Only lists that may be long are cut out (see `LONG_LISTS`); other child lists stay inside the object and
+are shaped with it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from oa_sync.definitions.model import Resource
+from oa_sync.definitions.paths import parse_path
+from oa_sync.errors import InvalidResponseError
+from oa_sync.shape.cut import cut
+from oa_sync.shape.lift import lift
+from oa_sync.shape.spans import Rows
+from oa_sync.shape.structure import InvalidJsonError
+
+LONG_LISTS = frozenset({"report_rows"})
+"""Child tables whose rows are cut out of the body instead of being parsed with it."""
+
+
+@dataclass(frozen=True, eq=False)
+class Document:
+    """`text`: the exact bytes of the object, with `[]` where a long list stood; `fields`: the same,
+    decoded; `rows`: the list's elements by child path, for the lists that are there."""
+
+    text: bytes
+    fields: dict[str, Any]
+    rows: dict[str, Rows]
+
+
+def read_document(resource: Resource, body: bytes | memoryview) -> Document:
+    """Find the object in a detail's answer and cut its long lists out.
+
+    The object stands at `detail.data_selector`; without one it is the body itself, or what stands in
+    `data` when the body lacks the primary key that `data` has.
+
+    Raises:
+        InvalidResponseError: not JSON, or no object there.
+    """
+    assert resource.detail is not None
+    text = bytes(body) if isinstance(body, memoryview) else body
+    selector = resource.detail.data_selector
+    try:
+        if selector is not None:
+            return _read(resource, text, parse_path(selector))
+        bare = _read(resource, text, ())
+        if _is_wrapped(resource, bare.fields):
+            return _read(resource, text, ("data",))
+    except (InvalidJsonError, orjson.JSONDecodeError) as error:
+        raise InvalidResponseError(
+            f"{resource.name}: the detail is not valid JSON: {error}"
+        ) from None
+    return bare
+
+
+def read_row(resource: Resource, row: bytes) -> Document:
+    """A whole list row, with its long lists cut out.
+
+    Raises:
+        InvalidResponseError: not JSON, or not an object.
+    """
+    try:
+        return _read(resource, row, ())
+    except (InvalidJsonError, orjson.JSONDecodeError) as error:
+        raise InvalidResponseError(f"{resource.name}: a row is not valid JSON: {error}") from None
+
+
+def has_long_list(resource: Resource) -> bool:
+    """Whether a row of this resource may carry a list that is cut out."""
+    return any(child.table in LONG_LISTS for child in resource.children.values())
+
+
+def _is_wrapped(resource: Resource, fields: dict[str, Any]) -> bool:
+    keys = resource.primary_key or ("id",)
+    return isinstance(fields.get("data"), dict) and not all(key in fields for key in keys)
+
+
+def _read(resource: Resource, body: bytes, at: tuple[str, ...]) -> Document:
+    rows: dict[str, Rows] = {}
+    for path, child in resource.children.items():
+        if child.table in LONG_LISTS:
+            found = cut(body, (*at, *parse_path(path)))
+            if found.found:
+                body, rows[path] = found.head, found.rows
+    if at:
+        inner = lift(body, [at]).texts[at]
+        body = inner[0].as_py().encode() if len(inner) else b"null"
+    fields = orjson.loads(body)
+    if not isinstance(fields, dict):
+        raise InvalidResponseError(
+            f"{resource.name}: the detail is not an object but {type(fields).__name__}; set"
+            " detail.data_selector in the definition"
+        )
+    return Document(body, fields, rows)
+
+
+def with_list_fields(row: bytes, document: Document) -> bytes:
+    """The document's object plus the top-level fields that only the list row has, as exact bytes."""
+    if not row:
+        return document.text
+    names = [name for name in orjson.loads(row) if name not in document.fields]
+    texts = lift(row, [(name,) for name in names]).texts if names else {}
+    members = [
+        orjson.dumps(name) + b":" + texts[(name,)][0].as_py().encode()
+        for name in names
+        if len(texts[(name,)])
+    ]
+    if not members:
+        return document.text
+    inside = document.text.strip()[1:-1].strip()
+    return b"{" + b",".join([*members, *([inside] if inside else [])]) + b"}"

@@ -1,0 +1,237 @@
+"""The one story: lock, finish what is pending, scan, compare, fetch, load, report.
+
+`sync` reads top to bottom like the README. Requests are made on an event loop in this thread; everything
+that touches the destination runs on one other thread, in overlap.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import TypeVar
+
+from oa_sync.clock import Clock
+from oa_sync.connection import Connection, connect
+from oa_sync.definitions.model import Definition, Resource
+from oa_sync.errors import (
+    BudgetExhausted,
+    ConfigurationError,
+    Interrupted,
+    LockHeldError,
+    OaSyncError,
+)
+from oa_sync.extract.changes import Known
+from oa_sync.extract.extraction import Extraction
+from oa_sync.extract.items import key_of
+from oa_sync.extract.journal import Journal
+from oa_sync.extract.steps import Steps
+from oa_sync.load.assembler import Assembler
+from oa_sync.load.loader import Loader
+from oa_sync.load.queue import SegmentQueue
+from oa_sync.load.syncs import syncs_batch
+from oa_sync.load.warehouse import Warehouse
+from oa_sync.ops.lock import sync_lock
+from oa_sync.report import SyncReport
+from oa_sync.settings import Settings
+from oa_sync.shape.document import read_document
+
+logger = logging.getLogger(__name__)
+
+Progress = Callable[[str, str, int, int | None], None]
+T = TypeVar("T")
+
+
+def _silent(stage: str, resource: str, done: int, total: int | None) -> None:
+    """A progress nobody looks at."""
+
+
+def sync(
+    settings: Settings,
+    resources: Sequence[str] = (),
+    *,
+    full_refresh: bool = False,
+    clock: Clock | None = None,
+    progress: Progress = _silent,
+) -> SyncReport:
+    """Bring the destination up to date and report.
+
+    `resources` limits the sync to these (default: all of the definition). `full_refresh` asks for every
+    detail again. `progress(stage, resource, done, total)` hears of every step.
+
+    Failures of the API or the destination are in the report (`status`, `error`), with everything that
+    was fetched loaded or kept for the next run.
+
+    Raises:
+        ConfigurationError: settings, definition or a resource name are wrong; nothing was done.
+        LockHeldError: another sync of this workspace and destination is running.
+    """
+    clock = clock or Clock()
+    what = f"workspace {settings.workspace!r} into {settings.destination}"
+    with sync_lock(settings.home / "locks", settings.fingerprint(), what, clock):
+        run = _Run(settings, clock, progress, full_refresh)
+        return asyncio.run(run.whole(tuple(resources)))
+
+
+class _Run:
+    """One run, from connection to report."""
+
+    def __init__(
+        self, settings: Settings, clock: Clock, progress: Progress, full_refresh: bool
+    ) -> None:
+        self._settings, self._clock = settings, clock
+        self._progress, self._full_refresh = progress, full_refresh
+        self._interrupted = False
+        self._report = SyncReport(
+            sync_id=str(uuid.uuid4()), workspace=settings.workspace, started_at=clock.now()
+        )
+
+    async def whole(self, names: tuple[str, ...]) -> SyncReport:
+        """The story with its ends: connection, destination and threads closed, errors in the report."""
+        workdir = self._settings.home / "dlt" / self._settings.fingerprint()
+        folder = self._settings.home / "journal" / self._settings.fingerprint()
+        with (
+            ThreadPoolExecutor(1, "load") as self._load_thread,
+            contextlib.closing(Journal(folder)) as journal,
+            self._signals(),
+        ):
+            warehouse = Warehouse(self._settings, workdir)
+            try:
+                async with connect(self._settings, self._clock) as connection:
+                    await self._loading(warehouse.__enter__)
+                    await self._through(connection, warehouse, journal, names)
+            except (ConfigurationError, LockHeldError):
+                raise
+            except OaSyncError as error:
+                self._fail(error)
+            finally:
+                await self._loading(lambda: warehouse.__exit__(None, None, None))
+        self._report.finished_at = self._clock.now()
+        return self._report
+
+    async def _through(
+        self,
+        connection: Connection,
+        warehouse: Warehouse,
+        journal: Journal,
+        names: tuple[str, ...],
+    ) -> None:
+        report = self._report
+        try:
+            definition = await connection.definition()
+            report.dialect = connection.dialect
+            chosen = _chosen(definition, names)
+            assembler = await self._loading(
+                lambda: Assembler(definition, warehouse, self._settings)
+            )
+            loader = Loader(warehouse, journal, assembler)
+            await self._loading(loader.finish_pending)
+            known = await self._loading(lambda: _known(warehouse, chosen))
+            if self._full_refresh:
+                known = {name: _without_details(rows) for name, rows in known.items()}
+            queue = SegmentQueue()
+            loading = asyncio.ensure_future(self._loading(lambda: loader.run(queue)))
+            steps = Steps(journal, queue, self._clock)
+            extraction = Extraction(
+                connection.client,
+                self._clock,
+                pages_of=lambda resource: connection.pages(resource, {}),
+                read=read_document,
+                emit=steps.emit,
+                progress=self._progress,
+                stopping=lambda: self._interrupted,
+            )
+            report.tallies = extraction.tallies
+            try:
+                await extraction.run(chosen, known)
+            except OaSyncError as error:
+                self._fail(error)
+            finally:
+                self._conclude(extraction)
+                connection.fill(report.requests)
+                report.rows, report.drift = loader.rows, assembler.drift
+                report.finished_at = self._clock.now()
+                steps.finish(lambda: [syncs_batch(report)])
+                queue.close()
+                await loading
+        finally:
+            connection.fill(report.requests)
+
+    async def _loading(self, function: Callable[[], T]) -> T:
+        """Run `function` on the loading thread: dlt's objects belong to one thread."""
+        return await asyncio.get_running_loop().run_in_executor(self._load_thread, function)
+
+    # -- the outcome ----------------------------------------------------------------------------
+
+    def _conclude(self, extraction: Extraction) -> None:
+        """Turn what happened into a status; must run before the `syncs` row is written."""
+        report = self._report
+        if report.status == "failed":
+            return
+        failed = next((t.errors[0] for t in report.tallies.values() if t.errors), None)
+        if failed is not None:
+            self._fail(failed)
+        elif self._interrupted:
+            self._fail(Interrupted("stopped by a signal; what was fetched is loaded"))
+        elif extraction.exhausted is not None:
+            self._fail(extraction.exhausted)
+
+    def _fail(self, error: OaSyncError) -> None:
+        partial = isinstance(error, BudgetExhausted | Interrupted)
+        self._report.status = "partial" if partial else "failed"
+        self._report.error = error
+
+    @contextlib.contextmanager
+    def _signals(self) -> Iterator[None]:
+        """The first SIGTERM or Ctrl-C stops asking and loads what is there, the second ends at once."""
+        loop = asyncio.get_running_loop()
+
+        def stop(number: signal.Signals) -> None:
+            if self._interrupted:
+                signal.signal(number, signal.SIG_DFL)
+                signal.raise_signal(number)
+            self._interrupted = True
+            logger.warning("%s: no more requests; loading what was fetched", number.name)
+
+        handled = []
+        for number in (signal.SIGTERM, signal.SIGINT):
+            with contextlib.suppress(ValueError, RuntimeError, NotImplementedError):
+                loop.add_signal_handler(number, stop, number)
+                handled.append(number)
+        try:
+            yield
+        finally:
+            for number in handled:
+                loop.remove_signal_handler(number)
+
+
+def _chosen(definition: Definition, names: tuple[str, ...]) -> list[Resource]:
+    known = {resource.name: resource for resource in definition.resources}
+    for name in names:
+        if name not in known:
+            raise ConfigurationError(
+                f"resource {name!r} is not in the definition; it has {', '.join(known)}"
+            )
+    return [resource for name, resource in known.items() if not names or name in names]
+
+
+def _known(warehouse: Warehouse, resources: Sequence[Resource]) -> dict[str, dict[str, Known]]:
+    """What is loaded, by resource and key."""
+    return {
+        resource.name: {
+            key_of(values): known
+            for values, known in warehouse.known(
+                resource.name, resource.primary_key or ("_oa_row_hash",)
+            ).items()
+        }
+        for resource in resources
+    }
+
+
+def _without_details(rows: Mapping[str, Known]) -> dict[str, Known]:
+    return {key: replace(row, version=None, detail_version=None) for key, row in rows.items()}
