@@ -46,6 +46,6 @@ def run_time(requests: int, per_minute: int | None) -> timedelta:
     """The least time that so many requests take under the minute's limit, from an idle account."""
     if per_minute is None or requests <= burst(per_minute):
         return timedelta()
-    paced = (requests - burst(per_minute)) * spacing(per_minute)
-    windows = (requests - 1) // per_minute * WINDOW
-    return timedelta(microseconds=max(paced, windows))
+    if requests <= per_minute:
+        return timedelta(microseconds=(requests - burst(per_minute)) * spacing(per_minute))
+    return timedelta(microseconds=WINDOW + (requests - per_minute - 1) * spacing(per_minute))

@@ -42,6 +42,7 @@ _LAYOUT = 1
 _BUSY_SECONDS = 30.0
 _ONLY_UNLIMITED = 2**53
 """A day's limit that no plan exceeds: only a run without one is not bound by the block."""
+_PARTS = ("", "-wal", "-shm")
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
 
@@ -134,12 +135,13 @@ class SqliteLedger(Ledger):
     def _open(self) -> sqlite3.Connection:
         """Open the file; a damaged one is replaced, by one process only."""
         with _exclusive(self._path.with_name(f"{self._path.name}.lock")):
+            changed = self._last_change()
             try:
                 return self._connect()
             except sqlite3.DatabaseError as error:
                 if not _is_damage(error):
                     raise
-                changed = self._move_aside()
+                self._move_aside(changed)
                 connection = self._connect()
                 connection.execute(
                     "INSERT INTO oa_sync_quota_meta VALUES ('unknown_since', ?)", (str(changed),)
@@ -165,6 +167,11 @@ class SqliteLedger(Ledger):
                 raise _damage("quick_check found a damaged page")
             if layout < _LAYOUT:
                 _create(connection)
+            (tables,) = connection.execute(
+                "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name GLOB 'oa_sync_*'"
+            ).fetchone()
+            if tables != len(TABLES):
+                raise _damage("a table is missing")
             meta = dict(connection.execute("SELECT name, value FROM oa_sync_quota_meta"))
             if "salt" not in meta:
                 raise _damage("the salt is missing")
@@ -176,18 +183,21 @@ class SqliteLedger(Ledger):
         self._fresh = _all_spent(int(meta["unknown_since"])) if "unknown_since" in meta else State()
         return connection
 
-    def _move_aside(self) -> int:
-        """Rename the damaged file and its companions; the instant of its last change."""
+    def _last_change(self) -> int:
+        """When the file, or its log, was last written (epoch microseconds, not after now)."""
+        parts = (self._path.with_name(self._path.name + suffix) for suffix in ("", "-wal"))
+        now = self._clock.now().timestamp()
+        latest = max((part.stat().st_mtime for part in parts if part.exists()), default=now)
+        return int(min(latest, now) * SECOND)
+
+    def _move_aside(self, changed: int) -> None:
+        """Rename the damaged file and its companions."""
         stamp = self._clock.now().strftime("%Y%m%dT%H%M%S.%fZ")
-        changed = 0.0
-        for suffix in ("", "-wal", "-shm"):
+        for suffix in _PARTS:
             part = self._path.with_name(self._path.name + suffix)
             if part.exists():
-                changed = max(changed, part.stat().st_mtime)
                 part.rename(part.with_name(f"{self._path.name}.damaged-{stamp}{suffix}"))
-        # A file dated in the future says nothing about when it was last written.
-        changed = min(changed, self._clock.now().timestamp())
-        until = datetime.fromtimestamp(changed + DAY_SECONDS, UTC)
+        until = datetime.fromtimestamp(changed / SECOND + DAY_SECONDS, UTC)
         log.warning(
             "%s is damaged and was moved aside as %s.damaged-%s. What was spent is unknown, so the"
             " quota counts as spent until %s. If you know that it is not, delete %s",
@@ -197,7 +207,6 @@ class SqliteLedger(Ledger):
             isoformat(until),
             self._path,
         )
-        return int(changed * SECOND)
 
 
 def _create(connection: sqlite3.Connection) -> None:

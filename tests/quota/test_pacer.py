@@ -1,0 +1,353 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from datetime import timedelta
+from email.utils import format_datetime
+from typing import Any
+
+import pytest
+
+from oa_sync.errors import BudgetExhausted
+from oa_sync.quota.ledger import Grant, Ledger
+from oa_sync.quota.limits import PLANS, Limits
+from oa_sync.quota.pacer import QuotaLimiter
+from tests.support.clock import START, ManualClock
+
+FREE = PLANS["free"]
+DAY = 86_400.0
+ME = 7
+
+
+def limiter(
+    ledger: Ledger, clock: ManualClock, limits: Limits = FREE, **options: Any
+) -> QuotaLimiter:
+    return QuotaLimiter(ledger, ME, limits, clock, **{"reserve": 0.0, **options})
+
+
+def run(work: Coroutine[Any, Any, Any]) -> Any:
+    return asyncio.run(work)
+
+
+async def spend(pacer: QuotaLimiter, requests: int) -> int:
+    """Acquire up to `requests`; how many were granted."""
+    for done in range(requests):
+        try:
+            await pacer.acquire()
+        except BudgetExhausted:
+            return done
+    return requests
+
+
+class CountingLedger(Ledger):
+    """Passes everything on and counts the bookings."""
+
+    def __init__(self, inner: Ledger) -> None:
+        self._inner = inner
+        self.bookings = 0
+
+    def _transaction(self, account: int, per_minute: int | None) -> Any:
+        return self._inner._transaction(account, per_minute)
+
+    def salt(self) -> bytes:
+        return self._inner.salt()
+
+    def close(self) -> None:
+        self._inner.close()
+
+    def reserve(self, account: int, limits: Limits, want: int = 1, *, keep: int = 0) -> Grant:
+        self.bookings += 1
+        return super().reserve(account, limits, want, keep=keep)
+
+
+def test_made_and_the_ledger_agree(ledger: Ledger, clock: ManualClock) -> None:
+    pacer = limiter(ledger, clock)
+
+    async def work() -> None:
+        await asyncio.gather(*(spend(pacer, 7) for _ in range(6)))
+
+    run(work())
+    pacer.close()
+    assert pacer.made == 42
+    assert ledger.usage(ME, FREE).used_day == 42
+
+
+def test_callers_that_wait_together_are_booked_together(ledger: Ledger, clock: ManualClock) -> None:
+    counting = CountingLedger(ledger)
+    pacer = limiter(counting, clock, Limits(1_200, None))
+
+    async def work() -> None:
+        await asyncio.gather(*(spend(pacer, 20) for _ in range(16)))
+
+    run(work())
+    assert pacer.made == 320
+    assert counting.bookings < 160
+
+
+def test_a_run_stops_at_its_own_budget(ledger: Ledger, clock: ManualClock) -> None:
+    pacer = limiter(ledger, clock, max_requests=5)
+    assert run(spend(pacer, 3)) == 3
+    assert pacer.budget() == 2
+
+    async def work() -> None:
+        await asyncio.gather(*(spend(pacer, 4) for _ in range(4)))
+
+    run(work())
+    assert (pacer.made, pacer.budget()) == (5, 0)
+    assert ledger.usage(ME, FREE).used_day == 5
+    with pytest.raises(BudgetExhausted, match="5 requests that --max-requests allows"):
+        run(pacer.acquire())
+
+
+def test_a_budget_of_nothing_sends_nothing(ledger: Ledger, clock: ManualClock) -> None:
+    assert run(spend(limiter(ledger, clock, max_requests=0), 1)) == 0
+    assert ledger.usage(ME, FREE).used_day == 0
+
+
+def test_a_run_leaves_the_reserve_to_others(ledger: Ledger, clock: ManualClock) -> None:
+    pacer = limiter(ledger, clock, Limits(None, 500), reserve=0.1)
+    assert run(spend(pacer, 600)) == 450
+    assert (pacer.budget(), pacer.left_today()) == (0, 50)
+    assert pacer.resets_at() == START + timedelta(seconds=DAY + 2)
+    assert limiter(ledger, clock, Limits(None, 500), reserve=0.0).budget() == 50
+
+
+def test_a_run_on_a_spent_day_sends_nothing_and_asks_the_ledger_once(
+    ledger: Ledger, clock: ManualClock
+) -> None:
+    run(spend(limiter(ledger, clock, Limits(None, 5)), 5))
+    counting = CountingLedger(ledger)
+    pacer = limiter(counting, clock, Limits(None, 5))
+    for _ in range(3):
+        with pytest.raises(BudgetExhausted, match="run again after 2026-03-03T09:00:02Z") as ended:
+            run(pacer.acquire())
+        assert ended.value.resets_at == START + timedelta(seconds=DAY + 2)
+    assert (pacer.made, counting.bookings) == (0, 1)
+    assert clock.monotonic() == 0.0
+
+
+def test_the_next_nightly_run_waits_for_yesterdays_first_requests_instead_of_failing(
+    ledger: Ledger, clock: ManualClock
+) -> None:
+    assert run(spend(limiter(ledger, clock, Limits(30, 150)), 999)) == 150
+    clock.advance(DAY - clock.monotonic())
+    assert run(spend(limiter(ledger, clock, Limits(30, 150)), 999)) == 150
+
+
+def test_waiting_for_a_day_that_frees_in_drops_ends_after_ten_minutes(
+    ledger: Ledger, clock: ManualClock
+) -> None:
+    limits = Limits(None, 40)
+
+    async def sparsely() -> None:
+        pacer = limiter(ledger, clock, limits)
+        for _ in range(40):
+            await pacer.acquire()
+            clock.advance(100)
+
+    run(sparsely())
+    clock.advance(DAY - clock.monotonic() - 50)
+    before = clock.monotonic()
+    pacer = limiter(ledger, clock, limits)
+    assert 1 < run(spend(pacer, 40)) < 10
+    assert clock.monotonic() - before <= 600
+
+
+def test_a_short_retry_after_holds_every_request_back(ledger: Ledger, clock: ManualClock) -> None:
+    pacer, other = limiter(ledger, clock), limiter(ledger, clock)
+    run(spend(pacer, 1))
+    pacer.observe(429, {"Retry-After": "17"})
+    run(spend(pacer, 1))
+    assert clock.monotonic() == pytest.approx(17)
+    pacer.observe(429, {"retry-after": format_datetime(clock.now() + timedelta(seconds=30))})
+    run(spend(other, 1))
+    assert clock.monotonic() == pytest.approx(47)
+
+
+def test_a_retry_after_counts_for_a_request_that_was_already_waiting(
+    ledger: Ledger, clock: ManualClock
+) -> None:
+    limits = Limits(1, None)
+    pacer = limiter(ledger, clock, limits)
+
+    async def work() -> None:
+        await pacer.acquire()
+        waiting = asyncio.create_task(pacer.acquire())
+        await asyncio.sleep(0)
+        pacer.observe(429, {"Retry-After": "100"})
+        await waiting
+
+    run(work())
+    assert clock.monotonic() >= 100
+    assert ledger.usage(ME, limits).used_day == 2
+
+
+def test_a_long_retry_after_ends_the_day_for_this_run_and_the_next(
+    ledger: Ledger, clock: ManualClock
+) -> None:
+    pacer = limiter(ledger, clock)
+    run(spend(pacer, 1))
+    pacer.observe(429, {"Retry-After": "7200"})
+    for again in (pacer, limiter(ledger, clock)):
+        with pytest.raises(BudgetExhausted) as ended:
+            run(again.acquire())
+        assert ended.value.resets_at == START + timedelta(hours=2)
+    assert (pacer.budget(), pacer.left_today()) == (0, 0)
+    assert clock.monotonic() == 0.0
+    clock.advance(7_200)
+    assert run(spend(limiter(ledger, clock), 1)) == 1
+
+
+def test_a_run_that_waits_for_the_minute_ends_soon_after_the_day_does(
+    ledger: Ledger, clock: ManualClock
+) -> None:
+    pacer = limiter(ledger, clock, Limits(1, 500))
+
+    async def work() -> None:
+        await pacer.acquire()
+        waiting = asyncio.create_task(pacer.acquire())
+        await asyncio.sleep(0)
+        pacer.observe(429, {"Retry-After": "7200"})
+        with pytest.raises(BudgetExhausted):
+            await waiting
+
+    run(work())
+    assert clock.monotonic() <= 1.0
+    assert ledger.usage(ME, FREE).used_day == 1
+
+
+def test_refusals_without_a_time_are_waited_out_longer_and_longer(
+    ledger: Ledger, clock: ManualClock
+) -> None:
+    pacer = limiter(ledger, clock, Limits(None, None))
+    waits = []
+    for _ in range(8):
+        run(spend(pacer, 1))
+        before = clock.monotonic()
+        for _ in range(5):
+            pacer.observe(429, {"Retry-After": "soon"})
+        run(spend(pacer, 1))
+        waits.append(clock.monotonic() - before)
+    assert waits == pytest.approx([1, 2, 4, 8, 16, 32, 60, 60])
+    pacer.observe(200, {})
+    pacer.observe(429, {})
+    before = clock.monotonic()
+    run(spend(pacer, 1))
+    assert clock.monotonic() - before == pytest.approx(1)
+
+
+def test_a_busy_server_is_not_the_end_of_the_day(ledger: Ledger, clock: ManualClock) -> None:
+    pacer = limiter(ledger, clock)
+    pacer.observe(503, {"Retry-After": "7200"})
+    assert run(spend(pacer, 1)) == 1
+
+
+def test_nothing_remaining_and_a_far_reset_end_the_day(ledger: Ledger, clock: ManualClock) -> None:
+    pacer = limiter(ledger, clock)
+    run(spend(pacer, 1))
+    reset = str(int((START + timedelta(hours=5)).timestamp()))
+    pacer.observe(200, {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": reset})
+    with pytest.raises(BudgetExhausted) as ended:
+        run(limiter(ledger, clock).acquire())
+    assert ended.value.resets_at == START + timedelta(hours=5)
+
+
+def test_nothing_remaining_and_a_near_reset_is_a_wait(ledger: Ledger, clock: ManualClock) -> None:
+    pacer = limiter(ledger, clock)
+    run(spend(pacer, 1))
+    reset = str(int((START + timedelta(seconds=20)).timestamp()))
+    pacer.observe(200, {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": reset})
+    assert run(spend(pacer, 1)) == 1
+    assert clock.monotonic() == pytest.approx(20)
+
+
+def test_what_others_spend_lowers_the_budget(ledger: Ledger, clock: ManualClock) -> None:
+    pacer = limiter(ledger, clock)
+    run(spend(pacer, 1))
+    reset = str(int((START + timedelta(hours=5)).timestamp()))
+    headers = {
+        "X-RateLimit-Limit": "500",
+        "X-RateLimit-Remaining": "123",
+        "X-RateLimit-Reset": reset,
+    }
+    pacer.observe(200, headers)
+    assert pacer.budget() == 123
+    pacer.observe(200, {**headers, "X-RateLimit-Remaining": "450"})
+    assert pacer.budget() == 123
+
+
+def test_answers_that_tell_nothing_new_do_not_touch_the_ledger(
+    ledger: Ledger, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pacer = limiter(ledger, clock)
+    run(spend(pacer, 3))
+    monkeypatch.setattr(ledger, "_transaction", None)
+    reset = str(int(START.timestamp()) + 40)
+    for remaining in ("27", "28", "30", "999999"):
+        pacer.observe(
+            200,
+            {
+                "X-RateLimit-Limit": "30",
+                "X-RateLimit-Remaining": remaining,
+                "X-RateLimit-Reset": reset,
+            },
+        )
+        pacer.observe(200, {"X-RateLimit-Remaining": remaining, "X-RateLimit-Reset": "banana"})
+
+
+def test_a_caller_that_gives_up_waiting_gives_its_slot_back(
+    ledger: Ledger, clock: ManualClock
+) -> None:
+    limits = Limits(2, None)
+    pacer = limiter(ledger, clock, limits)
+
+    async def work() -> None:
+        await spend(pacer, 2)
+        waiting = [asyncio.create_task(pacer.acquire()) for _ in range(3)]
+        await asyncio.sleep(0)
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+
+    run(work())
+    pacer.close()
+    assert pacer.made == 2
+    assert ledger.usage(ME, limits).used_day == 2
+
+
+def test_a_machine_that_slept_through_its_slot_books_anew(
+    ledger: Ledger, clock: ManualClock
+) -> None:
+    limits = Limits(2, None)
+    pacer = limiter(ledger, clock, limits)
+
+    async def work() -> None:
+        await spend(pacer, 2)
+        waiting = asyncio.create_task(pacer.acquire())
+        await asyncio.sleep(0)
+        clock.advance(3_600)
+        await waiting
+
+    run(work())
+    usage = ledger.usage(ME, limits)
+    assert usage.used_minute == 1
+    assert usage.used_day == 3
+
+
+def test_a_clock_that_leaps_forward_does_not_refill_the_minute_of_this_run(
+    ledger: Ledger, clock: ManualClock
+) -> None:
+    pacer = limiter(ledger, clock, Limits(5, None))
+    run(spend(pacer, 5))
+    clock._start += timedelta(days=3)
+    run(spend(pacer, 1))
+    assert clock.monotonic() >= 60.0
+
+
+def test_a_clock_that_leaps_forward_does_not_refill_the_day_of_this_run(
+    ledger: Ledger, clock: ManualClock
+) -> None:
+    pacer = limiter(ledger, clock, Limits(None, 5))
+    run(spend(pacer, 5))
+    clock._start += timedelta(days=3)
+    assert run(spend(pacer, 1)) == 0

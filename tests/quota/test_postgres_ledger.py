@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import psycopg
+import pytest
+
+from oa_sync.errors import ConfigurationError, OaSyncError
+from oa_sync.quota.limits import Limits
+from oa_sync.quota.postgres_ledger import PostgresLedger
+
+FREE = Limits(30, 500)
+
+
+def test_several_machines_set_up_one_empty_database_at_once(postgres_url: str) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        ledgers = list(pool.map(PostgresLedger, [postgres_url] * 4))
+    assert len({ledger.account("oa_live_key", "") for ledger in ledgers}) == 1
+    for ledger in ledgers:
+        ledger.close()
+
+
+def test_the_servers_clock_decides(postgres_url: str) -> None:
+    ledger = PostgresLedger(postgres_url)
+    ledger.reserve(1, FREE)
+    usage = ledger.usage(1, FREE)
+    ledger.close()
+    with psycopg.connect(postgres_url) as connection:
+        row = connection.execute("SELECT now() + interval '1 day'").fetchone()
+    assert row is not None
+    assert usage.resets_at is not None
+    assert abs((usage.resets_at - row[0]).total_seconds()) < 10
+
+
+def test_a_lost_connection_is_made_again(postgres_url: str) -> None:
+    ledger = PostgresLedger(postgres_url)
+    ledger.reserve(1, FREE)
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE application_name = 'oa-sync quota' AND datname = current_database()"
+        )
+    ledger.reserve(1, FREE)
+    assert ledger.usage(1, FREE).used_day == 2
+    ledger.close()
+
+
+def test_a_failing_store_is_named_without_its_password(postgres_url: str) -> None:
+    ledger = PostgresLedger(postgres_url)
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        connection.execute("DROP TABLE oa_sync_quota_minute")
+    with pytest.raises(OaSyncError, match=r"127\.0\.0\.1/.*oa_sync_quota_minute") as caught:
+        ledger.reserve(1, FREE)
+    assert "unused" not in str(caught.value)
+    ledger.close()
+
+
+def test_a_role_without_the_right_to_create_uses_the_tables_that_are_there(
+    postgres_url: str,
+) -> None:
+    PostgresLedger(postgres_url).close()
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        connection.execute("CREATE ROLE quota_user LOGIN")
+        connection.execute("REVOKE CREATE ON SCHEMA public FROM PUBLIC")
+        connection.execute(
+            "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO quota_user"
+        )
+    ledger = PostgresLedger(postgres_url.replace("postgres:unused", "quota_user:unused"))
+    assert ledger.reserve(1, FREE).allowed
+    ledger.close()
+
+
+def test_an_address_that_does_not_work_is_a_configuration_error(postgres_url: str) -> None:
+    with pytest.raises(ConfigurationError, match="no_such_database") as caught:
+        PostgresLedger(postgres_url.rsplit("/", 1)[0] + "/no_such_database")
+    assert "unused" not in str(caught.value)
+
+
+def test_a_malformed_address_does_not_show_its_password() -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        PostgresLedger("postgresql://me:hunter2@host:notaport/db?sslmode=hunter2=1")
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_missing_driver_says_what_to_install(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    with pytest.raises(ConfigurationError, match=r"oa-sync\[postgres\]"):
+        PostgresLedger(postgres_url)
