@@ -36,26 +36,39 @@ def is_whitespace(data: Bytes) -> NDArray[np.bool_]:
 
 def trimmed(data: Bytes, starts: Index, ends: Index) -> tuple[Index, Index]:
     """The spans without whitespace around them; one that is nothing else becomes empty."""
-    starts, ends = starts.copy(), ends.copy()
+    starts = without_leading(data, starts, ends)
+    return starts, without_trailing(data, starts, ends)
+
+
+def without_leading(data: Bytes, starts: Index, ends: Index) -> Index:
+    """Where the spans start behind their leading whitespace, at the latest at their end."""
+    starts = starts.copy()
     moving = np.flatnonzero(starts < ends)
     for _ in range(_STEPS):
         moving = moving[_WHITESPACE[data[starts[moving]]]]
         if not len(moving):
-            break
+            return starts
         starts[moving] += 1
         moving = moving[starts[moving] < ends[moving]]
     for i in moving.tolist():
         text = data[starts[i] : ends[i]].tobytes()
         starts[i] += len(text) - len(text.lstrip(b" \t\r\n"))
+    return starts
+
+
+def without_trailing(data: Bytes, starts: Index, ends: Index) -> Index:
+    """Where the spans end before their trailing whitespace, at the earliest at their start."""
+    ends = ends.copy()
     moving = np.flatnonzero(starts < ends)
     for _ in range(_STEPS):
         moving = moving[_WHITESPACE[data[ends[moving] - 1]]]
         if not len(moving):
-            break
+            return ends
         ends[moving] -= 1
+        moving = moving[starts[moving] < ends[moving]]
     for i in moving.tolist():
         ends[i] = starts[i] + len(data[starts[i] : ends[i]].tobytes().rstrip(b" \t\r\n"))
-    return starts, ends
+    return ends
 
 
 def positions_within(starts: Index, ends: Index) -> Index:

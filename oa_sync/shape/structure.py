@@ -17,6 +17,7 @@ most of the entries). Blocks of 64 KB lose to call overhead, blocks of 1 MB and 
 from __future__ import annotations
 
 import mmap
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -32,7 +33,8 @@ Levels = NDArray[np.uint8] | NDArray[np.int32]
 QUOTE, BACKSLASH, COLON, COMMA = (ord(c) for c in '"\\:,')
 OPEN_OBJECT, CLOSE_OBJECT, OPEN_LIST, CLOSE_LIST = (ord(c) for c in "{}[]")
 
-_BLOCK = 1 << 18
+BLOCK = 1 << 18
+_SORT_FROM_LEVEL = 20
 _WORD = np.dtype("<u8")
 _ALL = np.uint64(0xFFFF_FFFF_FFFF_FFFF)
 _SHIFTS = tuple(np.uint64(shift) for shift in (1, 2, 4, 8, 16, 32))
@@ -168,64 +170,81 @@ class Scanner:
         bar outside a string.
         """
         found: list[Index] = []
-        for start in range(0, len(piece), _BLOCK):
-            block = piece[start : start + _BLOCK]
-            at = positions(self._structural(block), len(block))
-            found.append(at + start if start else at)
+        for start in range(0, len(piece), BLOCK):
+            block = piece[start : start + BLOCK]
+            bits = np.invert(self._strings.mask(block))
+            bits &= bracket_bits(block, (COLON, COMMA) if self.separators else ())
+            found.append(positions(bits, len(block)) + start)
         if not found:
             return _EMPTY
         at = found[0] if len(found) == 1 else np.concatenate(found)
         kinds = piece[at]
         at += self.offset
-        levels = self._levels(at, kinds)
+        levels, self.depth = levels_of(at, kinds, self.depth)
         self.offset += len(piece)
         return Structure(at, kinds, levels)
 
     def finish(self) -> None:
         """Raise InvalidJsonError if the text ended inside a string or an open bracket."""
-        if self._strings.inside:
-            raise InvalidJsonError("the text ends inside a string", self.offset)
-        if self.depth:
-            raise InvalidJsonError(
-                f"the text ends with {self.depth} brackets still open", self.offset
-            )
+        check_balance(self._strings.inside, self.depth, self.offset)
 
-    def _structural(self, block: Bytes) -> Words:
-        """The bits of structural bytes outside strings."""
-        size = len(block)
-        outside = np.invert(self._strings.mask(block))
-        mask = _padded(size)
-        # [\] and {|} are neighbours once 0x20 is set: one comparison for all six.
-        folded = np.bitwise_or(block, np.uint8(0x20))
-        np.subtract(folded, np.uint8(OPEN_OBJECT), out=folded)
-        np.less_equal(folded, np.uint8(2), out=mask[:size])
-        if self.separators:
-            hits = np.empty(size, np.bool_)
-            for kind in (COLON, COMMA):
-                np.equal(block, np.uint8(kind), out=hits)
-                np.logical_or(mask[:size], hits, out=mask[:size])
-        words = _packed(mask)
-        np.bitwise_and(words, outside, out=words)
-        return words
 
-    def _levels(self, at: Index, kinds: Bytes) -> Levels:
-        stray = (kinds | 0x20) == 0x7C
-        if stray.any():
-            first = int(np.argmax(stray))
-            raise InvalidJsonError(f"{chr(kinds[first])!r} outside a string", int(at[first]))
-        opens = (kinds & _IS_OPEN) >> 1
-        steps = opens + opens  # 2 for an opening bracket, 1 for what is none, 0 for a closing one
-        if self.separators:
-            brackets = kinds >> 6
-            opens &= brackets
-            steps = opens + (1 - brackets) + opens
-        after = _running(steps, self.depth)
-        self.depth = int(after[-1]) if len(after) else self.depth
-        if len(after) and int(after.min()) < 0:
-            first = int(np.argmax(after < 0))
-            raise InvalidJsonError("a bracket is closed that is not open", int(at[first]))
-        after -= opens
-        return after
+def levels_of(at: Index, kinds: Bytes, before: int = 0) -> tuple[Levels, int]:
+    """How many containers are around each entry, and behind the last, with `before` at the start.
+
+    Raises InvalidJsonError as `Scanner.scan` does.
+    """
+    stray = (kinds | 0x20) == 0x7C
+    if stray.any():
+        first = int(np.argmax(stray))
+        raise InvalidJsonError(f"{chr(kinds[first])!r} outside a string", int(at[first]))
+    brackets = kinds >> 6
+    opens = ((kinds & _IS_OPEN) >> 1) & brackets
+    after = _running(opens + (1 - brackets) + opens, before)
+    if not len(after):
+        return after, before
+    if int(after.min()) < 0:
+        first = int(np.argmax(after < 0))
+        raise InvalidJsonError("a bracket is closed that is not open", int(at[first]))
+    depth = int(after[-1])
+    after -= opens
+    return after, depth
+
+
+def check_balance(in_string: bool, depth: int, size: int) -> None:
+    """Raise InvalidJsonError if a text of `size` bytes ended in a string or `depth` brackets deep."""
+    if in_string:
+        raise InvalidJsonError("the text ends inside a string", size)
+    if depth:
+        raise InvalidJsonError(f"the text ends with {depth} brackets still open", size)
+
+
+def bits_of(block: Bytes, kinds: Collection[int]) -> Words:
+    """One bit a byte: whether it is one of `kinds`."""
+    mask = np.zeros(_whole_words(len(block)), np.bool_)
+    _mark(block, kinds, mask[: len(block)])
+    return _packed(mask)
+
+
+def bracket_bits(block: Bytes, kinds: Collection[int] = ()) -> Words:
+    r"""One bit a byte: whether it is a bracket, one of `kinds`, or `\` or `|`, which come along.
+
+    `[\]` and `{|}` are neighbours once 0x20 is set: one comparison finds all six.
+    """
+    size = len(block)
+    mask = _padded(size)
+    folded = np.bitwise_or(block, np.uint8(0x20))
+    np.subtract(folded, np.uint8(OPEN_OBJECT), out=folded)
+    np.less_equal(folded, np.uint8(2), out=mask[:size])
+    _mark(block, kinds, mask[:size])
+    return _packed(mask)
+
+
+def _mark(block: Bytes, kinds: Collection[int], mask: Mask) -> None:
+    hits = np.empty(len(block), np.bool_)
+    for kind in kinds:
+        np.equal(block, np.uint8(kind), out=hits)
+        np.logical_or(mask, hits, out=mask)
 
 
 def prefix_xor(words: Words) -> Words:
@@ -269,12 +288,31 @@ def positions(words: Words, size: int) -> Index:
     return at
 
 
-def between(starts: Index, ends: Index, size: int) -> Mask:
-    """A mask of `size` bytes, true inside the spans, which must be disjoint and not touch."""
-    marks = np.zeros((size + 63) & ~63, np.bool_)
-    marks[starts] = True
-    marks[ends[ends < size]] = True
-    return _unpacked(prefix_xor(_packed(marks)), size)
+def filled(data: Bytes, starts: Index, ends: Index, byte: int, first: int) -> bytes:
+    """A copy of `data`, each span overwritten by `first` and then `byte` to its end.
+
+    The spans are ascending, disjoint and not empty.
+    """
+    inside = False
+    blocks: list[Bytes] = []
+    for begin in range(0, len(data), BLOCK):
+        block = data[begin : begin + BLOCK]
+        end = begin + len(block)
+        opening = starts[slice(*np.searchsorted(starts, (begin, end)))]
+        closing = ends[slice(*np.searchsorted(ends, (begin, end)))]
+        if inside or len(opening):
+            marks = np.zeros(_whole_words(len(block)), np.bool_)
+            marks[opening - begin] = True
+            marks[closing - begin] ^= True  # where one span ends and the next begins: no mark
+            words = prefix_xor(_packed(marks))
+            if inside:
+                np.bitwise_xor(words, _ALL, out=words)
+            inside = bool(words[-1] >> _TOP)
+            keep = _unpacked(words, len(block)).view(np.uint8) - np.uint8(1)
+            block = (block & keep) | (~keep & np.uint8(byte))
+            block[opening - begin] = first
+        blocks.append(block)
+    return b"".join(block.data for block in blocks)
 
 
 def index(buffer: Buffer) -> Structure:
@@ -296,31 +334,42 @@ def check_pairs(structure: Structure) -> None:
     take turns.
     """
     brackets = structure
-    if len(structure) and not structure.is_bracket().all():
+    if not structure.is_bracket().all():
         chosen = np.flatnonzero(structure.is_bracket())
         brackets = Structure(
             structure.positions[chosen], structure.kinds[chosen], structure.levels[chosen]
         )
-    kinds = brackets.kinds
-    if (kinds[0::2] == OPEN_OBJECT).all() and (kinds[1::2] == CLOSE_OBJECT).all():
-        return
-    order = np.argsort(brackets.levels, kind="stable")
-    kinds = kinds[order]
-    wrong = (kinds[1::2] - kinds[0::2]) != 2
-    if wrong.any():
-        closing = order[1::2][wrong]
-        first = int(closing.min())
+    wrong = [
+        at[1::2][brackets.kinds[at[1::2]] - brackets.kinds[at[0::2]] != 2]
+        for at in _by_level(brackets.levels)
+    ]
+    first = min((int(closing.min()) for closing in wrong if len(closing)), default=None)
+    if first is not None:
         raise InvalidJsonError(
             f"{chr(brackets.kinds[first])!r} closes a bracket of another kind",
             int(brackets.positions[first]),
         )
 
 
+def _by_level(levels: Levels) -> Iterator[Index]:
+    """The entries of each level, by one pass a level; sorted by level at once where many nest."""
+    deepest = int(levels.max()) if len(levels) else -1
+    if deepest > _SORT_FROM_LEVEL:
+        yield np.argsort(levels, kind="stable")
+        return
+    for level in range(deepest + 1):
+        yield np.flatnonzero(levels == level)
+
+
 def _padded(size: int) -> Mask:
     """An uninitialised mask for `size` bytes, filled with zeros up to whole words."""
-    mask = np.empty((size + 63) & ~63, np.bool_)
+    mask = np.empty(_whole_words(size), np.bool_)
     mask[size:] = False
     return mask
+
+
+def _whole_words(size: int) -> int:
+    return (size + 63) & ~63
 
 
 def _packed(mask: Mask) -> Words:

@@ -65,7 +65,7 @@ def test_pieces_cut_anywhere_give_the_same_structure(
 def test_blocks_of_any_size_give_the_same_structure(text: bytes) -> None:
     whole = _expected(text * 3)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(structure, "_BLOCK", 64)
+        patch.setattr(structure, "BLOCK", 64)
         assert _entries(index(text * 3)) == whole
 
 
