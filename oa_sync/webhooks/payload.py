@@ -1,0 +1,111 @@
+"""What a callback says, as far as this package acts on it: which agent run, in which status.
+
+Documented is little (issue "Agent runs": run id in `run_id` or `id`, `status`, `result`), so the object
+that describes the run may be the payload or stand inside it. A callback is a hint: its body was signed,
+yet may be old or out of order, and only asking the API for the run tells how it is now.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+_RUN_OBJECTS = ("run", "session")
+_ENVELOPE = "data"
+_RUN_ID_FIELDS = ("run_id", "session_id")
+_EVENT_FIELDS = ("event", "type")
+_RUN_WORDS = {"run", "runs", "session", "sessions", "agent", "agents"}
+# Objects with a bare `id` and one of these are query results and exports (the API's own answers).
+_OTHER_KINDS = {"query_id", "export_id", "report_id", "columns", "rows", "download_url"}
+
+
+@dataclass(frozen=True, slots=True)
+class RunEvent:
+    """A run that a callback told about.
+
+    `status` is the API's word, None where the callback gave none that is the run's. `payload` is the
+    object that describes the run: the whole callback, or the part of it that holds the run's id.
+    """
+
+    run_id: str
+    status: str | None
+    payload: dict[str, Any]
+
+
+def json_object(body: bytes) -> dict[str, Any] | None:
+    """The object that `body` is in JSON; None for anything else, `NaN` and endless nesting included."""
+    try:
+        value = json.loads(body, parse_constant=_refuse)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def run_event(body: bytes) -> RunEvent | None:
+    """The agent run that the callback `body` is about; None where it is about something else.
+
+    A `run_id` (or `session_id`) names a run wherever it stands. A bare `id` does where the object is
+    called `run` or `session`, or where neither the event's name nor the object points to another kind
+    (`report.completed`, `export.ready`, a query result).
+    """
+    payload = json_object(body)
+    if payload is None:
+        return None
+    about_runs = _is_about_runs(payload)
+    for name, candidate in _candidates(payload):
+        by_id = name in _RUN_OBJECTS or (about_runs and not _OTHER_KINDS & candidate.keys())
+        fields = (*_RUN_ID_FIELDS, "id") if by_id else _RUN_ID_FIELDS
+        for field in fields:
+            run_id = _identifier(candidate.get(field))
+            if run_id is not None:
+                status = candidate.get("status") if about_runs or name in _RUN_OBJECTS else None
+                return RunEvent(run_id, _text(status), candidate)
+    return None
+
+
+def _candidates(payload: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Objects that may describe the run, with their names, the likeliest first.
+
+    The inner ones come before the payload, whose own `id` may be that of the event.
+    """
+    data = payload.get(_ENVELOPE)
+    for holder in (data, payload):
+        if isinstance(holder, dict):
+            for name in _RUN_OBJECTS:
+                if isinstance(holder.get(name), dict):
+                    yield name, holder[name]
+    if isinstance(data, dict):
+        yield _ENVELOPE, data
+    yield "", payload
+
+
+def _is_about_runs(payload: dict[str, Any]) -> bool:
+    """False where the callback names an event, and a word of that name is not one for runs."""
+    names = [payload[field] for field in _EVENT_FIELDS if isinstance(payload.get(field), str)]
+    return not names or any(_RUN_WORDS & set(re.split(r"[^a-z]+", name.lower())) for name in names)
+
+
+def _identifier(value: object) -> str | None:
+    """`value` as an id; numbers count, blanks do not."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    text = _text(value)
+    return text if text and text.strip() else None
+
+
+def _text(value: object) -> str | None:
+    """`value` if it is text that can be sent and stored: no half of a surrogate pair."""
+    if not isinstance(value, str):
+        return None
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return None
+    return value
+
+
+def _refuse(constant: str) -> object:
+    raise ValueError(f"{constant} is not JSON")
