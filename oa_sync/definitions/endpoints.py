@@ -13,7 +13,7 @@ from typing import Any
 
 from oa_sync.definitions.document import Mark, MarkedDict, MarkedList, Problems, as_written, show
 from oa_sync.definitions.suggestions import nearest
-from oa_sync.definitions.templates import literal, placeholders
+from oa_sync.definitions.templates import bind, literal, placeholders
 
 _EXPRESSION = re.compile(r"resources\.(?P<resource>[^.{}]+)\.(?P<field>[^{}]+)")
 _VALID_EXPRESSION = "{resources.NAME.FIELD}; {{ and }} for literal braces"
@@ -102,7 +102,7 @@ def _bind(name: str, path: str, mark: Mark, params: MarkedDict, problems: Proble
         return path
     # A plain value is written into the path once and is then no query parameter any more.
     del params[name], params.marks[name]
-    return path.replace(f"{{{name}}}", str(value).replace("{", "{{").replace("}", "}}"))
+    return bind(path, name, str(value))
 
 
 def _no_source(name: str, path: str, mark: Mark, params: MarkedDict, problems: Problems) -> None:

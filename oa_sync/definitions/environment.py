@@ -15,7 +15,7 @@ from oa_sync.definitions.document import Mark, MarkedDict, MarkedList, Problems
 
 _REFERENCE = re.compile(r"\$(\$\{)|\$\{([A-Za-z_][A-Za-z0-9_]*)\}|\$\{([^}]*\}?)")
 _HEADER_SECRET = re.compile(
-    r"auth|cookie|token|secret|password|credential|api[-_]?key", re.IGNORECASE
+    r"authoriz|\bauth\b|cookie|token|secret|password|credential|api[-_]?key", re.IGNORECASE
 )
 _FIELD_SECRET = re.compile(
     r"(api[-_]?key|(access|auth|refresh|bearer)?[-_]?token|password|passwd|secret|client[-_]?secret)",
@@ -27,13 +27,15 @@ _SECRET_FORM = re.compile(
 _KEY_OF_OPENANALYST = re.compile(r"\boa_(live|test)_\w{4}")
 _ADVICE = "${NAME}, with NAME set in the environment"
 _PLACES = ("auth", "headers", "params", "json")
+_TEMPLATES = ("path", "endpoint", "params", "json")
+"""Where braces are placeholders: those of a variable's value must not become any."""
 
 
 def is_secret(place: str | None, key: str) -> bool:
     """Whether `key` inside the mapping `place` (`auth`, `headers`, `params`, `json`) is a secret."""
     if place == "headers":
         return bool(_HEADER_SECRET.search(key))
-    return place is not None and bool(_FIELD_SECRET.fullmatch(key))
+    return place in _PLACES and bool(_FIELD_SECRET.fullmatch(key))
 
 
 def expand(document: MarkedDict, environ: Mapping[str, str], problems: Problems) -> MarkedDict:
@@ -57,7 +59,7 @@ class _Expansion:
         copy = MarkedDict(source.mark)
         for key, value in source.items():
             mark = source.marks[key]
-            inner = key if key in _PLACES else place
+            inner = key if key in (*_PLACES, *_TEMPLATES) else place
             if is_secret(place, key) and not _well_kept(value):
                 self._problems.add(mark, "a secret written out in the file", valid=_ADVICE)
                 value = None
@@ -73,10 +75,10 @@ class _Expansion:
                 items.put(*self.value(item, item_mark, place))
             return items, mark
         if isinstance(value, str):
-            return self.text(value, mark), replace(mark, written=value)
+            return self.text(value, mark, place), replace(mark, written=value)
         return value, mark
 
-    def text(self, text: str, mark: Mark) -> str:
+    def text(self, text: str, mark: Mark, place: str | None) -> str:
         if _KEY_OF_OPENANALYST.search(text):
             self._problems.add(mark, "an API key written out in the file", valid=_ADVICE)
             return ""
@@ -92,6 +94,9 @@ class _Expansion:
             elif name not in self._environ:
                 what = f"the environment variable {name} is not set"
                 self._problems.add(mark, what, valid=f"set {name} and run again")
-            return self._environ.get(name or "", "")
+            value = self._environ.get(name or "", "")
+            if place in _TEMPLATES:
+                value = value.replace("{", "{{").replace("}", "}}")
+            return value
 
         return _REFERENCE.sub(value_of, text)

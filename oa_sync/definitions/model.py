@@ -207,6 +207,13 @@ class ClientConfig(Word):
     auth: Auth = NoAuth()
     paginator: Paginator | None = None
 
+    @model_validator(mode="before")
+    @classmethod
+    def _null_is_no_auth(cls, data: Any) -> Any:
+        if isinstance(data, Mapping) and data.get("auth", "") is None:
+            return {key: value for key, value in data.items() if key != "auth"}
+        return data
+
 
 class Limits(Word):
     """Requests that may be sent per minute and per day; 0 is unlimited, None is the plan's."""

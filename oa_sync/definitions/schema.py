@@ -2,18 +2,24 @@
 
 It is the model's own schema plus what the loader takes care of before the model sees a file:
 shorthands, `resource_defaults`, `extends` and `exclude`. The published copy is
-docs/definition.schema.json; a test keeps it up to date.
+docs/definition.schema.json; a test keeps it up to date, and this writes it:
+
+    python -m oa_sync.definitions.schema > docs/definition.schema.json
 """
 
 from __future__ import annotations
 
 import copy
+import json
+import sys
 from typing import Any
 
 from oa_sync.definitions.loader import DIALECTS, OPENANALYST
 from oa_sync.definitions.model import Definition
 
 _TEXT = {"type": "string"}
+_MAY_BE_PARTIAL = ("Endpoint", "Column", "Child", "Detail", "Status")
+"""Mappings of which a file with `extends` may write the changed keys alone."""
 
 
 def definition_json_schema() -> dict[str, Any]:
@@ -40,31 +46,51 @@ def _client(parts: dict[str, dict[str, Any]]) -> None:
     del parts["NoAuth"], auth["discriminator"], auth["default"]
     kinds = [kind for kind in auth.pop("oneOf") if not kind["$ref"].endswith("NoAuth")]
     auth["anyOf"] = [{"enum": ["bearer", None]}, *kinds]
-    for place in (client, endpoint):
-        long = place["paginator"]["anyOf"][0]
-        types = [name for name in long["discriminator"]["mapping"] if name != "offset"]
-        place["paginator"]["anyOf"].insert(0, {"enum": types})
-        for reference in long["oneOf"]:
-            parts[reference["$ref"].rpartition("/")[2]]["required"] = ["type"]
+    long = client["paginator"]["anyOf"][0]
+    types = [name for name in long["discriminator"]["mapping"] if name != "offset"]
+    paginators = [parts[ref["$ref"].rpartition("/")[2]] for ref in long["oneOf"]]
+    words = {word: value for part in paginators for word, value in part["properties"].items()}
+    del words["type"]
+    parts["PaginatorOverride"] = {
+        "description": "Parameters of the paginator of the definition that is extended.",
+        "type": "object",
+        "properties": {word: {"title": value["title"]} for word, value in words.items()},
+        "additionalProperties": False,
+    }
+    for paginator in paginators:
+        paginator["required"] = ["type"]
     parts["OffsetPaginator"]["required"].append("limit")
+    for place in (client, endpoint):
+        short = [{"enum": types}, {"$ref": "#/$defs/PaginatorOverride"}]
+        place["paginator"]["anyOf"] = [*short, *long["oneOf"], {"type": "null"}]
 
 
 def _resource(parts: dict[str, dict[str, Any]]) -> None:
-    """The short forms of a resource, and the same words as defaults of all resources."""
+    """Short forms, null for what an extended definition has to lose, and defaults of the same words."""
     resource = parts["Resource"]
     properties = resource["properties"]
     properties["incremental"] = {"$ref": "#/$defs/Incremental"}
+    for part in ("Resource", "Child"):
+        children = parts[part]["properties"]["children"]
+        children["additionalProperties"] = {"anyOf": [{"$ref": "#/$defs/Child"}, {"type": "null"}]}
+    columns = properties["columns"]
+    columns["additionalProperties"] = {"anyOf": [{"$ref": "#/$defs/Column"}, {"type": "null"}]}
     properties["endpoint"] = {"anyOf": [_TEXT, {"$ref": "#/$defs/Endpoint"}]}
     resource["required"] = ["name"]
-    del parts["Endpoint"]["required"], parts["Column"]["required"]
+    for part in _MAY_BE_PARTIAL:
+        del parts[part]["required"]
     parts["Column"]["properties"]["references"] = _TEXT
     named = copy.deepcopy(parts["Column"])
     named["properties"]["name"] = _TEXT
     named["required"] = ["name"]
     parts["NamedColumn"] = named
     as_list = {"type": "array", "items": {"$ref": "#/$defs/NamedColumn"}}
-    properties["columns"] = {"anyOf": [properties["columns"], as_list]}
+    properties["columns"] = {"anyOf": [columns, as_list]}
     defaults = copy.deepcopy(resource)
     del defaults["properties"]["name"], defaults["required"]
     parts["ResourceDefaults"] = {**defaults, "title": "ResourceDefaults"}
     parts["ResourceDefaults"]["description"] = "What a resource has that does not say otherwise."
+
+
+if __name__ == "__main__":
+    sys.stdout.write(json.dumps(definition_json_schema(), indent=2, ensure_ascii=False) + "\n")

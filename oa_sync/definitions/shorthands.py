@@ -52,8 +52,6 @@ def _client(client: MarkedDict) -> MarkedDict:
         auth = auth.without()
         auth.put("type", "bearer", auth.mark)
         _replace(full, "auth", auth)
-    elif auth is None:
-        full = full.without("auth")
     return full
 
 

@@ -26,6 +26,20 @@ def literal(template: str) -> str:
     return "".join(text for text, _ in pieces)
 
 
+def bind(template: str, name: str, value: str) -> str:
+    """`template` with the placeholder `name` replaced by `value` for good, as literal text."""
+    bound: list[str] = []
+    for text, found in _pieces(template):
+        bound.append(_escaped(text))
+        if found is not None:
+            bound.append(_escaped(value) if found == name else f"{{{found}}}")
+    return "".join(bound)
+
+
+def _escaped(text: str) -> str:
+    return text.replace("{", "{{").replace("}", "}}")
+
+
 def fill_path(template: str, values: Mapping[str, Any]) -> str:
     """`template` with every `{name}` replaced by `values[name]`, else by the value at that path.
 

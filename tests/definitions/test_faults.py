@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from oa_sync.definitions.loader import load_definition
+from oa_sync.definitions.model import BearerAuth
 from oa_sync.errors import DefinitionError
 from tests.definitions.written import faults, load
 
@@ -375,7 +376,8 @@ def test_a_token_that_no_header_can_carry_is_refused(tmp_path: Path) -> None:
         told = faults(tmp_path, text, environ={"T": token})
         assert len(told) == 1
         assert told[0].startswith("2: client.auth.token: empty, or a character that no key has;")
-    assert load(tmp_path, text, environ={"T": "good-token"})
+    auth = load(tmp_path, text, environ={"T": "good-token"}).client.auth
+    assert auth == BearerAuth.model_validate({"token": "good-token"})
 
 
 def test_control_characters_of_a_file_do_not_reach_the_terminal(tmp_path: Path) -> None:
