@@ -1,0 +1,568 @@
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from contextlib import aclosing
+from typing import Any
+
+import pytest
+
+from oa_sync.client import RetryPolicy
+from oa_sync.client.paging import Page, fetch_page, pages
+from oa_sync.definitions.model import (
+    AutoPaginator,
+    CursorPaginator,
+    Endpoint,
+    HeaderLinkPaginator,
+    JsonLinkPaginator,
+    OffsetPaginator,
+    PageNumberPaginator,
+    Paginator,
+    SinglePagePaginator,
+)
+from oa_sync.errors import (
+    ApiError,
+    InvalidResponseError,
+    NotFoundError,
+    RedirectRefusedError,
+)
+from tests.client.scripted import KEY, Reply, Script, ScriptedServer, Seen, api, in_turn, reply
+
+REPORTS = Endpoint(path="reports", data_selector="data")
+BY_PAGE = PageNumberPaginator(
+    base_page=1, size_param="per_page", size=100, total_path=None, total_rows_path="meta.total"
+)
+BY_OFFSET = OffsetPaginator(limit=100, total_path="meta.total")
+BY_CURSOR = CursorPaginator(
+    cursor_path="pagination.cursor",
+    cursor_param="after",
+    has_more_path="pagination.has_more",
+    total_path="pagination.total",
+    size_param="limit",
+    size=100,
+)
+
+
+def rows(first: int, count: int) -> list[dict[str, Any]]:
+    return [{"id": n} for n in range(first, first + count)]
+
+
+def numbered(count: int, cap: int = 100, total: Callable[[], int] | None = None) -> Script:
+    """A list of `count` rows by page number; `total` None: not told."""
+
+    def script(seen: Seen) -> Reply:
+        number, size = int(seen.query["page"]), min(cap, int(seen.query["per_page"]))
+        first = (number - 1) * size
+        body: dict[str, Any] = {"data": rows(first, max(0, min(size, count - first)))}
+        if total is not None:
+            body["meta"] = {"page": number, "per_page": size, "total": total()}
+        return reply(body)
+
+    return script
+
+
+def read(
+    script: Script,
+    paginator: Paginator,
+    endpoint: Endpoint = REPORTS,
+    **options: Any,
+) -> tuple[list[Page], list[Seen]]:
+    async def run() -> tuple[list[Page], list[Seen]]:
+        async with api(script, retry=RetryPolicy(max_tries=1)) as (server, client):
+            found = [page async for page in pages(client, endpoint, paginator, **options)]
+            return found, server.seen
+
+    return asyncio.run(run())
+
+
+def stops(
+    script: Script,
+    paginator: Paginator,
+    match: str,
+    endpoint: Endpoint = REPORTS,
+    error: type[ApiError] = InvalidResponseError,
+) -> tuple[int, int]:
+    """The rows before the error, and the requests."""
+
+    async def run() -> tuple[int, int]:
+        got = 0
+        async with api(script, retry=RetryPolicy(max_tries=1)) as (server, client):
+            with pytest.raises(error, match=match):
+                async for page in pages(client, endpoint, paginator):
+                    got += len(page.rows)
+            return got, len(server.seen)
+
+    return asyncio.run(run())
+
+
+def ids(found: list[Page]) -> list[int]:
+    return [row["id"] for page in found for row in page.rows]
+
+
+# --- page numbers -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("count", "requests"), [(0, 1), (1, 1), (100, 1), (101, 2), (250, 3)])
+def test_with_a_total_no_request_is_sent_after_the_last_page(count: int, requests: int) -> None:
+    found, seen = read(numbered(count, total=lambda: count), BY_PAGE)
+    assert ids(found) == list(range(count))
+    assert [s.query for s in seen] == [
+        {"page": str(n), "per_page": "100"} for n in range(1, requests + 1)
+    ]
+    assert [page.is_last for page in found] == [False] * (requests - 1) + [True]
+    assert {page.total for page in found} == {count}
+
+
+def test_a_server_with_smaller_pages_loses_nothing() -> None:
+    found, seen = read(numbered(73, cap=7, total=lambda: 73), BY_PAGE)
+    assert ids(found) == list(range(73))
+    assert len(seen) == 11
+    assert {s.query["per_page"] for s in seen} == {"100"}
+    assert {(page.size, page.requested_size) for page in found} == {(7, 100)}
+
+
+def test_an_echoed_page_size_that_is_not_kept_loses_nothing() -> None:
+    def script(seen: Seen) -> Reply:
+        first = (int(seen.query["page"]) - 1) * 7
+        meta = {"per_page": 100, "total": 20, "total_pages": 1}
+        return reply({"data": rows(first, min(7, 20 - first)), "meta": meta})
+
+    both = BY_PAGE.model_copy(update={"total_path": "meta.total_pages"})
+    found, _ = read(script, both)
+    assert ids(found) == list(range(20))
+
+
+@pytest.mark.parametrize(("count", "requests"), [(0, 1), (20, 2), (100, 2), (250, 4)])
+def test_without_a_total_the_list_ends_at_an_empty_page(count: int, requests: int) -> None:
+    found, seen = read(numbered(count), BY_PAGE)
+    assert ids(found) == list(range(count))
+    assert len(seen) == requests
+    assert found[-1].is_last
+    assert found[-1].total is None
+
+
+def test_a_short_page_in_the_middle_is_not_taken_for_the_last() -> None:
+    sizes = [100, 40, 100, 0]
+
+    def script(seen: Seen) -> Reply:
+        number = int(seen.query["page"])
+        return reply({"data": rows(number * 1000, sizes[number - 1])})
+
+    found, _ = read(script, BY_PAGE)
+    assert len(ids(found)) == 240
+
+
+def test_the_newest_total_counts() -> None:
+    grows = iter([150, 250, 250])
+    assert len(read(numbered(250, total=lambda: next(grows)), BY_PAGE)[1]) == 3
+    shrinks = iter([250, 180])
+    assert len(read(numbered(180, total=lambda: next(shrinks)), BY_PAGE)[1]) == 2
+
+
+def test_a_total_below_the_rows_of_its_page_is_not_believed() -> None:
+    found, _ = read(numbered(250, total=lambda: 0), BY_PAGE)
+    assert ids(found) == list(range(250))
+
+
+def test_a_total_that_is_never_reached_ends_at_the_empty_page() -> None:
+    found, seen = read(numbered(150, total=lambda: 100_000), BY_PAGE)
+    assert len(seen) == 3
+    assert found[-1].is_last
+
+
+def test_the_words_of_dlt_mean_what_they_mean_there() -> None:
+    def script(seen: Seen) -> Reply:
+        number = int(seen.query["page"])
+        body = {"data": rows(number * 2, 2), "total": 4, "more": number < 2}
+        return reply(body)
+
+    def numbers(**words: Any) -> list[int]:
+        return [page.number for page in read(script, PageNumberPaginator(**words))[0]]
+
+    assert numbers() == [0, 1, 2, 3]
+    assert numbers(base_page=1) == [1, 2, 3, 4]
+    assert numbers(page=2) == [2, 3]
+    assert numbers(maximum_page=3) == [0, 1, 2]
+    assert numbers(total_path=None, has_more_path="more") == [0, 1, 2]
+
+
+def test_a_server_that_ignores_the_page_number_is_found_out() -> None:
+    script = in_turn(reply({"data": rows(0, 100), "meta": {"total": 5000}}))
+    assert stops(script, BY_PAGE, "same rows .* may not know the parameter 'page'") == (100, 2)
+
+
+def test_rows_pushed_onto_the_next_page_are_no_repetition() -> None:
+    answers = [
+        reply({"data": rows(0, 1), "meta": {"total": 2}}),
+        reply({"data": rows(0, 1), "meta": {"total": 3}}),
+        reply({"data": rows(1, 1), "meta": {"total": 3}}),
+    ]
+    found, _ = read(in_turn(*answers), BY_PAGE)
+    assert ids(found) == [0, 0, 1]
+
+
+def test_an_empty_page_that_promises_more_is_an_error() -> None:
+    paginator = PageNumberPaginator(has_more_path="more", total_path=None)
+    script = in_turn(reply({"data": rows(0, 2), "more": True}), reply({"data": [], "more": True}))
+    assert stops(script, paginator, "empty page that says there are more") == (2, 2)
+
+
+def test_empty_pages_are_stepped_over_where_the_definition_says_so() -> None:
+    paginator = PageNumberPaginator(
+        base_page=1, total_path=None, total_rows_path="total", stop_after_empty_page=False
+    )
+    answers = [
+        reply({"data": rows(0, 2), "total": 6}),
+        reply({"data": [], "total": 6}),
+        reply({"data": rows(4, 2), "total": 6}),
+    ]
+    found, seen = read(in_turn(*answers), paginator)
+    assert ids(found) == [0, 1, 4, 5]
+    assert len(seen) == 3
+
+
+@pytest.mark.parametrize("concurrency", [2, 5, 50])
+def test_pages_read_side_by_side_come_in_order_and_once(concurrency: int) -> None:
+    found, seen = read(numbered(950, total=lambda: 950), BY_PAGE, concurrency=concurrency)
+    assert ids(found) == list(range(950))
+    assert sorted(int(s.query["page"]) for s in seen) == list(range(1, 11))
+    assert [page.is_last for page in found] == [False] * 9 + [True]
+
+
+def test_reading_ahead_is_bounded_and_follows_the_total() -> None:
+    async def run() -> tuple[int, int]:
+        total = iter([400] + [700] * 9)
+        async with api(numbered(700, total=lambda: next(total))) as (server, client):
+            found = [p async for p in pages(client, REPORTS, BY_PAGE, concurrency=3)]
+            assert ids(found) == list(range(700))
+            return server.most_at_once, len(server.seen)
+
+    most, requests = asyncio.run(run())
+    assert 2 <= most <= 3
+    assert requests == 7
+
+
+def test_a_consumer_that_stops_pays_for_nothing_more_when_it_reads_in_turn() -> None:
+    async def run() -> int:
+        async with api(numbered(900, total=lambda: 900)) as (server, client):
+            async with aclosing(pages(client, REPORTS, BY_PAGE)) as walk:
+                async for _ in walk:
+                    break
+            return len(server.seen)
+
+    assert asyncio.run(run()) == 1
+
+
+def test_a_page_that_fails_among_others_fails_in_its_place() -> None:
+    good = numbered(900, total=lambda: 900)
+
+    def script(seen: Seen) -> Reply:
+        return reply({}, 500) if seen.query["page"] == "4" else good(seen)
+
+    async def run() -> list[int]:
+        got = []
+        async with api(script, retry=RetryPolicy(max_tries=1)) as (_, client):
+            with pytest.raises(ApiError, match=r"GET reports \(page 4\) answered 500"):
+                async for page in pages(client, REPORTS, BY_PAGE, concurrency=4):
+                    got.append(page.number)  # noqa: PERF401 - what came before the error stays
+        return got
+
+    assert asyncio.run(run()) == [1, 2, 3]
+
+
+def test_a_page_can_be_read_again_alone() -> None:
+    async def run() -> list[Page]:
+        async with api(numbered(73, cap=7, total=lambda: 73)) as (_, client):
+            return [await fetch_page(client, REPORTS, BY_PAGE, n, size=7) for n in (2, 10, 11)]
+
+    second, tenth, last = asyncio.run(run())
+    assert [row["id"] for row in second.rows] == list(range(7, 14))
+    assert (second.is_last, tenth.is_last, last.is_last) == (False, False, True)
+    assert len(last.rows) == 3
+
+
+# --- offsets ----------------------------------------------------------------------------------
+
+
+def offsets(count: int, cap: int, *, total: bool = True) -> Script:
+    def script(seen: Seen) -> Reply:
+        first, size = int(seen.query["offset"]), min(cap, int(seen.query["limit"]))
+        body: dict[str, Any] = {"data": rows(first, max(0, min(size, count - first)))}
+        return reply({**body, "meta": {"total": count}} if total else body)
+
+    return script
+
+
+@pytest.mark.parametrize(
+    ("count", "cap", "requests"), [(0, 9, 1), (20, 7, 3), (21, 7, 3), (250, 100, 3)]
+)
+def test_offsets_advance_by_the_rows_that_came(count: int, cap: int, requests: int) -> None:
+    found, seen = read(offsets(count, cap), BY_OFFSET)
+    assert ids(found) == list(range(count))
+    assert len(seen) == requests
+    assert found[-1].is_last
+    again, _ = read(offsets(count, cap, total=False), BY_OFFSET)
+    assert ids(again) == list(range(count))
+
+
+def test_a_page_at_an_offset_can_be_read_again_alone() -> None:
+    async def run() -> Page:
+        async with api(offsets(20, 7)) as (_, client):
+            return await fetch_page(client, REPORTS, BY_OFFSET, 14)
+
+    page = asyncio.run(run())
+    assert (page.number, page.is_last, len(page.rows)) == (14, True, 6)
+
+
+# --- cursors ----------------------------------------------------------------------------------
+
+
+def cursors(count: int, size: int, *, has_more: bool = True, total: bool = True) -> Script:
+    def script(seen: Seen) -> Reply:
+        first = int(seen.query.get("after", "c0")[1:])
+        more = first + size < count
+        pagination: dict[str, Any] = {"cursor": f"c{first + size}" if more else None}
+        if has_more:
+            pagination["has_more"] = more
+        if total:
+            pagination["total"] = count
+        return reply({"data": rows(first, min(size, count - first)), "pagination": pagination})
+
+    return script
+
+
+@pytest.mark.parametrize("has_more", [True, False])
+@pytest.mark.parametrize("total", [True, False])
+@pytest.mark.parametrize(("count", "requests"), [(0, 1), (7, 1), (8, 2), (30, 5)])
+def test_cursors_are_followed_to_the_end_and_no_further(
+    count: int, requests: int, total: bool, has_more: bool
+) -> None:
+    found, seen = read(cursors(count, 7, has_more=has_more, total=total), BY_CURSOR)
+    assert ids(found) == list(range(count))
+    assert len(seen) == requests
+    assert seen[0].query == {"limit": "100"}
+    assert all(s.query["limit"] == "100" for s in seen)
+    assert [page.is_last for page in found] == [False] * (requests - 1) + [True]
+
+
+def page_of(first: int, count: int, **pagination: Any) -> Reply:
+    return reply({"data": rows(first, count), "pagination": pagination})
+
+
+@pytest.mark.parametrize(
+    ("answers", "match", "before"),
+    [
+        ([page_of(0, 2, cursor="a", has_more=True), page_of(2, 2, cursor="a", has_more=True)], "used before", 4),
+        ([page_of(0, 2, cursor="a", has_more=True), page_of(2, 0, cursor="b", has_more=True)], "empty page", 2),
+        ([page_of(0, 2, cursor=None, has_more=True)], "gives no cursor", 2),
+        ([page_of(0, 2, cursor="a", has_more=True), page_of(0, 2, cursor="b", has_more=True)], "same rows", 2),
+        ([page_of(0, 2, cursor={"a": 1}, has_more=True)], "cursor_path", 0),
+    ],
+)  # fmt: skip
+def test_cursors_that_go_in_circles_are_an_error(
+    answers: list[Reply], match: str, before: int
+) -> None:
+    assert stops(in_turn(*answers), BY_CURSOR, match) == (before, len(answers))
+
+
+def test_a_cursor_that_never_ends_ends() -> None:
+    numbers = iter(range(1000))
+
+    def script(_: Seen) -> Reply:
+        return page_of(0, 0, cursor=f"c{next(numbers)}")
+
+    assert stops(script, BY_CURSOR, "empty page") == (0, 10)
+    ends = BY_CURSOR.model_copy(update={"stop_after_empty_page": True})
+    assert len(read(script, ends)[1]) == 1
+
+
+# --- links ------------------------------------------------------------------------------------
+
+
+def linking(where: str, link: Callable[[str, int], str]) -> Script:
+    """Three pages of two rows; `link(host, number)` is how a page names the next one."""
+
+    def script(seen: Seen) -> Reply:
+        number = int(seen.query.get("p", "1"))
+        url = link(f"http://{seen.headers['host']}", number + 1) if number < 3 else None
+        body: dict[str, Any] = {"data": rows(number * 2, 2)}
+        if where == "body":
+            return reply({**body, "links": {"next": url}})
+        headers: dict[str, Any] = (
+            {"link": f'<{url}>; rel="next", </v1>; rel="first"'} if url else {}
+        )
+        return reply(body, **headers)
+
+    return script
+
+
+LINKS: list[Callable[[str, int], str]] = [
+    lambda host, n: f"{host}/v1/reports?p={n}",
+    lambda host, n: f"/v1/reports?p={n}",
+    lambda host, n: f"?p={n}",
+]
+
+
+@pytest.mark.parametrize("link", LINKS)
+@pytest.mark.parametrize("where", ["body", "header"])
+def test_links_are_followed_whatever_their_form(
+    where: str, link: Callable[[str, int], str]
+) -> None:
+    paginator = (
+        JsonLinkPaginator(next_url_path="links.next") if where == "body" else HeaderLinkPaginator()
+    )
+    found, seen = read(linking(where, link), paginator, params={"p": 1, "x": "y"})
+    assert ids(found) == [2, 3, 4, 5, 6, 7]
+    assert [s.target for s in seen] == [
+        "/v1/reports?p=1&x=y",
+        "/v1/reports?p=2",
+        "/v1/reports?p=3",
+    ]
+    assert [page.is_last for page in found] == [False, False, True]
+
+
+@pytest.mark.parametrize("where", ["body", "header"])
+def test_a_link_to_another_host_is_not_followed(where: str) -> None:
+    async def run() -> list[Seen]:
+        async with ScriptedServer(in_turn(reply({"data": []}))) as elsewhere:
+            script = linking(where, lambda _, n: f"{elsewhere.url}/v1/reports?p={n}")
+            paginator = (
+                JsonLinkPaginator(next_url_path="links.next")
+                if where == "body"
+                else HeaderLinkPaginator()
+            )
+            async with api(script) as (_, client):
+                with pytest.raises(RedirectRefusedError, match="API key would go along"):
+                    async for _ in pages(client, REPORTS, paginator):
+                        pass
+            return elsewhere.seen
+
+    assert asyncio.run(run()) == []
+
+
+def test_links_in_a_circle_are_an_error() -> None:
+    script = linking("body", lambda host, n: f"{host}/v1/reports?p={1 if n == 3 else n}")
+    paginator = JsonLinkPaginator(next_url_path="links.next")
+    assert stops(script, paginator, "read before|same rows")[1] <= 4
+    odd = in_turn(reply({"data": rows(0, 1), "links": {"next": 7}}))
+    assert stops(odd, paginator, "next_url_path 'links.next' does not find text") == (0, 1)
+
+
+def test_a_single_page_is_one_request() -> None:
+    found, seen = read(
+        numbered(500, total=lambda: 500), SinglePagePaginator(), params={"page": 1, "per_page": 5}
+    )
+    assert len(seen) == 1
+    assert found[0].is_last
+
+
+# --- auto -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("script", "count"),
+    [
+        (linking("header", LINKS[0]), 6),
+        (linking("body", LINKS[1]), 6),
+        (cursors(30, 7), 30),
+        (in_turn(reply({"data": rows(0, 3)})), 3),
+        (in_turn(reply(rows(0, 3))), 3),
+        (in_turn(reply({"data": rows(0, 3), "meta": {"total_pages": 1, "next": None}})), 3),
+    ],
+    ids=["header", "body", "cursor", "single", "bare", "one page"],
+)
+def test_auto_finds_the_way_from_the_first_answer(script: Script, count: int) -> None:
+    found, seen = read(script, AutoPaginator(), Endpoint(path="reports"))
+    assert len(ids(found)) == count
+    assert len(seen) == len(found)
+
+
+@pytest.mark.parametrize("base", [0, 1])
+def test_auto_counts_on_from_the_page_that_the_answer_names(base: int) -> None:
+    def script(seen: Seen) -> Reply:
+        number = int(seen.query.get("page", str(base)))
+        meta = {"current_page": number, "total_pages": 3}
+        return reply({"items": rows((number - base) * 2, 2), "meta": meta})
+
+    found, seen = read(script, AutoPaginator(), Endpoint(path="reports"))
+    assert ids(found) == [0, 1, 2, 3, 4, 5]
+    assert [s.query.get("page") for s in seen] == [None, str(base + 1), str(base + 2)]
+
+
+def test_auto_does_not_guess_where_pages_start() -> None:
+    script = in_turn(reply({"items": rows(0, 2), "total_pages": 3}))
+    assert stops(script, AutoPaginator(), "base_page", Endpoint(path="reports")) == (0, 1)
+
+
+# --- what every list has in common --------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("body", "selector", "match"),
+    [
+        ({"data": 5}, "data", r"GET reports \(page 1\): data_selector 'data' finds a number"),
+        ({"data": {"id": 1}}, "data", "finds an object with the keys id"),
+        ({"data": None}, "data", "finds null"),
+        ({"rows": []}, "data", "finds nothing in an object with the keys rows"),
+        ({"data": [{"id": 1}, 2]}, "data", "item 1 of the list .* is a number"),
+        ([[1]], "$", "item 0 of the list .* is a list"),
+        ({"id": 1}, None, "no list of objects in an object with the keys id"),
+        ({"a": [{}], "b": [{}]}, None, "more than one list of objects"),
+    ],
+)
+def test_rows_that_are_no_objects_are_an_error(body: Any, selector: str | None, match: str) -> None:
+    endpoint = Endpoint(path="reports", data_selector=selector)
+    assert stops(in_turn(reply(body)), BY_PAGE, match, endpoint) == (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("body", "path"),
+    [
+        ([{"id": 1}], "$"),
+        ({"links": [{"href": "/"}], "data": [{"id": 1}]}, "data"),
+        ({"errors": [], "users": [{"id": 1}]}, "users"),
+        ({"result": {"items": [{"id": 1}], "tags": ["x"]}}, "result.items"),
+        ({"a.b": [{"id": 1}]}, "['a.b']"),
+    ],
+)
+def test_rows_are_found_without_a_selector(body: Any, path: str) -> None:
+    found, _ = read(in_turn(reply(body)), SinglePagePaginator(), Endpoint(path="reports"))
+    assert ids(found) == [1]
+    assert found[0].rows_path == path
+    assert [json.loads(row) for row in found[0].raw_rows()] == found[0].rows
+
+
+def test_a_missing_list_is_told_from_a_missing_later_page() -> None:
+    for status in (404, 405, 410):
+        assert stops(in_turn(reply({}, status)), BY_PAGE, str(status), error=NotFoundError)[1] == 1
+    answers = in_turn(reply({"data": rows(0, 2), "meta": {"total": 9}}), reply({}, 404))
+    assert stops(answers, BY_PAGE, "page 2.*earlier pages of this list were there") == (2, 2)
+
+
+def test_a_page_knows_when_and_what_it_was() -> None:
+    body = b'{"data": [ {"id": 18446744073709551617,"x":1.50} , {"id":2}], "meta":{"total":2}}'
+    found, _ = read(in_turn(reply(body, date="Mon, 02 Mar 2026 12:00:00 GMT")), BY_PAGE)
+    (page,) = found
+    assert page.body == body
+    assert page.raw_rows() == [b'{"id": 18446744073709551617,"x":1.50}', b'{"id":2}']
+    assert page.server_date is not None
+    assert (page.server_date - page.received_at).total_seconds() == 3 * 3600
+    assert KEY not in repr(page)
+
+
+def test_parameters_and_path_of_the_endpoint_are_sent() -> None:
+    endpoint = Endpoint(
+        path="x/{id}", params={"sort": "name", "tag": ["a", "b"]}, data_selector="data"
+    )
+    _, seen = read(
+        in_turn(reply({"data": []})), SinglePagePaginator(), endpoint, params={"q": 1}, path="x/7"
+    )
+    assert seen[0].target == "/v1/x/7?sort=name&tag=a&tag=b&q=1"
+
+
+def test_a_list_behind_a_post_is_read() -> None:
+    endpoint = Endpoint(path="search", method="POST", json={"filter": "f"}, data_selector="data")
+    found, seen = read(numbered(150, total=lambda: 150), BY_PAGE, endpoint)
+    assert len(ids(found)) == 150
+    assert [(s.method, s.body) for s in seen] == [("POST", b'{"filter":"f"}')] * 2
