@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
 from oa_sync.clock import isoformat
-from oa_sync.report import SyncReport
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+    from oa_sync.report import SyncReport
+
+ERRORS_SHOWN = 20
 
 
 def print_report(report: SyncReport) -> None:
@@ -14,14 +22,32 @@ def print_report(report: SyncReport) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    console = Console(file=sys.stdout, highlight=False, soft_wrap=True)
-    table = Table(box=None, pad_edge=False)
-    table.add_column("resource")
+    console = Console(file=sys.stdout, highlight=False)
+    if report.tallies:
+        console.print(resource_table(report), "")
+    facts = Table.grid(padding=(0, 2))
+    # A name stays with its number: the lines break between the pairs only.
+    written = [f"{escape(name)}\N{NO-BREAK SPACE}{n:,}" for name, n in sorted(report.rows.items())]
+    facts.add_row("rows written", ", ".join(written) or "none")
+    facts.add_row("requests", requests_text(report))
+    console.print(facts)
+    print_problems(console, report)
+    console.print(f"{_coloured(report.status)} in {seconds(report):.1f} s")
+
+
+def resource_table(report: SyncReport) -> Table:
+    """What happened to each resource; those that the API does not have say so below the numbers."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, caption_justify="left", header_style="dim")
+    table.add_column("resource", no_wrap=True)
     for name in ("listed", "new", "changed", "unchanged", "deleted", "details", "backlog"):
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", no_wrap=True)
+    missing = []
     for name, tally in report.tallies.items():
         if tally.missing:
-            table.add_row(escape(name), "[dim]not offered by this API[/dim]")
+            missing.append(name)
             continue
         numbers = (
             tally.listed,
@@ -32,29 +58,54 @@ def print_report(report: SyncReport) -> None:
             tally.details_fetched,
             tally.backlog,
         )
-        table.add_row(escape(name), *(f"{number:,}" for number in numbers))
-    if report.tallies:
-        console.print(table)
-    written = ", ".join(
-        f"{table_name} {count:,}" for table_name, count in sorted(report.rows.items())
-    )
-    console.print(f"rows written: {escape(written) or 'none'}")
+        table.add_row(escape(name), *(f"{n:,}" if n else "[dim]0[/dim]" for n in numbers))
+    if missing:
+        table.caption = f"not offered by this API: {escape(', '.join(missing))}"
+    return table
+
+
+def requests_text(report: SyncReport) -> str:
+    """The requests made and, where there is a limit, what the day has left."""
     requests = report.requests
-    left = "" if requests.left_today is None else f", {requests.left_today:,} left today"
-    console.print(f"requests: {requests.made:,}{left}")
-    for change in report.drift:
-        before = change["before"] or "new"
-        console.print(
-            escape(f"schema: {change['table']}.{change['column']}: {before} -> {change['after']}")
+    text = f"{requests.made:,}"
+    asides = [
+        f"{number:,} {what}"
+        for number, what in (
+            (requests.retried, "retried"),
+            (requests.rate_limited, "refused with 429"),
         )
+        if number
+    ]
+    if asides:
+        text += f" ({', '.join(asides)})"
+    return text if requests.left_today is None else f"{text}; {requests.left_today:,} left today"
+
+
+def print_problems(console: Console, report: SyncReport) -> None:
+    """Print changes of the schema, errors, and what to do; one line each, however long."""
+    from rich.markup import escape
+
+    for change in report.drift:
+        was = f"was {change['before']}, now" if change["before"] else "new column,"
+        line = f"schema: {change['table']}.{change['column']}: {was} {change['after']}"
+        console.print(escape(line), soft_wrap=True)
     errors = [error for tally in report.tallies.values() for error in tally.errors]
-    for error in errors[:20]:
-        console.print(f"[red]error:[/red] {escape(str(error))}")
+    for error in errors[:ERRORS_SHOWN]:
+        console.print(f"[red]error:[/red] {escape(str(error))}", soft_wrap=True)
+    if len(errors) > ERRORS_SHOWN:
+        console.print(f"[red]error:[/red] and {len(errors) - ERRORS_SHOWN:,} more")
     if report.error is not None and report.error not in errors:
-        console.print(f"[yellow]{report.status}:[/yellow] {escape(str(report.error))}")
-    if report.status == "partial" and requests.resets_at is not None:
-        console.print(f"run again from {isoformat(requests.resets_at)}; it goes on from here")
-    seconds = (
-        (report.finished_at - report.started_at).total_seconds() if report.finished_at else 0.0
-    )
-    console.print(f"{report.status} in {seconds:.1f} s")
+        console.print(f"{_coloured(report.status)}: {escape(str(report.error))}", soft_wrap=True)
+    if report.status == "partial" and report.requests.resets_at is not None:
+        when = isoformat(report.requests.resets_at)
+        console.print(f"run again from {when}; it goes on from here", soft_wrap=True)
+
+
+def seconds(report: SyncReport) -> float:
+    """How long the sync took."""
+    return ((report.finished_at or report.started_at) - report.started_at).total_seconds()
+
+
+def _coloured(status: str) -> str:
+    colour = {"complete": "green", "partial": "yellow", "failed": "red"}[status]
+    return f"[{colour}]{status}[/{colour}]"

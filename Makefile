@@ -1,0 +1,48 @@
+# make demo   see it work: no key, no network
+# make test   run the tests
+#
+# Needs Python 3.11 or newer with pip. Everything goes into .venv, or into the folder that VENV names.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+# Debian splits ensurepip off into python3-venv: where it is missing, the pip that is there fills the
+# environment from outside, which is also what its "externally managed" rule wants.
+PIP = $(if $(wildcard $(BIN)/pip),$(BIN)/python -m pip,$(PYTHON) -m pip --python $(BIN)/python)
+INSTALL = $(PIP) install --quiet --editable
+
+.PHONY: demo test lint picture clean
+
+demo: $(VENV)/.installed
+	@$(BIN)/oa-sync demo
+
+test: $(VENV)/.installed-test
+	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+picture: $(VENV)/.installed
+	$(BIN)/python docs/demo_picture.py docs/demo.svg
+
+$(VENV)/.installed: pyproject.toml | $(BIN)/python
+	$(INSTALL) .
+	@touch $@
+
+$(VENV)/.installed-test: pyproject.toml | $(BIN)/python
+	$(INSTALL) '.[test]'
+	@touch $@ $(VENV)/.installed
+
+$(VENV)/.installed-dev: pyproject.toml | $(BIN)/python
+	$(INSTALL) '.[dev]'
+	@touch $@ $(VENV)/.installed-test $(VENV)/.installed
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "oa-sync needs Python 3.11 or newer; try: make PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -m venv $(VENV) >/dev/null 2>&1 || $(PYTHON) -m venv --clear --without-pip $(VENV)
+
+clean:
+	rm -rf $(VENV) build dist

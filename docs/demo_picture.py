@@ -1,0 +1,33 @@
+"""Paint the screen of `oa-sync demo` as SVG: `python docs/demo_picture.py docs/demo.svg`."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+from rich.console import Console
+
+from oa_sync.cli.demo import tell
+
+WIDTH = 88
+
+
+def main(target: Path) -> int:
+    """Run the demo in a temporary folder and write its screen to `target`; the exit code."""
+    console = Console(
+        record=True, file=sys.stdout, width=WIDTH, highlight=False, force_terminal=True
+    )
+    target = target.absolute()
+    with tempfile.TemporaryDirectory() as folder:
+        os.chdir(folder)
+        console.print("[green]$[/green] oa-sync demo")
+        exit_code = tell(console, Path("oa-sync-demo"))
+        os.chdir("/")
+    console.save_svg(str(target), title="oa-sync demo")
+    return exit_code
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))
