@@ -1,0 +1,237 @@
+"""Loading Arrow batches into clean Parquet files, and reading back what is loaded.
+
+The same interface as `oa_sync.load.warehouse.Warehouse`. The promise to readers, how it is kept and its
+limits stand in the package's docstring.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import duckdb
+import pyarrow as pa
+
+import oa_sync
+from oa_sync.clock import Clock, isoformat
+from oa_sync.errors import DestinationError
+from oa_sync.extract.changes import Known
+from oa_sync.load.lake.files import LakeTable, owner_of
+from oa_sync.load.lake.merging import Merge
+from oa_sync.load.lake.schema import identifiers, literal
+from oa_sync.load.lake.staging import StagedTable, Staging
+from oa_sync.load.lake.store import Store, destination_errors
+from oa_sync.load.lake.writing import TARGET_BYTES
+from oa_sync.load.tables import DELETED_AT, Batch, LoadedColumn
+from oa_sync.settings import Settings
+from oa_sync.shape.tables import ARROW_TYPES
+
+logger = logging.getLogger(__name__)
+
+_MEMORY = "1GB"
+"""What DuckDB may hold while it sorts one file; the rest goes to the working folder."""
+
+_COMPARED = ("_oa_version", "_oa_row_hash", "_oa_detail_version", DELETED_AT)
+
+
+class Lake:
+    """One workspace's tables as Parquet files under `<bucket_url>/<dataset_name>/<table>/`.
+
+    Use it as a context manager and from one thread. `target_bytes` is the size from which a file takes
+    no further keys. Every method that talks to the store raises `DestinationError` when it cannot.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        workdir: Path,
+        clock: Clock | None = None,
+        target_bytes: int = TARGET_BYTES,
+    ) -> None:
+        self._settings = settings
+        self._workdir = workdir
+        self._clock = clock or Clock()
+        self._target_bytes = target_bytes
+        self._owner = owner_of(settings.workspace)
+        self._tables: dict[str, LakeTable] = {}
+
+    def __enter__(self) -> Self:
+        shutil.rmtree(self._workdir, ignore_errors=True)
+        self._workdir.mkdir(parents=True, mode=0o700)
+        self._store = Store(self._settings, self._workdir)
+        with destination_errors(self._store.shown):
+            self._connection = self._connect()
+            self._store.remove_leftovers(self._owner)
+            for name in self._store.tables():
+                table = LakeTable(name, self._store, self._owner)
+                table.refresh()
+                if table.files:
+                    self._tables[name] = table
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            if kind is None:
+                self._add_new_columns_everywhere()
+        finally:
+            self._connection.close()
+            shutil.rmtree(self._workdir, ignore_errors=True)
+
+    # -- reading back ---------------------------------------------------------------------------
+
+    def columns(self) -> list[LoadedColumn]:
+        """Every column of every table, of all workspaces in the folder, as the files' metadata say."""
+        return [
+            LoadedColumn(table.name, name, column.data_type, column.hints.get("x-oa-path"))
+            for table in self._tables.values()
+            for name, column in table.schema.columns.items()
+        ]
+
+    def has_table(self, table: str) -> bool:
+        """Whether `table` has ever been loaded into."""
+        return table in self._tables
+
+    def known(self, table: str, key_columns: Sequence[str]) -> dict[tuple[Any, ...], Known]:
+        """What is loaded of this workspace in `table`, by the values of `key_columns`."""
+        if table not in self._tables:
+            return {}
+        columns = self._tables[table].schema.columns
+        compared = [name if name in columns else None for name in _COMPARED]
+        names = [*key_columns, *(name for name in compared if name)]
+        values = self._read(table, names, f"SELECT {identifiers(names)} FROM loaded").to_pydict()
+        count = len(values[names[0]])
+        versions = [values[name] if name else [None] * count for name in compared]
+        keys = zip(*(values[name] for name in key_columns), strict=True)
+        return {
+            key: Known(version, row_hash, detail_version, deleted_at is not None)
+            for key, version, row_hash, detail_version, deleted_at in zip(
+                keys, *versions, strict=True
+            )
+        }
+
+    def current_rows(
+        self, table: str, key_columns: Sequence[str], keys: Sequence[tuple[Any, ...]]
+    ) -> list[dict[str, Any]]:
+        """The loaded rows of this workspace with `keys`, whole, as column name -> value.
+
+        JSON columns come as text. Keys that are not loaded are left out.
+        """
+        if not keys or table not in self._tables:
+            return []
+        columns = self._tables[table].schema.columns
+        wanted = pa.table(
+            {
+                name: pa.array(values, ARROW_TYPES[columns[name].data_type])
+                for name, values in zip(key_columns, zip(*keys, strict=True), strict=True)
+            }
+        )
+        self._connection.register("wanted", wanted)
+        try:
+            using = identifiers(key_columns)
+            query = f"SELECT {identifiers(columns)} FROM loaded SEMI JOIN wanted USING ({using})"
+            return list(self._read(table, list(columns), query).to_pylist())
+        finally:
+            self._connection.unregister("wanted")
+
+    # -- writing --------------------------------------------------------------------------------
+
+    def load(self, batches: Iterable[Batch]) -> dict[str, int]:
+        """Merge `batches` and return the rows written by table.
+
+        The batches are staged on the local disk while they arrive, then table after table is merged.
+        Safe to repeat after any failure.
+        """
+        counts: dict[str, int] = {}
+        with Staging(self._workdir / "staged") as staging:
+            for batch in batches:
+                if batch.rows.num_rows:
+                    name = batch.hints.name
+                    counts[name] = counts.get(name, 0) + batch.rows.num_rows
+                    with destination_errors(f"{name}: staging"):
+                        staging.add(batch)
+            staging.close()
+            for staged in staging.tables.values():
+                self._merge(staged)
+        return counts
+
+    def widen(self, table: str, column: str, data_type: str) -> None:
+        """Change the type of a loaded column to a wider one, keeping its values.
+
+        Reading gives the new type from now on. The files are converted by the next load of the table
+        before it writes a row, or else at the end.
+        """
+        loaded = self._tables.get(table)
+        if loaded is not None and column in loaded.schema.columns:
+            loaded.widen(column, data_type)
+
+    def _merge(self, staged: StagedTable) -> None:
+        name = staged.name
+        table = self._tables.get(name) or LakeTable(name, self._store, self._owner)
+        with destination_errors(f"{self._store.shown}: {name}"), self._store.lock(name):
+            self._merging(table).merge(staged)
+            table.refresh()
+        if table.files:
+            self._tables[name] = table
+
+    def _add_new_columns_everywhere(self) -> None:
+        """Let all files of a table have the same columns, for readers that take the first for all.
+
+        Once a sync rather than once a load: the rows are all there, and during a first sync new columns
+        come with every load. What fails here is done by the next sync.
+        """
+        for table in self._tables.values():
+            if not any(
+                file.schema.lacks_columns_of(table.schema)
+                or file.schema.differs_in_type(table.schema)
+                for file in table.files
+            ):
+                continue
+            try:
+                with destination_errors(table.name), self._store.lock(table.name):
+                    table.refresh()
+                    self._merging(table).conform(columns=True)
+            except DestinationError as error:
+                logger.warning("older files lack new columns until the next sync: %s", error)
+
+    def _merging(self, table: LakeTable) -> Merge:
+        return Merge(
+            table, self._store, self._connection, self._owner, self._description, self._target_bytes
+        )
+
+    def _description(self) -> dict[str, str]:
+        return {
+            "oa_sync.source": self._settings.base_url,
+            "oa_sync.written_at": isoformat(self._clock.now()),
+            "oa_sync.writer": f"oa-sync {oa_sync.__version__}",
+        }
+
+    # -- DuckDB ---------------------------------------------------------------------------------
+
+    def _connect(self) -> duckdb.DuckDBPyConnection:
+        connection = duckdb.connect()
+        connection.execute(f"SET memory_limit = '{_MEMORY}'")
+        connection.execute(f"SET temp_directory = {literal(str(self._workdir / 'spill'))}")
+        connection.execute("SET TimeZone = 'UTC'")
+        connection.execute("SET enable_external_file_cache = false")
+        self._store.connect(connection)
+        return connection
+
+    def _read(self, name: str, columns: Sequence[str], query: str) -> pa.Table:
+        """The result of `query` over the relation `loaded`: `columns` of this workspace's rows."""
+        table = self._tables[name]
+        table.refresh()
+        if not table.own:
+            empty = [pa.field(c, ARROW_TYPES[table.schema.columns[c].data_type]) for c in columns]
+            return pa.schema(empty).empty_table()
+        relation = table.relation(table.own, columns)
+        with destination_errors(f"{self._store.shown}: {name} cannot be read"):
+            return self._connection.sql(f"WITH loaded AS ({relation}) {query}").to_arrow_table()

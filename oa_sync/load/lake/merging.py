@@ -1,0 +1,165 @@
+"""The merge of one table: which file has which of the changed keys, and each such file written anew."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from oa_sync.load.lake.files import LakeFile, LakeTable
+from oa_sync.load.lake.schema import identifiers, literal
+from oa_sync.load.lake.staging import ROW, StagedTable
+from oa_sync.load.lake.store import Store
+from oa_sync.load.lake.writing import write_file, write_files
+
+_FILE = "__file"
+_BATCH_ROWS = 2_048
+
+Describe = Callable[[], dict[str, str]]
+"""Key-value metadata for a file that is about to be written."""
+
+
+class Merge:
+    """Merges into `table` under its lock. One key is never in two files, nor in none, on the way.
+
+    Every old file is replaced as a whole, and loses and gains rows of its own keys only; rows of new
+    keys go to the newest file or to new ones. So it does not matter after which file it is cut off, and
+    repeating it gives the same rows.
+    """
+
+    def __init__(
+        self,
+        table: LakeTable,
+        store: Store,
+        connection: duckdb.DuckDBPyConnection,
+        owner: str,
+        describe: Describe,
+        target_bytes: int,
+    ) -> None:
+        self._table, self._store, self._connection = table, store, connection
+        self._owner, self._describe, self._target_bytes = owner, describe, target_bytes
+
+    def merge(self, staged: StagedTable) -> None:
+        """Write the rows of `staged`, and remove what they replace."""
+        table = self._table
+        table.refresh()
+        table.extend(staged.schema)
+        self.conform(columns=False)
+        keys = identifiers(table.schema.key)
+        self._view("staged", staged.relation(table.schema))
+        self._keep_last_of_each_key(staged)
+        self._temporary("changed", f"SELECT DISTINCT {keys} FROM staged")
+        self._temporary("placed", self._places(keys))
+        fresh = f"SELECT * FROM staged ANTI JOIN placed USING ({keys}) WHERE {staged.keeps}"
+        open_file = self._open_file(staged, self._count(fresh))
+        touched = {address for (address,) in self._rows(f"SELECT DISTINCT {_FILE} FROM placed")}
+        for file in table.own:
+            address = self._address(file)
+            takes_fresh = file is open_file
+            if address in touched or takes_fresh:
+                self._rewrite(
+                    file, self._merged_rows(file, staged, keys, fresh if takes_fresh else None)
+                )
+        if open_file is None:
+            self._write_new(fresh)
+
+    def conform(self, *, columns: bool) -> None:
+        """Give every file of the table, of whichever workspace, the types of the schema, and with
+        `columns` its columns too."""
+        table = self._table
+        for file in list(table.files):
+            if file.schema.differs_in_type(table.schema) or (
+                columns and file.schema.lacks_columns_of(table.schema)
+            ):
+                self._rewrite(file, table.relation([file], list(table.schema.columns)))
+        table.refresh()
+
+    # -- where keys are -------------------------------------------------------------------------
+
+    def _places(self, keys: str) -> str:
+        table = self._table
+        if not table.own:
+            return f"SELECT {keys}, '' AS {_FILE} FROM changed WHERE false"
+        relation = table.relation(table.own, table.schema.key, with_file=_FILE)
+        return f"SELECT DISTINCT {keys}, {_FILE} FROM ({relation}) SEMI JOIN changed USING ({keys})"
+
+    def _open_file(self, staged: StagedTable, fresh_rows: int) -> LakeFile | None:
+        """The newest file, if there is room in it for the rows of new keys (or there are none)."""
+        own = self._table.own
+        if not own:
+            return None
+        fresh_bytes = staged.nbytes * fresh_rows // max(1, staged.rows)
+        fits = own[-1].found.size + fresh_bytes <= self._target_bytes
+        return own[-1] if fresh_rows and fits else None
+
+    def _keep_last_of_each_key(self, staged: StagedTable) -> None:
+        """Row by row, the last row of a key wins; a parent's rows all stay."""
+        if staged.by_parent:
+            return
+        keys = identifiers(self._table.schema.key)
+        distinct = self._count(f"SELECT DISTINCT {keys} FROM staged")
+        if distinct == staged.rows:
+            return
+        last = f"SELECT max({ROW}) FROM staged GROUP BY {keys}"
+        self._temporary("last_rows", last)
+        relation = staged.relation(self._table.schema)
+        self._view("staged", f"SELECT * FROM ({relation}) WHERE {ROW} IN (FROM last_rows)")
+
+    # -- writing --------------------------------------------------------------------------------
+
+    def _merged_rows(
+        self, file: LakeFile, staged: StagedTable, keys: str, fresh: str | None
+    ) -> str:
+        old = self._table.relation([file], list(self._table.schema.columns))
+        here = f"SELECT {keys} FROM placed WHERE {_FILE} = {literal(self._address(file))}"
+        parts = [
+            f"SELECT * FROM ({old}) ANTI JOIN changed USING ({keys})",
+            f"SELECT * FROM staged SEMI JOIN ({here}) USING ({keys}) WHERE {staged.keeps}",
+            *([fresh] if fresh else []),
+        ]
+        return " UNION ALL BY NAME ".join(f"({part})" for part in parts)
+
+    def _rewrite(self, file: LakeFile, rows: str) -> None:
+        table = self._table
+        unfinished = self._store.scratch(self._owner, table.name)
+        schema = table.schema.arrow(self._describe())
+        write_file(self._sorted(rows), schema, unfinished, table.schema.key)
+        self._store.replace(unfinished, table.name, file.found.name, file.found)
+
+    def _write_new(self, rows: str) -> None:
+        table = self._table
+        paths = write_files(
+            self._sorted(rows),
+            table.schema.arrow(self._describe()),
+            lambda: self._store.scratch(self._owner, table.name),
+            table.schema.key,
+            self._target_bytes,
+        )
+        for path, name in zip(paths, table.next_names(len(paths)), strict=True):
+            self._store.replace(path, table.name, name, None)
+
+    def _sorted(self, rows: str) -> Iterator[pa.RecordBatch]:
+        table = self._table
+        columns, keys = identifiers(table.schema.columns), identifiers(table.schema.key)
+        query = f"SELECT {columns} FROM ({rows}) ORDER BY {keys}, {ROW}"
+        with self._connection.sql(query).to_arrow_reader(_BATCH_ROWS) as reader:
+            yield from reader
+
+    # -- DuckDB ---------------------------------------------------------------------------------
+
+    def _address(self, file: LakeFile) -> str:
+        return self._store.address(self._table.name, file.found.name)
+
+    def _view(self, name: str, query: str) -> None:
+        self._connection.execute(f"CREATE OR REPLACE TEMP VIEW {name} AS {query}")
+
+    def _temporary(self, name: str, query: str) -> None:
+        self._connection.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS {query}")
+
+    def _count(self, query: str) -> int:
+        return int(self._rows(f"SELECT count(*) FROM ({query})")[0][0])
+
+    def _rows(self, query: str) -> list[tuple[Any, ...]]:
+        return self._connection.execute(query).fetchall()

@@ -1,0 +1,141 @@
+"""Batches of one load, kept on the local disk until all of them are there."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from oa_sync.load.lake.schema import (
+    TableSchema,
+    arriving_schema,
+    identifier,
+    literal,
+    projection,
+)
+from oa_sync.load.tables import DELETED_AT, Batch, TableHints
+from oa_sync.shape.tables import ARROW_TYPES
+
+ROW = "__row"
+"""Extra column of a relation: the order in which its rows arrived. No column of ours has such a name."""
+
+
+@dataclass(frozen=True)
+class _Part:
+    path: Path
+    schema: TableSchema
+
+
+class StagedTable:
+    """The rows of one table, in a file for each set of columns that came."""
+
+    def __init__(self, hints: TableHints, folder: Path) -> None:
+        self.name = hints.name
+        self.by_parent = not hints.primary_key
+        """All rows of a parent are replaced together (merge key), rather than row by row."""
+        self.schema = TableSchema()
+        self.rows = 0
+        self._folder = folder
+        self._parts: list[_Part] = []
+        self._writer: pq.ParquetWriter | None = None
+
+    def add(self, batch: Batch) -> None:
+        """Append the rows of `batch`."""
+        arriving = arriving_schema(batch)
+        self.schema = self.schema.merged(arriving)
+        part = self._parts[-1] if self._parts else None
+        if (
+            part is None
+            or part.schema.merged(arriving).columns.keys() != part.schema.columns.keys()
+            or part.schema.differs_in_type(arriving)
+        ):
+            part = self._next_part(arriving)
+        assert self._writer is not None
+        self._writer.write_table(_aligned(batch.rows, part.schema))
+        self.rows += batch.rows.num_rows
+
+    def close(self) -> None:
+        """No more rows; they can be read from now on."""
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes on disk, compressed about as well as they will be in their final files."""
+        return sum(part.path.stat().st_size for part in self._parts)
+
+    def relation(self, want: TableSchema) -> str:
+        """SQL of all staged rows in the columns of `want`, with `ROW`."""
+        selects = [
+            f"SELECT {projection(part.schema, want, list(want.columns))},"
+            f" file_row_number + {number << 40} AS {ROW}"
+            f" FROM read_parquet({literal(str(part.path))}, file_row_number = true)"
+            for number, part in enumerate(self._parts)
+        ]
+        return " UNION ALL ".join(selects)
+
+    @property
+    def keeps(self) -> str:
+        """SQL condition on the rows that are written; the others only remove."""
+        if self.by_parent and DELETED_AT in self.schema.columns:
+            return f"{identifier(DELETED_AT)} IS NULL"
+        return "true"
+
+    def _next_part(self, arriving: TableSchema) -> _Part:
+        self.close()
+        before = self._parts[-1].schema.columns if self._parts else {}
+        schema = TableSchema({**before, **arriving.columns}, arriving.key)
+        part = _Part(self._folder / f"{len(self._parts)}.parquet", schema)
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._writer = pq.ParquetWriter(part.path, _arrow(schema), compression="zstd")
+        self._parts.append(part)
+        return part
+
+
+class Staging:
+    """The tables of one load, in the order of their first batch. Use it as a context manager."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.tables: dict[str, StagedTable] = {}
+
+    def __enter__(self) -> Staging:
+        shutil.rmtree(self._folder, ignore_errors=True)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def add(self, batch: Batch) -> None:
+        """Stage `batch`."""
+        name = batch.hints.name
+        if name not in self.tables:
+            folder = self._folder / str(len(self.tables))
+            self.tables[name] = StagedTable(batch.hints, folder)
+        self.tables[name].add(batch)
+
+    def close(self) -> None:
+        """No more batches."""
+        for table in self.tables.values():
+            table.close()
+
+
+def _arrow(schema: TableSchema) -> pa.Schema:
+    return pa.schema(
+        [(name, ARROW_TYPES[column.data_type]) for name, column in schema.columns.items()]
+    )
+
+
+def _aligned(rows: pa.Table, schema: TableSchema) -> pa.Table:
+    """`rows` in the columns and types of `schema`."""
+    target = _arrow(schema)
+    columns = [
+        rows[field.name] if field.name in rows.column_names else pa.nulls(rows.num_rows, field.type)
+        for field in target
+    ]
+    return pa.table(columns, names=target.names).cast(target)

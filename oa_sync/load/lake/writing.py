@@ -1,0 +1,107 @@
+"""Arrow batches into Parquet files: row groups of a sensible size, cut into files between keys."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+TARGET_BYTES = 64 * 1024 * 1024
+"""Size from which a file takes no further keys."""
+
+ROW_GROUP_ROWS = 131_072
+ROW_GROUP_BYTES = 32 * 1024 * 1024
+"""A row group ends at this many rows or bytes in memory, whichever comes first."""
+
+
+def write_file(
+    batches: Iterable[pa.RecordBatch], schema: pa.Schema, path: Path, key: Sequence[str]
+) -> None:
+    """All `batches`, sorted by `key`, as one file at `path`; a valid file also without any row."""
+    with _writer(path, schema, key) as writer:
+        for group in _row_groups(batches, schema):
+            writer.write_table(group, row_group_size=len(group))
+
+
+def write_files(
+    batches: Iterable[pa.RecordBatch],
+    schema: pa.Schema,
+    new_path: Callable[[], Path],
+    key: Sequence[str],
+    target_bytes: int = TARGET_BYTES,
+) -> list[Path]:
+    """`batches`, sorted by `key`, as files of `target_bytes` or more; rows of equal key stay together.
+
+    No batches, no file.
+    """
+    paths: list[Path] = []
+    writer: pq.ParquetWriter | None = None
+    last: pa.Table | None = None
+    try:
+        for group in _row_groups(batches, schema):
+            if writer is not None and last is not None and _size(paths[-1]) >= target_bytes:
+                same = _rows_like(last, group, key)
+                if same:
+                    writer.write_table(group.slice(0, same), row_group_size=same)
+                group = group.slice(same)
+                if not len(group):
+                    continue
+                writer.close()
+                writer = None
+            if writer is None:
+                paths.append(new_path())
+                writer = _writer(paths[-1], schema, key)
+            writer.write_table(group, row_group_size=len(group))
+            last = group.slice(len(group) - 1)
+    finally:
+        if writer is not None:
+            writer.close()
+    return paths
+
+
+def _writer(path: Path, schema: pa.Schema, key: Sequence[str]) -> pq.ParquetWriter:
+    sorting = [pq.SortingColumn(schema.get_field_index(name)) for name in key]
+    return pq.ParquetWriter(
+        path,
+        schema,
+        compression="zstd",
+        compression_level=3,
+        write_statistics=True,
+        write_page_index=True,
+        sorting_columns=sorting or None,
+    )
+
+
+def _row_groups(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.Table]:
+    waiting: list[pa.RecordBatch] = []
+    rows = nbytes = 0
+    for batch in batches:
+        if not batch.num_rows:
+            continue
+        waiting.append(batch.cast(schema))
+        rows += batch.num_rows
+        nbytes += batch.nbytes
+        if rows >= ROW_GROUP_ROWS or nbytes >= ROW_GROUP_BYTES:
+            yield pa.Table.from_batches(waiting, schema)
+            waiting, rows, nbytes = [], 0, 0
+    if waiting:
+        yield pa.Table.from_batches(waiting, schema)
+
+
+def _rows_like(last: pa.Table, group: pa.Table, key: Sequence[str]) -> int:
+    """How many rows at the start of `group` have the key of the one row of `last`."""
+    if not key:
+        return 0
+    equal = pc.equal(group[key[0]], last[key[0]][0])
+    for name in key[1:]:
+        equal = pc.and_(equal, pc.equal(group[name], last[name][0]))
+    first_other = pc.index(equal, False).as_py()
+    return len(group) if first_other < 0 else int(first_other)
+
+
+def _size(path: Path) -> int:
+    """Bytes of a file that is being written; what its writer still holds back is less than a page."""
+    return path.stat().st_size
