@@ -159,20 +159,21 @@ class QuotaLimiter:
         except BaseException:
             self._release([booked.slot])
             raise
-        if self._is_late(booked) or self._clock.monotonic() < self._blocked_until:
+        now = self._clock.monotonic()
+        too_soon = self._recent.minute_wait(now)
+        if too_soon > 0 or now < self._blocked_until or self._is_late(booked):
             self._release([booked.slot, *(other.slot for other in self._booked)])
             self._booked.clear()
+            await self._sleep(lambda: now + too_soon - self._clock.monotonic())
             return False
         self.made += 1
-        self._recent.note(self._clock.monotonic())
+        self._recent.note(now)
         return True
 
     async def _book(self) -> bool:
         now = self._clock.monotonic()
-        wait = max(self._recent.minute_wait(now), self._blocked_until - now)
-        if wait > 0:
-            ends = now + wait
-            await self._sleep(lambda: ends - self._clock.monotonic())
+        if now < self._blocked_until:
+            await self._sleep(lambda: self._blocked_until - self._clock.monotonic())
             return False
         day_wait = self._recent.day_wait(now)
         if day_wait > 0:

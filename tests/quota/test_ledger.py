@@ -165,6 +165,15 @@ def test_a_new_slot_waits_for_the_slot_n_before_it(ledger: Ledger, clock: Manual
     assert waits == pytest.approx([0, 0, 0, 0, 60.9, 60.9 + 15.225])
 
 
+def test_slots_follow_the_order_of_asking_even_where_others_were_given_back(
+    ledger: Ledger,
+) -> None:
+    limits = Limits(4, None)
+    slots = [ledger.reserve(ME, limits).slots[0] for _ in range(5)]
+    ledger.release(ME, limits, slots[2:4])
+    assert ledger.reserve(ME, limits).slots[0].wait >= slots[4].wait > 60
+
+
 def test_only_the_first_slot_of_a_booking_lies_far_ahead(ledger: Ledger) -> None:
     limits = Limits(600, None)
     assert len(ledger.reserve(ME, limits, 99).slots) == 60 + 9
