@@ -6,6 +6,7 @@ import hashlib
 import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from oa_sync.client import ApiClient, credential
@@ -22,6 +23,8 @@ from oa_sync.report import Requests
 from oa_sync.settings import DEFAULT_BASE_URL, Settings
 
 PAGES_AT_ONCE = 4
+ASK_AGAIN = timedelta(days=7)
+"""After this time an optional list that was not there is asked for again."""
 
 
 class Connection:
@@ -33,8 +36,10 @@ class Connection:
         client: ApiClient,
         limiter: QuotaLimiter,
         memory: Memory,
+        clock: Clock,
         definition: Definition | None,
     ) -> None:
+        self._clock = clock
         self._settings, self._limiter, self._memory = settings, limiter, memory
         self._definition = definition
         self._detected: Detection | None = None
@@ -64,8 +69,11 @@ class Connection:
         self._memory.set("dialect", self._detected.dialect)
         return self._detected.dialect
 
-    def pages(self, resource: Resource, params: Mapping[str, Any]) -> AsyncIterator[Page]:
-        """The list of `resource`, page by page; `params` go beside the declared ones."""
+    def pages(
+        self, resource: Resource, path: str | None, params: Mapping[str, Any]
+    ) -> AsyncIterator[Page]:
+        """The list of `resource`, page by page; `params` go beside the declared ones, `path` stands
+        for the declared one where that has placeholders."""
         assert self._definition is not None
         endpoint = resource.endpoint
         first = None
@@ -76,9 +84,23 @@ class Connection:
             endpoint,
             self._definition.paginator_for(resource),
             params,
+            path=path,
             first=first,
             concurrency=PAGES_AT_ONCE,
         )
+
+    def known_missing(self, resource: Resource) -> bool:
+        """Whether this optional list answered 404 within the last `ASK_AGAIN`."""
+        missing = self._memory.get(f"missing:{resource.endpoint.path}")
+        try:
+            since = datetime.fromisoformat(missing)
+        except (TypeError, ValueError):
+            return False
+        return since <= self._clock.now() < since + ASK_AGAIN
+
+    def note_missing(self, resource: Resource) -> None:
+        """Remember that this optional list is not there; the API may offer it one day."""
+        self._memory.set(f"missing:{resource.endpoint.path}", self._clock.now().isoformat())
 
     def fill(self, requests: Requests) -> None:
         """Write the numbers of this run into `requests`."""
@@ -124,7 +146,7 @@ async def connect(settings: Settings, clock: Clock) -> AsyncIterator[Connection]
                 base, credential(config.auth, key), limiter, clock, headers=config.headers
             ) as client:
                 memory = Memory(settings.home / "memory" / _name(base, settings.workspace))
-                yield Connection(settings, client, limiter, memory, definition)
+                yield Connection(settings, client, limiter, memory, clock, definition)
         finally:
             limiter.close()
     finally:

@@ -36,7 +36,7 @@ def sync(
     from oa_sync.cli.progress import Progress
     from oa_sync.ops.logs import configure
     from oa_sync.settings import resolve
-    from oa_sync.sync import sync as run
+    from oa_sync.run import sync as run
 
     settings = resolve(flags)
     configure(log_format, verbose, (settings.api_key or "",))

@@ -54,6 +54,14 @@ class Listed:
     """The row already has all that a detail would bring (or the resource has no detail)."""
 
 
+def identity(resource: Resource) -> tuple[str, ...]:
+    """The fields that tell rows of `resource` apart; empty: the row's whole content does.
+
+    A row that is appended never changes, so with `append` a changed row is another row.
+    """
+    return () if resource.write_disposition == "append" else resource.primary_key
+
+
 def listed(resource: Resource, row: dict[str, Any]) -> Listed:
     """Reduce a decoded list row.
 
@@ -61,11 +69,12 @@ def listed(resource: Resource, row: dict[str, Any]) -> Listed:
         InvalidResponseError: the row lacks a part of the primary key.
     """
     row_hash = content_hash(row)
-    if resource.primary_key:
-        key_values = tuple(select(row, column) for column in resource.primary_key)
+    fields = identity(resource)
+    if fields:
+        key_values = tuple(select(row, field, None) for field in fields)
         if any(value is None or isinstance(value, dict | list) for value in key_values):
             raise InvalidResponseError(
-                f"{resource.name}: a row has no {' + '.join(resource.primary_key)}; its keys are"
+                f"{resource.name}: a row has no {' + '.join(fields)}; its keys are"
                 f" {', '.join(list(row)[:12])}; set primary_key in the definition"
             )
     else:
@@ -89,7 +98,7 @@ def version_of(resource: Resource, row: dict[str, Any]) -> str | None:
     """The value of the row's cursor field as text; None where it has none."""
     if resource.cursor_path is None:
         return None
-    value = select(row, resource.cursor_path)
+    value = select(row, resource.cursor_path, None)
     if value is None or isinstance(value, dict | list):
         return None
     return value if isinstance(value, str) else orjson.dumps(value).decode()

@@ -7,11 +7,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from urllib.parse import quote
-
-import orjson
 
 from oa_sync.definitions.model import Resource
+from oa_sync.definitions.templates import fill_path
 from oa_sync.errors import InvalidResponseError
 from oa_sync.extract.changes import Change, version_of
 from oa_sync.extract.items import Item, Kind
@@ -36,28 +34,10 @@ class DetailTask:
             InvalidResponseError: the row lacks a field that the path names.
         """
         assert self.resource.detail is not None
-        fields = _RowFields(self.resource.name, self.pending.row)
-        return self.resource.detail.path.format_map(fields)
-
-
-class _RowFields(dict[str, str]):
-    def __init__(self, resource: str, row: dict[str, Any]) -> None:
-        super().__init__()
-        self._resource, self._row = resource, row
-
-    def __missing__(self, name: str) -> str:
-        value = self._row.get(name)
-        if value is None or isinstance(value, dict | list):
-            raise InvalidResponseError(
-                f"{self._resource}: a row has no {name!r}, which the detail's path needs"
-            )
-        text = value if isinstance(value, str) else orjson.dumps(value).decode()
-        if text in {
-            ".",
-            "..",
-        }:  # a path segment of dots would name another resource (RFC 3986, 5.2.4)
-            raise InvalidResponseError(f"{self._resource}: {name} {text!r} cannot stand in a path")
-        return quote(text, safe="")
+        try:
+            return fill_path(self.resource.detail.path, self.pending.row)
+        except ValueError as error:
+            raise InvalidResponseError(f"{self.resource.name}: {error}") from None
 
 
 def in_order(scans: Iterable[Scan]) -> deque[DetailTask]:

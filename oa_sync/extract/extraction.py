@@ -26,6 +26,7 @@ from oa_sync.errors import (
     OaSyncError,
 )
 from oa_sync.extract.changes import Change, Known
+from oa_sync.extract.dependent import dependent_pages
 from oa_sync.extract.details import (
     DetailTask,
     detail_item,
@@ -50,6 +51,21 @@ class DetailDocument(Protocol):
         """The decoded object; long lists are empty in it."""
 
 
+class Lists(Protocol):
+    """Access to the lists of an API (see `oa_sync.connection.Connection`)."""
+
+    def pages(
+        self, resource: Resource, path: str | None, params: Mapping[str, Any]
+    ) -> AsyncIterator[ListPage]:
+        """The pages of `resource`; `path` (None: the declared one) and `params` as resolved."""
+
+    def known_missing(self, resource: Resource) -> bool:
+        """Whether this optional list was not there lately, and need not be asked for again yet."""
+
+    def note_missing(self, resource: Resource) -> None:
+        """Remember that this optional list is not there."""
+
+
 @dataclass
 class Tally:
     """What one extraction did to one resource; the numbers of `sync --json`."""
@@ -67,14 +83,14 @@ class Tally:
 
 
 class Extraction:
-    """Runs once. `pages_of` opens a list, `emit` takes an item, `progress` hears of every step."""
+    """Runs once. `lists` opens lists, `emit` takes an item, `progress` hears of every step."""
 
     def __init__(
         self,
         client: ApiClient,
         clock: Clock,
         *,
-        pages_of: Callable[[Resource], AsyncIterator[ListPage]],
+        lists: Lists,
         read: Callable[[Resource, bytes | memoryview], DetailDocument],
         emit: Callable[[Item], Awaitable[None]],
         progress: Callable[[str, str, int, int | None], None],
@@ -82,12 +98,13 @@ class Extraction:
         max_in_flight: int = MAX_IN_FLIGHT,
     ) -> None:
         self._client, self._clock = client, clock
-        self._pages_of, self._read, self._emit = pages_of, read, emit
+        self._lists, self._read, self._emit = lists, read, emit
         self._progress, self._stopping = progress, stopping
         self._max_in_flight = max_in_flight
         self.tallies: dict[str, Tally] = {}
         self.exhausted: BudgetExhausted | None = None
         self._failures: Counter[str] = Counter()
+        self._rows: dict[str, list[dict[str, Any]]] = {}
         self._server_offset = timedelta(0)
 
     async def run(
@@ -99,7 +116,11 @@ class Extraction:
         Raises:
             NotAuthorisedError: the API refuses the key.
         """
-        scans = [await self._scan(resource, known[resource.name]) for resource in resources]
+        parents = {resource.parent for resource in resources}
+        scans = [
+            await self._scan(resource, known[resource.name], keep_rows=resource.name in parents)
+            for resource in resources
+        ]
         for result in scans:
             await self._emit_rows(result)
         tasks = in_order(scans)
@@ -109,25 +130,35 @@ class Extraction:
 
     # -- lists ----------------------------------------------------------------------------------
 
-    async def _scan(self, resource: Resource, known: Mapping[str, Known]) -> Scan:
+    async def _scan(
+        self, resource: Resource, known: Mapping[str, Known], *, keep_rows: bool
+    ) -> Scan:
         tally = self.tallies.setdefault(resource.name, Tally())
-        if self.exhausted is not None or self._stopping():
-            result = Scan(resource, known, error=self.exhausted)
-        else:
+        result = Scan(resource, known, rows=[] if keep_rows else None)
+        if resource.endpoint.optional and self._lists.known_missing(resource):
+            tally.missing = True
+        elif self.exhausted is None and not self._stopping():
             self._progress("list", resource.name, 0, None)
-            result = await scan(resource, self._pages_of(resource), known)
+            await scan(result, self._open(resource))
+        self._rows[resource.name] = result.rows or []
         tally.listed = len(result.seen)
         tally.new, tally.changed, tally.unchanged = result.new, result.changed, result.unchanged
         if isinstance(result.error, BudgetExhausted):
             self.exhausted = result.error
         elif isinstance(result.error, NotFoundError) and resource.endpoint.optional:
             tally.missing = True
+            self._lists.note_missing(resource)
         elif isinstance(result.error, NotAuthorisedError) and result.error.status == 401:
             raise result.error
         elif result.error is not None:
             tally.errors.append(result.error)
         self._progress("list", resource.name, tally.listed, tally.listed)
         return result
+
+    def _open(self, resource: Resource) -> AsyncIterator[ListPage]:
+        if resource.parent is None:
+            return self._lists.pages(resource, None, {})
+        return dependent_pages(self._lists.pages, resource, self._rows[resource.parent])
 
     async def _emit_rows(self, result: Scan) -> None:
         """Rows that wait for no detail, and rows that are gone."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from oa_sync.definitions.model import Resource
 from oa_sync.errors import ApiError, BudgetExhausted
-from oa_sync.extract.changes import Change, Known, Listed, compare, listed, needs_detail
+from oa_sync.extract.changes import Change, Known, Listed, compare, identity, listed, needs_detail
 
 
 class ListPage(Protocol):
@@ -57,7 +58,10 @@ class Scan:
     total: int | None = None
     pages: int = 0
     finished: bool = False
+    _copies: Counter[str] = field(default_factory=Counter)
     error: ApiError | BudgetExhausted | None = None
+    rows: list[dict[str, Any]] | None = None
+    """All decoded rows, where another resource is asked for by them; None: not kept."""
 
     @property
     def whole(self) -> bool:
@@ -70,7 +74,7 @@ class Scan:
 
     def gone(self) -> list[str]:
         """The loaded, living ids that the API no longer has; empty unless the scan is whole."""
-        if not self.whole:
+        if not self.whole or self.resource.write_disposition == "append":
             return []
         return [key for key, row in self.known.items() if not row.deleted and key not in self.seen]
 
@@ -80,8 +84,10 @@ class Scan:
         self.total = page.total if page.total is not None else self.total
         raws = page.raw_rows()
         for row, raw in zip(page.rows, raws, strict=True):
-            entry = listed(self.resource, row)
+            entry = self._listed(row)
             self.list_keys.update(row)
+            if self.rows is not None:
+                self.rows.append(row)
             again = entry.key in self.seen
             self.seen.add(entry.key)
             loaded = self.known.get(entry.key)
@@ -92,6 +98,18 @@ class Scan:
             wants_detail = needs_detail(self.resource, entry, loaded)
             if change is not Change.UNCHANGED or wants_detail:
                 self.pending[entry.key] = Pending(entry, change, loaded, row, raw, wants_detail)
+
+    def _listed(self, row: dict[str, Any]) -> Listed:
+        """`row` reduced; equal rows of a list without key are told apart by their number."""
+        entry = listed(self.resource, row)
+        if identity(self.resource):
+            return entry
+        self._copies[entry.row_hash] += 1
+        number = self._copies[entry.row_hash]
+        if number == 1:
+            return entry
+        key = f"{entry.row_hash}-{number}"
+        return replace(entry, key=key, key_values=(key,), row_hash=key, version=key)
 
     def _count(self, change: Change, by: int = 1) -> None:
         if change is Change.NEW:
@@ -106,18 +124,14 @@ class Scan:
         self._count(before.change if before else Change.UNCHANGED, by=-1)
 
 
-async def scan(
-    resource: Resource, pages: AsyncIterator[ListPage], known: Mapping[str, Known]
-) -> Scan:
-    """Read `pages` to their end, or to the end of the budget, and compare with `known`.
+async def scan(result: Scan, pages: AsyncIterator[ListPage]) -> None:
+    """Read `pages` to their end, or to the end of the budget, into `result`.
 
     Never raises `ApiError` or `BudgetExhausted`: they end the scan and stand in `Scan.error`.
     """
-    result = Scan(resource, known)
     try:
         async for page in pages:
             result.add(page)
         result.finished = True
     except (ApiError, BudgetExhausted) as error:
         result.error = error
-    return result

@@ -13,6 +13,7 @@ from typing import Any
 
 from oa_sync.definitions.model import Definition, Resource
 from oa_sync.errors import InvalidResponseError
+from oa_sync.extract.changes import Known
 from oa_sync.extract.items import Item, Kind
 from oa_sync.load.drift import SchemaChanges
 from oa_sync.load.resource_tables import ResourceTables
@@ -38,8 +39,9 @@ class Assembler:
 
     def __init__(self, definition: Definition, warehouse: Warehouse, settings: Settings) -> None:
         self._changes = SchemaChanges(warehouse)
+        declared = {table for resource in definition.resources for table in resource.tables()}
         self._tables = {
-            resource.name: ResourceTables(resource, warehouse, settings, self._changes)
+            resource.name: ResourceTables(resource, warehouse, settings, self._changes, declared)
             for resource in definition.resources
         }
         self._resources = {resource.name: resource for resource in definition.resources}
@@ -49,6 +51,10 @@ class Assembler:
     def drift(self) -> list[dict[str, Any]]:
         """Changes of shape met so far, for the report."""
         return self._changes.seen
+
+    def known(self, resource: Resource) -> dict[str, Known]:
+        """What is loaded of `resource`, by key."""
+        return self._tables[resource.name].known()
 
     def packages(
         self, items: Iterable[Item], tail: Callable[[], list[Batch]]

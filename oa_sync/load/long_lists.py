@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any, Protocol
 
 import numpy as np
@@ -15,6 +15,7 @@ import pyarrow as pa
 from oa_sync.definitions.model import Child
 from oa_sync.extract.items import Item
 from oa_sync.load.drift import SchemaChanges
+from oa_sync.load.learned import learned_of
 from oa_sync.load.tables import (
     DELETED_AT,
     INSTANT,
@@ -47,32 +48,37 @@ class LongList(Protocol):
 
 
 def open_long_list(
-    child: Child, warehouse: Warehouse, settings: Settings, changes: SchemaChanges
+    child: Child,
+    warehouse: Warehouse,
+    settings: Settings,
+    changes: SchemaChanges,
+    declared: Collection[str],
 ) -> LongList:
-    """The form that `settings.report_rows` asks for."""
+    """The form that `settings.report_rows` asks for; `declared` are all tables of the definition."""
     match settings.report_rows:
         case "json":
-            return _JsonRows(child, warehouse, settings, changes)
+            return _JsonRows(child, warehouse, settings, changes, declared)
         case "typed":
-            return _TypedRows(child, warehouse, settings, changes)
+            return _TypedRows(child, warehouse, settings, changes, declared)
         case "tables":
-            return _RowTables(child, warehouse, settings, changes)
+            return _RowTables(child, warehouse, settings, changes, declared)
 
 
 class _Rows:
     """What the three forms share: who the parent is, and what a batch of one table looks like."""
 
     def __init__(
-        self, child: Child, warehouse: Warehouse, settings: Settings, changes: SchemaChanges
+        self,
+        child: Child,
+        warehouse: Warehouse,
+        settings: Settings,
+        changes: SchemaChanges,
+        declared: Collection[str],
     ) -> None:
         self._child, self._warehouse, self._changes = child, warehouse, changes
+        self._declared = declared
         self._workspace = settings.workspace
         self._constants = {WORKSPACE: settings.workspace}
-
-    def _learned(self) -> LearnedSchema:
-        return LearnedSchema.from_columns(
-            (c.table, c.name, c.data_type, c.path) for c in self._warehouse.columns()
-        )
 
     def _batch(self, name: str, table: pa.Table, columns: dict[str, dict[str, Any]]) -> Batch:
         if table.schema.get_field_index(DELETED_AT) < 0:
@@ -140,7 +146,8 @@ class _TypedRows(_Rows):
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         spec = report_rows_spec(self._constants, self._child.table)
-        self._shaper = Shaper(spec, self._learned())
+        learned = learned_of(self._warehouse.columns(), {self._child.table}, self._declared)
+        self._shaper = Shaper(spec, learned)
         self._lines: list[bytes] = []
         self._ids: list[Any] = []
         self._positions: list[Any] = []
@@ -182,7 +189,8 @@ class _RowTables(_Rows):
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
-        learned = self._learned()
+        columns = [c for c in self._warehouse.columns() if c.table.startswith("report__")]
+        learned = learned_of(columns, {c.table for c in columns}, {c.table for c in columns})
         self._reports = ReportTables(self._constants, self._names(learned), learned)
 
     def add(self, item: Item, fields: dict[str, Any], rows: Rows | None) -> Iterator[Output]:

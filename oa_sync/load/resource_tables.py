@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -10,8 +10,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from oa_sync.definitions.model import Resource
+from oa_sync.extract.changes import Known, identity
 from oa_sync.extract.items import Item, key_of
 from oa_sync.load.drift import SchemaChanges
+from oa_sync.load.learned import learned_of
 from oa_sync.load.long_lists import LongList, open_long_list
 from oa_sync.load.tables import (
     DELETED_AT,
@@ -26,7 +28,7 @@ from oa_sync.load.tables import (
 from oa_sync.load.warehouse import Warehouse
 from oa_sync.settings import Settings
 from oa_sync.shape.document import LONG_LISTS, Document
-from oa_sync.shape.learned import LearnedColumn, LearnedSchema
+from oa_sync.shape.learned import LearnedColumn
 from oa_sync.shape.shaper import Shaped, Shaper
 from oa_sync.shape.spec import table_spec
 from oa_sync.shape.tables import ARROW_TYPES
@@ -53,22 +55,29 @@ class ResourceTables:
         warehouse: Warehouse,
         settings: Settings,
         changes: SchemaChanges,
+        declared: Collection[str],
     ) -> None:
         self._warehouse, self._changes = warehouse, changes
         self._name, self._workspace = resource.name, settings.workspace
-        learned = LearnedSchema.from_columns(
-            (c.table, c.name, c.data_type, c.path) for c in warehouse.columns()
-        )
+        own = set(resource.tables()) - LONG_LISTS
+        learned = learned_of(warehouse.columns(), own, declared)
         spec = table_spec(resource, settings.workspace)
-        if not spec.key:
+        keyed = identity(resource)
+        if not keyed:
             spec = replace(spec, key=(KEYLESS,))
         self._shaper = Shaper(spec, learned)
-        self._root_key = self._shaper.root_key if resource.primary_key else (KEYLESS,)
+        self._root_key = self._shaper.root_key if keyed else (KEYLESS,)
+        self._replaces_whole = resource.write_disposition == "replace"
         self._long_lists: dict[str, LongList] = {
-            path: open_long_list(child, warehouse, settings, changes)
+            path: open_long_list(child, warehouse, settings, changes, declared)
             for path, child in resource.children.items()
             if child.table in LONG_LISTS
         }
+
+    def known(self) -> dict[str, Known]:
+        """What is loaded of each row, by key."""
+        rows = self._warehouse.known(self._name, self._root_key)
+        return {key_of(values): row for values, row in rows.items()}
 
     # -- lists that were cut out ----------------------------------------------------------------
 
@@ -99,11 +108,12 @@ class ResourceTables:
         yield from self._emptied(root, items, shaped, whole)
 
     def gone(self, items: Sequence[Item]) -> Iterator[Output]:
-        """The rows of `items` as they are loaded, marked as deleted."""
+        """The rows of `items` as they are loaded, marked as deleted; with `replace`, removed."""
         when = {item.key: item.observed_at for item in items}
         loaded = self._loaded({item.key for item in items})
         for key, row in loaded.items():
-            row[DELETED_AT] = row["_oa_synced_at"] = when[key]
+            row[DELETED_AT] = REMOVAL if self._replaces_whole else when[key]
+            row["_oa_synced_at"] = when[key]
         if loaded:
             yield self._batch(self._name, self._as_table(list(loaded.values())))
 
@@ -191,6 +201,8 @@ class ResourceTables:
             if column in learned
         }
         root_key = self._root_key
+        if name == self._name and self._replaces_whole:
+            return TableHints(name, merge_key=(WORKSPACE, *root_key), columns=columns)
         if name == self._name:
             return TableHints(name, primary_key=(WORKSPACE, *root_key), columns=columns)
         key = self._shaper.tables[name].key[: len(root_key)]

@@ -28,7 +28,6 @@ from oa_sync.errors import (
 )
 from oa_sync.extract.changes import Known
 from oa_sync.extract.extraction import Extraction
-from oa_sync.extract.items import key_of
 from oa_sync.extract.journal import Journal
 from oa_sync.extract.steps import Steps
 from oa_sync.load.assembler import Assembler
@@ -131,7 +130,9 @@ class _Run:
             )
             loader = Loader(warehouse, journal, assembler)
             await self._loading(loader.finish_pending)
-            known = await self._loading(lambda: _known(warehouse, chosen))
+            known = await self._loading(
+                lambda: {resource.name: assembler.known(resource) for resource in chosen}
+            )
             if self._full_refresh:
                 known = {name: _without_details(rows) for name, rows in known.items()}
             queue = SegmentQueue()
@@ -140,7 +141,7 @@ class _Run:
             extraction = Extraction(
                 connection.client,
                 self._clock,
-                pages_of=lambda resource: connection.pages(resource, {}),
+                lists=connection,
                 read=read_document,
                 emit=steps.emit,
                 progress=self._progress,
@@ -218,19 +219,6 @@ def _chosen(definition: Definition, names: tuple[str, ...]) -> list[Resource]:
                 f"resource {name!r} is not in the definition; it has {', '.join(known)}"
             )
     return [resource for name, resource in known.items() if not names or name in names]
-
-
-def _known(warehouse: Warehouse, resources: Sequence[Resource]) -> dict[str, dict[str, Known]]:
-    """What is loaded, by resource and key."""
-    return {
-        resource.name: {
-            key_of(values): known
-            for values, known in warehouse.known(
-                resource.name, resource.primary_key or ("_oa_row_hash",)
-            ).items()
-        }
-        for resource in resources
-    }
 
 
 def _without_details(rows: Mapping[str, Known]) -> dict[str, Known]:
