@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from pathlib import Path
 
@@ -72,6 +73,8 @@ def serve(
         raise ConfigurationError("--tls-cert and --tls-key belong together; give both or neither")
     settings = resolve({"home": home, "workspace": workspace})
     configure(log_format, verbose, secrets)
+    # What the server itself warns of, such as requests that are not HTTP, belongs into the same log.
+    logging.getLogger("uvicorn").handlers[:] = logging.getLogger("oa_sync").handlers
     clock = Clock()
     with closing(Inbox(inbox_folder(settings.home, settings.workspace), clock)) as inbox:
         server = WebhookServer(

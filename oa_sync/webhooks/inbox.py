@@ -35,6 +35,8 @@ BUSY_SECONDS = 5.0
 
 # Rows that one transaction acknowledges: it blocks the receiver for some milliseconds only.
 _ACKNOWLEDGED_AT_ONCE = 500
+# Rows of one INSERT, which takes three parameters for each; SQLite allows 32,766.
+_STORED_AT_ONCE = 1000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _SCHEMA = """
@@ -96,16 +98,23 @@ class Inbox:
     def append_all(self, deliveries: Sequence[tuple[bytes, datetime]]) -> list[bool]:
         """`append` for each of `deliveries` (body, received_at), in one flush to the disk."""
         rows = [(hashlib.sha256(body).digest(), _stamp(at), body) for body, at in deliveries]
+        new: set[bytes] = set()
         with self._transaction() as connection:
-            return [
-                connection.execute(
-                    "INSERT INTO deliveries (digest, received_at, body) VALUES (?, ?, ?)"
-                    " ON CONFLICT (digest) DO NOTHING",
-                    row,
-                ).rowcount
-                == 1
-                for row in rows
-            ]
+            for begin in range(0, len(rows), _STORED_AT_ONCE):
+                chunk = rows[begin : begin + _STORED_AT_ONCE]
+                # One statement, for each one passes the interpreter to the thread that answers and back.
+                stored = connection.execute(
+                    "INSERT INTO deliveries (digest, received_at, body) VALUES "
+                    + ", ".join(["(?, ?, ?)"] * len(chunk))
+                    + " ON CONFLICT (digest) DO NOTHING RETURNING digest",
+                    [value for row in chunk for value in row],
+                )
+                new.update(digest for (digest,) in stored)
+        outcomes = []
+        for digest, _, _ in rows:
+            outcomes.append(digest in new)
+            new.discard(digest)
+        return outcomes
 
     def drain(self) -> Iterator[Delivery]:
         """Every delivery that waits now, oldest first, one body in memory at a time.

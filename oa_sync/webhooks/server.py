@@ -26,6 +26,9 @@ logger = logging.getLogger(__name__)
 
 _FULL = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
+# Longer than a proxy keeps an idle connection (nginx: 60 s), so that none is closed under a delivery.
+_KEEP_ALIVE_SECONDS = 75
+
 
 def listen(host: str, port: int) -> socket.socket:
     """A socket that listens on `host` (a name or address, IPv4 or IPv6); port 0 is any free one.
@@ -71,9 +74,12 @@ class WebhookServer:
         tls: tuple[Path, Path] | None = None,
     ) -> None:
         limits = limits or ReceiverLimits()
-        self._commits = GroupCommit(inbox)
-        receiver = Receiver(self._commits, secrets, limits, clock or Clock())
+        clock = clock or Clock()
+        self._commits = GroupCommit(inbox, clock)
+        receiver = Receiver(self._commits, secrets, limits, clock)
         self._scheme = "https" if tls else "http"
+        if tls is not None:
+            _check_tls(*tls)
         self._server = _Server(
             uvicorn.Config(
                 receiver.app,
@@ -84,21 +90,13 @@ class WebhookServer:
                 log_level=logging.WARNING,
                 access_log=False,
                 server_header=False,
+                timeout_keep_alive=_KEEP_ALIVE_SECONDS,
                 # A body may still take its time, and then be written.
                 timeout_graceful_shutdown=math.ceil(limits.read_seconds + BUSY_SECONDS),
                 ssl_certfile=tls[0] if tls else None,
                 ssl_keyfile=tls[1] if tls else None,
-                # Without one, OpenSSL would ask the terminal for it.
-                ssl_keyfile_password="" if tls else None,
             )
         )
-        try:
-            self._server.config.load()
-        except (OSError, ssl.SSLError) as error:
-            raise ConfigurationError(
-                f"--tls-cert {tls and tls[0]}, --tls-key {tls and tls[1]}: {error.strerror or error};"
-                " give a PEM certificate and its key without a password"
-            ) from None
 
     def serve(self, listener: socket.socket) -> None:
         """Answer on `listener` until SIGTERM, SIGINT or `stop`; then finish what is in flight.
@@ -109,7 +107,7 @@ class WebhookServer:
         name = f"[{host}]" if ":" in host else host
         logger.info("listening on %s://%s:%d%s", self._scheme, name, port, PATH)
         try:
-            asyncio.run(self._server.serve(sockets=[listener]))
+            self._server.run(sockets=[listener])
         finally:
             self._commits.close()
         logger.info("stopped")
@@ -117,6 +115,17 @@ class WebhookServer:
     def stop(self) -> None:
         """Let `serve` end, from any thread."""
         self._server.should_exit = True
+
+
+def _check_tls(certificate: Path, key: Path) -> None:
+    try:
+        # Without a password given, OpenSSL would ask the terminal for that of the key.
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, lambda: "")
+    except OSError as error:
+        raise ConfigurationError(
+            f"TLS certificate {certificate}, key {key}: {error.strerror or error}; give a PEM"
+            " certificate with its chain and its key without a password"
+        ) from None
 
 
 class _Server(uvicorn.Server):

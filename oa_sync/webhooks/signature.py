@@ -59,5 +59,7 @@ def is_signed(body: bytes, header: str | None, secrets: Sequence[str]) -> bool:
     claimed = bytes.fromhex(match[1])
     # The environment gives bytes that are no UTF-8 as surrogates; this turns them into those bytes.
     keys = [secret.encode("utf-8", "surrogateescape") for secret in secrets]
-    matches = [hmac.compare_digest(hmac.digest(key, body, hashlib.sha256), claimed) for key in keys]
+    # hmac.digest() would be shorter, but lets another thread take the interpreter for every body.
+    macs = [hmac.new(key, body, hashlib.sha256).digest() for key in keys]
+    matches = [hmac.compare_digest(mac, claimed) for mac in macs]
     return any(matches)

@@ -1,0 +1,204 @@
+from __future__ import annotations
+
+import stat
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from oa_sync.errors import OaSyncError
+from oa_sync.webhooks.inbox import REMEMBER, Delivery, Inbox, delivery_id, inbox_folder
+from tests.support.clock import START, ManualClock
+
+SECOND = timedelta(seconds=1)
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+def inbox(tmp_path: Path, clock: ManualClock) -> Iterator[Inbox]:
+    with closing(Inbox(tmp_path / "inbox", clock)) as opened:
+        yield opened
+
+
+def bodies(inbox: Inbox) -> list[bytes]:
+    return [delivery.body for delivery in inbox.drain()]
+
+
+def test_deliveries_come_oldest_first_with_id_and_time(inbox: Inbox) -> None:
+    inbox.append(b"second", START + 2 * SECOND)
+    inbox.append(b"first", START + timedelta(microseconds=1))
+    inbox.append(b"third", START + 2 * SECOND)
+    assert list(inbox.drain()) == [
+        Delivery(delivery_id(b"first"), START + timedelta(microseconds=1), b"first"),
+        Delivery(delivery_id(b"second"), START + 2 * SECOND, b"second"),
+        Delivery(delivery_id(b"third"), START + 2 * SECOND, b"third"),
+    ]
+
+
+def test_same_body_twice_is_one_delivery(inbox: Inbox) -> None:
+    assert inbox.append(b"body", START)
+    assert not inbox.append(b"body", START + SECOND)
+    assert [delivery.received_at for delivery in inbox.drain()] == [START]
+
+
+def test_same_body_twice_in_one_commit_is_one_delivery(inbox: Inbox) -> None:
+    assert inbox.append_all([(b"a", START), (b"b", START), (b"a", START)]) == [True, True, False]
+    assert bodies(inbox) == [b"a", b"b"]
+
+
+def test_commit_of_more_deliveries_than_one_statement_takes(inbox: Inbox) -> None:
+    many = [(b"%d" % number, START) for number in range(2500)]
+    assert inbox.append_all([*many, many[0]]) == [True] * 2500 + [False]
+    assert inbox.depth() == 2500
+    assert inbox.append_all([]) == []
+
+
+def test_what_is_not_acknowledged_comes_again_also_after_a_restart(
+    inbox: Inbox, tmp_path: Path, clock: ManualClock
+) -> None:
+    inbox.append_all([(b"one", START), (b"two", START)])
+    assert bodies(inbox) == [b"one", b"two"]
+    inbox.acknowledge([delivery_id(b"one")])
+    inbox.close()
+    with closing(Inbox(tmp_path / "inbox", clock)) as again:
+        assert bodies(again) == [b"two"]
+        assert again.depth() == 1
+
+
+def test_late_retry_of_an_acknowledged_delivery_stays_a_duplicate_for_thirty_days(
+    inbox: Inbox, clock: ManualClock
+) -> None:
+    inbox.append_all([(b"early", START), (b"late", START)])
+    inbox.acknowledge([delivery_id(b"early")])
+    clock.advance(10)
+    inbox.acknowledge([delivery_id(b"late"), delivery_id(b"early")])
+    clock.advance(REMEMBER.total_seconds() - 5)
+    inbox.acknowledge([])
+    assert not inbox.append(b"late", clock.now())
+    assert inbox.append(b"early", clock.now())
+
+
+def test_thirty_days_do_not_touch_what_still_waits(inbox: Inbox, clock: ManualClock) -> None:
+    inbox.append(b"waiting", START)
+    clock.advance(10 * REMEMBER.total_seconds())
+    inbox.acknowledge([])
+    assert bodies(inbox) == [b"waiting"]
+
+
+def test_many_are_acknowledged_and_forgotten_in_pieces(inbox: Inbox, clock: ManualClock) -> None:
+    many = [(b"%d" % number, START) for number in range(1200)]
+    inbox.append_all(many)
+    inbox.acknowledge(delivery_id(body) for body, _ in many)
+    assert inbox.depth() == 0
+    clock.advance(REMEMBER.total_seconds() + 1)
+    inbox.acknowledge([])
+    assert inbox.append_all(many) == [True] * 1200
+
+
+def test_unknown_ids_are_passed_over(inbox: Inbox) -> None:
+    inbox.append(b"one", START)
+    inbox.acknowledge([delivery_id(b"never seen")])
+    assert bodies(inbox) == [b"one"]
+
+
+def test_drain_skips_what_another_acknowledges_meanwhile_and_leaves_new_ones(
+    inbox: Inbox, tmp_path: Path, clock: ManualClock
+) -> None:
+    inbox.append_all([(b"one", START), (b"two", START), (b"three", START)])
+    draining = inbox.drain()
+    assert next(draining).body == b"one"
+    with closing(Inbox(tmp_path / "inbox", clock)) as other:
+        other.acknowledge([delivery_id(b"two")])
+        other.append(b"four", START)
+    assert [delivery.body for delivery in draining] == [b"three"]
+    assert bodies(inbox) == [b"one", b"three", b"four"]
+
+
+def test_only_the_owner_can_read_the_files(inbox: Inbox, tmp_path: Path) -> None:
+    inbox.append(b"private", START)
+    folder = tmp_path / "inbox"
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()}
+    assert {"inbox.sqlite", "inbox.sqlite-wal"} <= modes.keys()
+    assert set(modes.values()) == {0o600}
+
+
+def test_permissions_of_an_older_folder_are_tightened(tmp_path: Path, clock: ManualClock) -> None:
+    (tmp_path / "inbox.sqlite").touch(mode=0o644)
+    tmp_path.chmod(0o755)
+    with closing(Inbox(tmp_path, clock)):
+        assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o700
+        assert stat.S_IMODE((tmp_path / "inbox.sqlite").stat().st_mode) == 0o600
+
+
+def test_every_commit_is_flushed_to_the_disk(inbox: Inbox) -> None:
+    # What a power cut takes cannot be seen from here; that SQLite was told to flush can.
+    (level,) = inbox._connection.execute("PRAGMA synchronous").fetchone()
+    assert level == 2
+
+
+def test_deleted_file_is_made_anew_rather_than_written_in_vain(
+    inbox: Inbox, tmp_path: Path, clock: ManualClock
+) -> None:
+    inbox.append(b"gone", START)
+    for path in (tmp_path / "inbox").iterdir():
+        path.unlink()
+    (tmp_path / "inbox").rmdir()
+    assert inbox.append(b"kept", START)
+    with closing(Inbox(tmp_path / "inbox", clock)) as other:
+        assert bodies(other) == [b"kept"]
+
+
+def test_damaged_file_is_an_error_that_names_it(tmp_path: Path, clock: ManualClock) -> None:
+    (tmp_path / "inbox.sqlite").write_bytes(b"this is not a database, and long enough to tell" * 99)
+    with pytest.raises(OaSyncError, match=r"inbox\.sqlite: the webhook inbox failed"):
+        Inbox(tmp_path, clock)
+
+
+def test_workspaces_have_inboxes_of_their_own_whatever_their_labels(tmp_path: Path) -> None:
+    labels = ["default", "Default", "../../etc", "a/b", "", "x" * 5000]
+    folders = {inbox_folder(tmp_path, label) for label in labels}
+    assert len(folders) == len(labels)
+    assert {folder.parent for folder in folders} == {tmp_path / "inbox"}
+
+
+steps = st.lists(
+    st.tuples(st.sampled_from(["append", "acknowledge", "reopen"]), st.lists(st.integers(0, 5)))
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(steps)
+def test_any_history_agrees_with_a_list_and_a_set(history: list[tuple[str, list[int]]]) -> None:
+    clock = ManualClock()
+    with TemporaryDirectory() as folder:
+        inbox = Inbox(Path(folder), clock)
+        waiting: list[bytes] = []
+        seen: set[bytes] = set()
+        for action, numbers in history:
+            given_bodies: list[Any] = [b"%d" % number for number in numbers]
+            if action == "append":
+                clock.advance(1)
+                for body in given_bodies:
+                    assert inbox.append(body, clock.now()) == (body not in seen)
+                    waiting += [] if body in seen else [body]
+                    seen.add(body)
+            elif action == "acknowledge":
+                inbox.acknowledge(map(delivery_id, given_bodies))
+                waiting = [body for body in waiting if body not in given_bodies]
+            else:
+                inbox.close()
+                inbox = Inbox(Path(folder), clock)
+            assert bodies(inbox) == waiting
+            assert inbox.depth() == len(waiting)
+        inbox.close()
