@@ -67,17 +67,18 @@ def test_two_processes_share_one_pace_and_neither_starves(
     ]
     ledger = open_ledger(tmp_path, quota_url, Clock())
     account = ledger.account("oa_test_key", "")
-    for _ in range(120):
-        # An idle account may send these at once; from now on the pace decides.
-        ledger.reserve(account, Limits(1_200, None))
+    for _ in range(2):
+        # An idle account may send 120 at once; once they are booked, the pace decides.
+        ledger.reserve(account, Limits(1_200, None), 100)
     ledger.close()
     outputs = results(processes)
     runs = [[float(line) for line in output[:-1]] for output in outputs]
     instants = sorted(runs[0] + runs[1])
     assert len(instants) == 60
     assert instants[-1] - instants[0] > 59 * 0.05075 - 1.0
-    # They take turns: neither is done much before the other.
-    assert abs(runs[0][-1] - runs[1][-1]) < 1.0
+    # They take turns: when the first is done, the other is well on its way.
+    done = min(run[-1] for run in runs)
+    assert min(sum(instant <= done for instant in run) for run in runs) >= 10
 
 
 def test_a_process_killed_before_it_sends_leaves_its_request_counted(
