@@ -78,6 +78,15 @@ class Assembler:
             yield package()
 
     def _outputs(self, items: Iterable[Item], tail: Callable[[], list[Batch]]) -> Iterator[Output]:
+        for output in self._batches(items):
+            if isinstance(output, Break):
+                # A parent's child rows are replaced together, so none may be held back over a break.
+                yield from self._flush_long_lists()
+                self._changes.start_package()
+            yield output
+        yield from tail()
+
+    def _batches(self, items: Iterable[Item]) -> Iterator[Output]:
         self._groups.clear()
         self._changes.start_package()
         for item in items:
@@ -89,9 +98,11 @@ class Assembler:
             yield from self._take(item)
         for group in list(self._groups.values()):
             yield from self._flush(group)
+        yield from self._flush_long_lists()
+
+    def _flush_long_lists(self) -> Iterator[Output]:
         for tables in self._tables.values():
             yield from tables.flush()
-        yield from tail()
 
     def _take(self, item: Item) -> Iterator[Output]:
         key = (item.resource, item.kind, item.whole or item.kind is Kind.DETAIL)

@@ -44,6 +44,5 @@ class SchemaChanges:
             for change in widened
         ):
             yield BREAK
-            self.start_package()
         for change in widened:
             self._warehouse.widen(change.table, change.column, change.after)

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -22,6 +23,7 @@ from oa_sync.load.tables import (
     REMOVAL,
     WORKSPACE,
     Batch,
+    Break,
     Output,
     TableHints,
     column_hint,
@@ -62,6 +64,23 @@ def open_long_list(
             return _TypedRows(child, warehouse, settings, changes, declared)
         case "tables":
             return _RowTables(child, warehouse, settings, changes, declared)
+
+
+@dataclass(frozen=True, eq=False)
+class _Piece:
+    """Some consecutive rows of one parent; `start` is the position of the first."""
+
+    parent: str
+    start: int
+    rows: Rows
+
+    def parents(self) -> Any:
+        """The parent's id for each row."""
+        return pa.repeat(pa.scalar(self.parent, pa.string()), len(self.rows))
+
+    def positions(self) -> Any:
+        """The position of each row."""
+        return pa.array(np.arange(self.start, self.start + len(self.rows)))
 
 
 class _Rows:
@@ -106,9 +125,7 @@ class _JsonRows(_Rows):
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
-        self._texts: list[Any] = []
-        self._ids: list[Any] = []
-        self._positions: list[Any] = []
+        self._held: list[_Piece] = []
         self._bytes = self._rows = 0
 
     def add(self, item: Item, fields: dict[str, Any], rows: Rows | None) -> Iterator[Output]:
@@ -117,26 +134,23 @@ class _JsonRows(_Rows):
                 yield self._removal(self._child.table, item.key)
             return
         for start, part in _pieces(rows):
-            texts = part.texts()
-            self._texts.append(texts)
-            self._ids.append(pa.repeat(pa.scalar(item.key, pa.string()), len(part)))
-            self._positions.append(pa.array(np.arange(start, start + len(part))))
-            self._bytes += texts.nbytes
+            self._held.append(_Piece(item.key, start, part))
+            self._bytes += part.nbytes
             self._rows += len(part)
             if self._bytes >= BATCH_BYTES or self._rows >= BATCH_ROWS:
                 yield from self.flush()
 
     def flush(self) -> Iterator[Output]:
-        if not self._texts:
+        if not self._held:
             return
+        held, self._held = self._held, []
+        self._bytes = self._rows = 0
         table = json_rows(
-            pa.concat_arrays(self._texts),
-            pa.concat_arrays(self._ids),
-            pa.concat_arrays(self._positions),
+            pa.concat_arrays([piece.rows.texts() for piece in held]),
+            pa.concat_arrays([piece.parents() for piece in held]),
+            pa.concat_arrays([piece.positions() for piece in held]),
             self._constants,
         )
-        self._texts, self._ids, self._positions = [], [], []
-        self._bytes = self._rows = 0
         yield self._batch(self._child.table, table, {"row": {"data_type": "json"}})
 
 
@@ -148,10 +162,9 @@ class _TypedRows(_Rows):
         spec = report_rows_spec(self._constants, self._child.table)
         learned = learned_of(self._warehouse.columns(), {self._child.table}, self._declared)
         self._shaper = Shaper(spec, learned)
-        self._lines: list[bytes] = []
-        self._ids: list[Any] = []
-        self._positions: list[Any] = []
+        self._held: list[_Piece] = []
         self._bytes = 0
+        self._begun: _Piece | None = None
 
     def add(self, item: Item, fields: dict[str, Any], rows: Rows | None) -> Iterator[Output]:
         if rows is None or len(rows) == 0:
@@ -159,22 +172,31 @@ class _TypedRows(_Rows):
                 yield from self._without_rows(item.key)
             return
         for start, part in _pieces(rows):
-            self._lines.append(part.ndjson())
-            self._ids.append(pa.repeat(pa.scalar(item.key, pa.string()), len(part)))
-            self._positions.append(pa.array(np.arange(start, start + len(part))))
-            self._bytes += len(self._lines[-1])
+            self._held.append(_Piece(item.key, start, part))
+            self._bytes += part.nbytes
             if self._bytes >= BATCH_BYTES:
                 yield from self.flush()
+                self._begun = _Piece(item.key, 0, rows.slice(0, start + len(part)))
+        self._begun = None if not self._held else self._begun
 
     def flush(self) -> Iterator[Output]:
-        if not self._lines:
+        if not self._held:
             return
-        ndjson = b"".join(self._lines)
+        held, self._held, self._bytes = self._held, [], 0
+        begun, self._begun = self._begun, None
+        for output in self._emit(held):
+            yield output
+            if isinstance(output, Break) and begun is not None and begun.parent == held[0].parent:
+                # The next package replaces all rows of this parent, so it needs the earlier ones too.
+                for start, part in _pieces(begun.rows):
+                    yield from self._emit([_Piece(begun.parent, start, part)])
+
+    def _emit(self, pieces: list[_Piece]) -> Iterator[Output]:
+        ndjson = b"".join(piece.rows.ndjson() for piece in pieces)
         extras = {
-            "report_id": pa.concat_arrays(self._ids),
-            "position": pa.concat_arrays(self._positions),
+            "report_id": pa.concat_arrays([piece.parents() for piece in pieces]),
+            "position": pa.concat_arrays([piece.positions() for piece in pieces]),
         }
-        self._lines, self._ids, self._positions, self._bytes = [], [], [], 0
         shaped = self._shaper.shape(ndjson, extras)
         yield from self._shaped(shaped, self._shaper.learned)
 
@@ -200,10 +222,18 @@ class _RowTables(_Rows):
             for table_name, table in shaper.tables.items():
                 if self._warehouse.has_table(table_name) and (rows is None or len(rows) == 0):
                     yield self._removal(table_name, item.key, table.key[1:])
-        for start, part in _pieces(rows) if rows is not None else ():
-            positions = pa.array(np.arange(start, start + len(part)))
-            shaped = self._reports.shape(item.key, name, part.ndjson(), positions)
-            yield from self._shaped(shaped, shaper.learned)
+        yield from self._emit(item.key, name, shaper, rows, len(rows) if rows is not None else 0)
+
+    def _emit(
+        self, report_id: str, name: str, shaper: Shaper, rows: Rows | None, until: int
+    ) -> Iterator[Output]:
+        for start, part in _pieces(rows.slice(0, until)) if rows is not None else ():
+            piece = _Piece(report_id, start, part)
+            shaped = self._reports.shape(report_id, name, part.ndjson(), piece.positions())
+            for output in self._shaped(shaped, shaper.learned):
+                yield output
+                if isinstance(output, Break) and start > 0:
+                    yield from self._emit(report_id, name, shaper, rows, start)
 
     def flush(self) -> Iterator[Output]:
         return iter(())

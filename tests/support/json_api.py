@@ -1,0 +1,59 @@
+"""Any JSON API in a few lines: paths to functions, served over real HTTP on loopback."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+Answer = Callable[[dict[str, str]], Any]
+"""From the query parameters to the JSON body; None answers 404."""
+
+
+class Server:
+    """`asked` lists (path, query) of every request; `base_url` has no slash at its end."""
+
+    def __init__(self, base_url: str) -> None:
+        self.base_url = base_url
+        self.asked: list[tuple[str, dict[str, str]]] = []
+        self.headers: list[Mapping[str, str]] = []
+
+
+@contextmanager
+def json_api(routes: Mapping[str, Answer]) -> Iterator[Server]:
+    """Serve `routes` for the block."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            parts = urlsplit(self.path)
+            query = dict(parse_qsl(parts.query))
+            server.asked.append((parts.path, query))
+            server.headers.append(dict(self.headers.items()))
+            answer = routes.get(parts.path)
+            body = answer(query) if answer else None
+            payload = json.dumps(body if body is not None else {"error": "no such thing"}).encode()
+            self.send_response(200 if body is not None else 404)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(payload)))
+            self.end_headers()
+            self.wfile.write(payload)
+
+        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - as inherited
+            """Keep test output quiet."""
+
+    httpd = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    httpd.daemon_threads = True
+    server = Server(f"http://127.0.0.1:{httpd.server_address[1]}")
+    thread = Thread(target=httpd.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+    thread.start()
+    try:
+        yield server
+    finally:
+        httpd.shutdown()
+        httpd.server_close()
