@@ -13,10 +13,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from oa_sync.shape.bits import CLOSE_LIST
 from oa_sync.shape.elements import NO_SPANS, Elements
 from oa_sync.shape.head import BYTE_ORDER_MARK, ListFinder, Path, check_head
 from oa_sync.shape.spans import Rows
-from oa_sync.shape.structure import CLOSE_LIST, Buffer, InvalidJsonError, Scanner, Structure
+from oa_sync.shape.structure import Buffer, InvalidJsonError, Scanner, Structure
 
 _PIECE = 1 << 20
 

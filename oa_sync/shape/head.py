@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 import orjson
 
-from oa_sync.shape.structure import OPEN_LIST, OPEN_OBJECT, InvalidJsonError, Structure
+from oa_sync.shape.bits import COLON, OPEN_LIST, OPEN_OBJECT
+from oa_sync.shape.keys import as_written, ends_with_key, longest_written
+from oa_sync.shape.structure import InvalidJsonError, Structure
 
 Path = tuple[str, ...]
 Text = bytes | bytearray | mmap.mmap
@@ -71,24 +73,13 @@ class ListFinder:
         return True
 
 
-def _has_key(data: Text, position: int, wanted: str) -> bool:
-    """Whether the value at `position` stands behind the key `wanted`."""
+def _has_key(data: Text, position: int, key: str) -> bool:
+    """Whether the value at `position` stands behind `key`."""
     colon = _skip_back(data, position)
-    if colon < 1 or data[colon - 1] != ord(":"):
+    if colon < 1 or data[colon - 1] != COLON:
         return False
     end = _skip_back(data, colon - 1)
-    if end < 2 or data[end - 1] != ord('"'):
-        return False
-    start = data.rfind(b'"', 0, end - 1)
-    while start > 0 and data[start - 1] == ord("\\"):
-        start = data.rfind(b'"', 0, start)
-    raw = bytes(data[max(start, 0) : end])
-    if b"\\" not in raw:
-        return raw[1:-1] == wanted.encode("utf-8", "surrogatepass")
-    try:
-        return bool(json.loads(raw) == wanted)
-    except ValueError:
-        return False
+    return ends_with_key(bytes(data[max(0, end - longest_written(key)) : end]), key)
 
 
 def _skip_back(data: Text, position: int) -> int:
@@ -144,11 +135,7 @@ def _may_name_twice(text: bytes, path: Path) -> bool:
     """False only where each key of `path` is certain to stand in `text` no more often than in it."""
     if b"\\u" in text or b"\\/" in text:
         return bool(path)
-    return any(
-        text.count(json.dumps(key, ensure_ascii=False).encode("utf-8", "surrogatepass"))
-        > path.count(key)
-        for key in set(path)
-    )
+    return any(text.count(as_written(key)) > path.count(key) for key in set(path))
 
 
 class _Pairs(list[tuple[str, Any]]):

@@ -11,36 +11,32 @@ key stands right before, its value between the colon and the next comma or closi
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
 
-from oa_sync.shape.outline import Outline, outline
-from oa_sync.shape.spans import is_whitespace, texts, trimmed, without_leading, without_trailing
-from oa_sync.shape.structure import (
+from oa_sync.shape.bits import (
     CLOSE_LIST,
     CLOSE_OBJECT,
     COMMA,
     OPEN_LIST,
     OPEN_OBJECT,
-    Buffer,
     Index,
-    InvalidJsonError,
-    Scanner,
-    Structure,
     filled,
-    index,
 )
+from oa_sync.shape.keys import Keys, as_written
+from oa_sync.shape.outline import Outline, outline
+from oa_sync.shape.spans import is_whitespace, texts, trimmed, without_leading, without_trailing
+from oa_sync.shape.structure import Buffer, InvalidJsonError, Scanner, Structure, index
 
 Path = tuple[str, ...]
 
 ITEM = "[]"
 """In a path: every element of the list that stands there."""
 
-_BACKSLASH, _SPACE, _ZERO, _FIRST_OF_NULL = (ord(c) for c in "\\ 0n")
+_SPACE, _ZERO, _FIRST_OF_NULL = (ord(c) for c in " 0n")
 
 
 class DuplicateKeyError(ValueError):
@@ -74,7 +70,7 @@ def lift(ndjson: Buffer, paths: Collection[Path]) -> Lifted:
     for path in paths:
         root.add(path)
     data = np.frombuffer(ndjson, np.uint8)
-    walk = _Walk(outline(data, {_raw(key)[-2] for path in paths for key in path}))
+    walk = _Walk(outline(data, {as_written(key)[-2] for path in paths for key in path}))
     found = dict.fromkeys(paths, walk.nothing)
     found.update(walk.down(root, (), walk.rows()))
     return Lifted(
@@ -131,9 +127,7 @@ class _Walk:
         self.nothing: _Spans = (none, none)
         self._outline = rows
         self._data = rows.data
-        before = np.searchsorted(rows.brackets.positions, rows.colons) - 1
-        levels = rows.brackets.levels.astype(np.int32) + rows.brackets.is_open()
-        self._colon_levels = levels[before] if len(levels) else none
+        self._keys = Keys(rows)
         self._brackets: dict[int, Index] = {}
         self._index: Structure | None = None
 
@@ -159,42 +153,14 @@ class _Walk:
 
     def _members(self, parents: _Containers, key: str) -> Index:
         """The colons of the members called `key` in those parents that are objects."""
-        colons = self._outline.colons[self._colon_levels == parents.level + 1]
-        colons = self._called(colons, key)
+        colons, levels = self._keys.colons_behind(key)
+        colons = colons[levels == parents.level + 1]
         colons, owners = _within(colons, self._of_kind(parents, OPEN_OBJECT))
         twice = owners[1:] == owners[:-1]
         if twice.any():
             position = int(colons[1:][twice][0])
             raise DuplicateKeyError(f"the key {key!r} stands twice in one object (byte {position})")
         return colons
-
-    def _called(self, colons: Index, key: str) -> Index:
-        """Those of the colons that stand behind the key."""
-        raw = np.frombuffer(_raw(key), np.uint8)
-        ends = colons
-        if len(colons) and is_whitespace(self._data[colons - 1]).any():
-            ends = without_trailing(self._data, np.zeros_like(colons), colons)
-        starts = ends - len(raw)
-        # A quote behind a backslash does not begin a key: the key is longer.
-        same = np.flatnonzero(starts > 0)
-        same = same[self._data[starts[same] - 1] != _BACKSLASH]
-        # From the end: keys that begin alike are more frequent than keys that end alike.
-        for i in range(len(raw) - 1, -1, -1):
-            same = same[self._data[starts[same] + i] == raw[i]]
-        named = colons[same]
-        escaped = self._escaped_among(colons, ends, key)
-        return np.union1d(named, escaped) if len(escaped) else named
-
-    def _escaped_among(self, colons: Index, ends: Index, key: str) -> Index:
-        """Those of the colons that stand behind the key written in another way."""
-        found = []
-        for i in np.flatnonzero(np.isin(colons, self._outline.escaped)).tolist():
-            # No character takes more than the twelve bytes of a surrogate pair.
-            start = max(int(ends[i]) - 12 * len(key) - 2, 0)
-            text = self._data[start : ends[i]].tobytes()
-            if _ends_with_key(text, key):
-                found.append(int(colons[i]))
-        return np.array(found, np.int64)
 
     def _elements(self, parents: _Containers) -> Index:
         """What stands before each element in those parents that are lists: `[` or a comma."""
@@ -261,22 +227,6 @@ def _within(at: Index, parents: _Containers) -> tuple[Index, Index]:
     inside = owners >= 0
     inside[inside] = at[inside] < parents.closes[owners[inside]]
     return at[inside], owners[inside]
-
-
-def _raw(key: str) -> bytes:
-    """The key as it is mostly written, with its quotes."""
-    return json.dumps(key, ensure_ascii=False).encode("utf-8", "surrogatepass")
-
-
-def _ends_with_key(text: bytes, key: str) -> bool:
-    """Whether a string at the end of `text` is the key."""
-    start = text.rfind(b'"', 0, len(text) - 1)
-    while start > 0 and text[start - 1] == _BACKSLASH:
-        start = text.rfind(b'"', 0, start)
-    try:
-        return start >= 0 and bool(json.loads(text[start:]) == key)
-    except ValueError:
-        return False
 
 
 def _blanked(ndjson: Buffer, spans: list[_Spans]) -> bytes:

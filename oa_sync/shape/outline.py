@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from oa_sync.shape.structure import (
+from oa_sync.shape.bits import (
+    ALL,
     BACKSLASH,
     BLOCK,
     COLON,
@@ -20,17 +21,13 @@ from oa_sync.shape.structure import (
     Bytes,
     Index,
     StringMask,
-    Structure,
     Words,
     bits_of,
     bracket_bits,
-    check_balance,
-    check_pairs,
-    levels_of,
     positions,
 )
+from oa_sync.shape.structure import Structure, check_balance, check_pairs, levels_of
 
-_ALL = np.uint64(0xFFFF_FFFF_FFFF_FFFF)
 _ESCAPED_PLAIN = (ord("u"), ord("/"))
 
 
@@ -65,10 +62,11 @@ def outline(data: Bytes, last_bytes: Collection[int]) -> Outline:
     for start in range(0, len(data), BLOCK):
         block = data[start : start + BLOCK]
         inside = strings.mask(block)
-        brackets = bracket_bits(block) & ~inside
-        colons = bits_of(block, (COLON,)) & ~inside
-        commas = bits_of(block, (COMMA,)) & ~inside
-        parts.append((inside, colons, brackets | colons | commas, bits_of(block, last_bytes)))
+        outside = ~inside
+        brackets = bracket_bits(block) & outside
+        colons = bits_of(block, (COLON,)) & outside
+        stops = (bits_of(block, (COMMA,)) & outside) | brackets | colons
+        parts.append((inside, colons, stops, bits_of(block, last_bytes)))
         found.append(positions(brackets, len(block)) + start)
         escapes.append(_escapes(data[start : start + BLOCK + 1]) + start)
     at = np.concatenate(found)
@@ -121,7 +119,7 @@ def _next(words: Words, filled: Index, at: Index, end: int) -> Index:
     if not len(filled):
         return np.full(len(at), end)
     word = at >> 6
-    bits = words[word] & (_ALL << (at & 63).astype(np.uint64))
+    bits = words[word] & (ALL << (at & 63).astype(np.uint64))
     empty = np.flatnonzero(bits == 0)
     following = np.searchsorted(filled, word[empty], side="right")
     beyond = empty[following == len(filled)]

@@ -1,45 +1,38 @@
 """Where the brackets, colons and commas of a JSON text stand, found with numpy at memory speed.
 
-The way of simdjson (Langdale and Lemire, "Parsing Gigabytes of JSON per Second", 2019), stage one,
-with 64 bytes in one `uint64` word: the bits of all unescaped quotes are turned into the bits of all
-bytes inside strings by a prefix XOR (six shifts, then one XOR carried from word to word), and what
-stands inside a string is masked away before any position is written. So the arrays that everything
-above works on hold only real structure: 2 entries for a flat row without separators, about one for
-every 10 bytes with them.
-
-Measured on one core (numpy 2.4, 165-byte report rows): brackets 1.2 GB/s, with colons and commas
-0.4 GB/s, levels included. What did not help: `table[bytes]` (0.4 GB/s: numpy widens the index to
-8 bytes), `bytes.translate` (1.3 GB/s for this step alone, and it holds the GIL), one `flatnonzero`
-over all eight kinds of byte and parity by cumulative sum (a third of the speed: the quotes are
-most of the entries). Blocks of 64 KB lose to call overhead, blocks of 1 MB and more to the cache.
+What stands inside strings is masked away as bits (see `bits`), so the arrays that everything above
+works on hold only real structure: 2 entries for a flat row without separators, about one for every
+10 bytes with them. Measured on one core (numpy 2.4, 165-byte report rows): brackets 1.0 GB/s, with
+colons and commas 0.4 GB/s, levels included.
 """
 
 from __future__ import annotations
 
 import mmap
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
+from oa_sync.shape.bits import (
+    BLOCK,
+    COLON,
+    COMMA,
+    TOP_BYTE,
+    WORD,
+    Bytes,
+    Index,
+    Mask,
+    StringMask,
+    bracket_bits,
+    positions,
+)
+
 Buffer = bytes | bytearray | memoryview | mmap.mmap
-Bytes = NDArray[np.uint8]
-Words = NDArray[np.uint64]
-Index = NDArray[np.int64]
-Mask = NDArray[np.bool_]
 Levels = NDArray[np.uint8] | NDArray[np.int32]
 
-QUOTE, BACKSLASH, COLON, COMMA = (ord(c) for c in '"\\:,')
-OPEN_OBJECT, CLOSE_OBJECT, OPEN_LIST, CLOSE_LIST = (ord(c) for c in "{}[]")
-
-BLOCK = 1 << 18
 _SORT_FROM_LEVEL = 20
-_WORD = np.dtype("<u8")
-_ALL = np.uint64(0xFFFF_FFFF_FFFF_FFFF)
-_SHIFTS = tuple(np.uint64(shift) for shift in (1, 2, 4, 8, 16, 32))
-_TOP = np.uint64(63)
-_TOP_BYTE = np.uint64(56)
 _ONES = np.uint64(0x0101_0101_0101_0101)
 _RAMP = np.uint64(0x0807_0605_0403_0201)
 
@@ -100,55 +93,6 @@ class Structure:
         """Which entries are brackets, opening or closing."""
         brackets: Mask = (self.kinds & _IS_BRACKET) != 0
         return brackets
-
-
-@dataclass
-class StringMask:
-    """Which bytes stand inside strings, for a text that comes in pieces."""
-
-    inside: bool = False
-    _escaped: bool = False
-
-    def mask(self, block: Bytes) -> Words:
-        """One bit a byte, lowest first: set from an opening quote to the byte before its closing."""
-        size = len(block)
-        quotes = _padded(size)
-        np.equal(block, np.uint8(QUOTE), out=quotes[:size])
-        escaped = self._escaped_positions(block)
-        if escaped is not None:
-            quotes[escaped] = False
-        words = prefix_xor(_packed(quotes))
-        if self.inside:
-            np.bitwise_xor(words, _ALL, out=words)
-        if len(words):
-            self.inside = bool(words[-1] >> _TOP)
-        return words
-
-    def _escaped_positions(self, block: Bytes) -> Index | None:
-        """Where the byte is escaped by a backslash before it: every second one of a run escapes."""
-        slashes = np.equal(block, np.uint8(BACKSLASH))
-        carried = self._escaped
-        if not slashes.any():
-            if len(block):
-                self._escaped = False
-            return np.zeros(1, np.int64) if carried and len(block) else None
-        at = np.flatnonzero(slashes)
-        adjacent = np.diff(at) == 1
-        if adjacent.any() or carried:
-            order = np.arange(len(at))
-            run_start = np.concatenate(([True], ~adjacent))
-            in_run = order - np.maximum.accumulate(np.where(run_start, order, 0))
-            if carried and at[0] == 0:
-                first_run = (
-                    len(at) if run_start[1:].sum() == 0 else int(np.argmax(run_start[1:])) + 1
-                )
-                in_run[:first_run] += 1
-            at = at[(in_run & 1) == 0]
-        escaped = at + 1
-        self._escaped = bool(len(escaped)) and int(escaped[-1]) == len(block)
-        if self._escaped:
-            escaped = escaped[:-1]
-        return np.concatenate(([0], escaped)) if carried else escaped
 
 
 @dataclass
@@ -219,100 +163,25 @@ def check_balance(in_string: bool, depth: int, size: int) -> None:
         raise InvalidJsonError(f"the text ends with {depth} brackets still open", size)
 
 
-def bits_of(block: Bytes, kinds: Collection[int]) -> Words:
-    """One bit a byte: whether it is one of `kinds`."""
-    mask = np.zeros(_whole_words(len(block)), np.bool_)
-    _mark(block, kinds, mask[: len(block)])
-    return _packed(mask)
-
-
-def bracket_bits(block: Bytes, kinds: Collection[int] = ()) -> Words:
-    r"""One bit a byte: whether it is a bracket, one of `kinds`, or `\` or `|`, which come along.
-
-    `[\]` and `{|}` are neighbours once 0x20 is set: one comparison finds all six.
-    """
-    size = len(block)
-    mask = _padded(size)
-    folded = np.bitwise_or(block, np.uint8(0x20))
-    np.subtract(folded, np.uint8(OPEN_OBJECT), out=folded)
-    np.less_equal(folded, np.uint8(2), out=mask[:size])
-    _mark(block, kinds, mask[:size])
-    return _packed(mask)
-
-
-def _mark(block: Bytes, kinds: Collection[int], mask: Mask) -> None:
-    hits = np.empty(len(block), np.bool_)
-    for kind in kinds:
-        np.equal(block, np.uint8(kind), out=hits)
-        np.logical_or(mask, hits, out=mask)
-
-
-def prefix_xor(words: Words) -> Words:
-    """Bit i of the result is the parity of the bits 0 to i: between two set bits all ones."""
-    for shift in _SHIFTS:
-        words = words ^ (words << shift)
-    if len(words) > 1:
-        carries = np.bitwise_xor.accumulate(words >> _TOP)
-        words[1:] ^= np.negative(carries[:-1])
-    return words
-
-
 def _running(steps: Bytes, before: int) -> Levels:
     """`before` plus the running sum of `steps - 1`; one byte an entry while that holds it.
 
     Eight sums at once: a product with 01 01 … 01 puts into each byte of a word the sum of those up
     to it. `np.cumsum` waits for memory at every entry and takes five times as long.
     """
-    words = np.zeros((len(steps) + 7) // 8, _WORD)
+    words = np.zeros((len(steps) + 7) // 8, WORD)
     padded = words.view(np.uint8)
     padded[: len(steps)] = steps
     padded[len(steps) :] = 1
     words *= _ONES
-    base = np.cumsum((words >> _TOP_BYTE).astype(np.int64) - 8) + before
+    base = np.cumsum((words >> TOP_BYTE).astype(np.int64) - 8) + before
     base = np.concatenate(([before], base[:-1]))
     if int(base.min()) >= 0 and int(base.max()) + 16 <= 255:
         # Held 8 higher than they are, so that a sum below 0 shows and borrows from no other byte.
-        words += (base + 8).astype(_WORD) * _ONES - _RAMP
+        words += (base + 8).astype(WORD) * _ONES - _RAMP
         if not len(steps) or int(padded.min()) >= 8:
             return padded[: len(steps)] - np.uint8(8)
     return np.cumsum(steps.astype(np.int32) - 1, dtype=np.int32) + np.int32(before)
-
-
-def positions(words: Words, size: int) -> Index:
-    """The positions of the set bits among the first `size`."""
-    used = np.flatnonzero(words)
-    if 2 * len(used) > len(words):
-        return np.flatnonzero(_unpacked(words, size))
-    bits = np.flatnonzero(_unpacked(words[used], 64 * len(used)))
-    at: Index = (used[bits >> 6] << 6) + (bits & 63)
-    return at
-
-
-def filled(data: Bytes, starts: Index, ends: Index, byte: int, first: int) -> bytes:
-    """A copy of `data`, each span overwritten by `first` and then `byte` to its end.
-
-    The spans are ascending, disjoint and not empty.
-    """
-    inside = False
-    blocks: list[Bytes] = []
-    for begin in range(0, len(data), BLOCK):
-        block = data[begin : begin + BLOCK]
-        end = begin + len(block)
-        opening = starts[slice(*np.searchsorted(starts, (begin, end)))]
-        closing = ends[slice(*np.searchsorted(ends, (begin, end)))]
-        if inside or len(opening):
-            marks = np.zeros(_whole_words(len(block)), np.bool_)
-            marks[opening - begin] = True
-            marks[closing - begin] ^= True  # where one span ends and the next begins: no mark
-            words = prefix_xor(_packed(marks))
-            if inside:
-                np.bitwise_xor(words, _ALL, out=words)
-            inside = bool(words[-1] >> _TOP)
-            keep = _unpacked(words, len(block)).view(np.uint8) - np.uint8(1)
-            block = (block & keep) | (~keep & np.uint8(byte))
-            block[opening - begin] = first
-        blocks.append(block)
-    return b"".join(block.data for block in blocks)
 
 
 def index(buffer: Buffer) -> Structure:
@@ -359,26 +228,6 @@ def _by_level(levels: Levels) -> Iterator[Index]:
         return
     for level in range(deepest + 1):
         yield np.flatnonzero(levels == level)
-
-
-def _padded(size: int) -> Mask:
-    """An uninitialised mask for `size` bytes, filled with zeros up to whole words."""
-    mask = np.empty(_whole_words(size), np.bool_)
-    mask[size:] = False
-    return mask
-
-
-def _whole_words(size: int) -> int:
-    return (size + 63) & ~63
-
-
-def _packed(mask: Mask) -> Words:
-    return np.packbits(mask, bitorder="little").view(_WORD)
-
-
-def _unpacked(words: Words, size: int) -> Mask:
-    """One byte a bit, as bool: numpy finds those three times as fast as the same in uint8."""
-    return np.unpackbits(words.view(np.uint8), count=size, bitorder="little").view(np.bool_)
 
 
 _EMPTY = Structure(np.empty(0, np.int64), np.empty(0, np.uint8), np.empty(0, np.uint8))

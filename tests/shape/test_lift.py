@@ -12,7 +12,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from oa_sync.shape import outline, structure
+from oa_sync.shape import bits, outline
 from oa_sync.shape.lift import ITEM, DuplicateKeyError, Path, depth, lift
 from oa_sync.shape.structure import InvalidJsonError
 from tests.support.json_texts import exactly, list_of, object_of, scalars, values
@@ -76,7 +76,7 @@ def test_blocks_of_any_size_give_the_same(rows: list[str], wanted: set[Path]) ->
     whole = lift(source, wanted)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(outline, "BLOCK", 64)
-        patch.setattr(structure, "BLOCK", 64)
+        patch.setattr(bits, "BLOCK", 64)
         pieces = lift(source, wanted)
     assert (pieces.buffer, pieces.texts) == (whole.buffer, whole.texts)
 
@@ -108,6 +108,19 @@ def test_a_path_below_a_lifted_one_gives_nothing() -> None:
 def test_a_key_inside_a_string_or_deeper_down_is_not_the_key() -> None:
     source = b'{"x":"\\"a\\":1","y":{"a":2},"xa":3,"a":4}'
     assert lift(source, [("a",)]).texts[("a",)].to_pylist() == ["4"]
+
+
+@pytest.mark.parametrize("source", [b'"a":1', b'"a":1 {"b":2}', b"[1]", b"5", b'["a",{"a":1}]'])
+def test_what_is_no_object_has_no_members(source: bytes) -> None:
+    assert lift(source, [("a",)]).buffer == source
+
+
+@pytest.mark.parametrize(
+    "written", ['"😀"', '"\\ud83d\\ude00"', '"\\uD83D\\uDE00" \n', '"😀"\t\r\n    ' + " " * 40]
+)
+def test_a_key_is_found_however_it_is_written(written: str) -> None:
+    source = f'{{"x\\"😀":1,{written}:[2],"\\\\":3}}'.encode()
+    assert lift(source, [("😀",)]).texts[("😀",)].to_pylist() == ["[2]"]
 
 
 @pytest.mark.parametrize("second", [b'"a"', b'"\\u0061"'])
