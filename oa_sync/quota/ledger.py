@@ -36,9 +36,10 @@ from datetime import UTC, datetime
 from typing import ClassVar, Literal
 
 from oa_sync.quota.book import Book
+from oa_sync.quota.booking import book_slots
 from oa_sync.quota.headers import SHORT_WAIT, Reading
 from oa_sync.quota.limits import CALENDAR_GUARD, DAY_SECONDS, ROLLING, ROLLING_GUARD, SECOND, Limits
-from oa_sync.quota.schedule import HORIZON, WINDOW, next_slot, spacing
+from oa_sync.quota.schedule import WINDOW, spacing
 
 LARGEST_BATCH = 100
 _CLOCK_SLACK = SECOND // 20
@@ -130,7 +131,9 @@ class Ledger(ABC):
                 return denied
             if limits.per_day is not None:
                 want = min(want, limits.per_day - keep - book.state.day_total)
-            slots = self._book_slots(book, limits, min(want, LARGEST_BATCH))
+            slots = book_slots(
+                book, limits.per_minute, min(want, LARGEST_BATCH), _blocked_until(book, limits)
+            )
             return Grant(
                 tuple(Slot(number, (instant - now) / SECOND) for number, instant in slots),
                 (slots[0][1] - now) / SECOND,
@@ -241,71 +244,6 @@ class Ledger(ABC):
         guard = 0 if limits.day == ROLLING else CALENDAR_GUARD * SECOND
         wait = (frees_at + guard - state.clock) / SECOND
         return Grant((), wait, "day", left, _instant(frees_at))
-
-    def _book_slots(self, book: Book, limits: Limits, want: int) -> list[tuple[int, int]]:
-        state = book.state
-        earliest = max(state.clock, state.latest)
-        blocked = _blocked_until(book, limits)
-        slots: list[tuple[int, int]] = []
-        if limits.per_minute is None:
-            instant = max(state.clock, blocked)
-            state.latest = max(state.latest, instant)
-            slots = [(state.seq + 1 + index, instant) for index in range(want)]
-        else:
-            window = _WindowRule(book, limits.per_minute, want)
-            pace = state.pace
-            while len(slots) < want:
-                number = state.seq + 1 + len(slots)
-                free = max(blocked, window.free_at(number, earliest))
-                instant, after = next_slot(
-                    limits.per_minute, pace=pace, earliest=earliest, window_free=free
-                )
-                if slots and instant > state.clock + HORIZON:
-                    break
-                window.note(number, instant)
-                slots.append((number, instant))
-                pace, earliest = after, instant
-            state.pace, state.latest = pace, earliest
-        state.seq += len(slots)
-        book.add_slots(slots)
-        by_second: dict[int, int] = {}
-        for _, instant in slots:
-            by_second[instant // SECOND] = by_second.get(instant // SECOND, 0) + 1
-        for second, count in by_second.items():
-            book.spend(second, sent=count)
-        return slots
-
-
-class _WindowRule:
-    """When the minute's window has room for a slot, requests of others counted in."""
-
-    def __init__(self, book: Book, per_minute: int, want: int) -> None:
-        state = book.state
-        self._limit = per_minute
-        self._foreign_until = state.foreign_until
-        active = state.foreign_until > state.clock
-        self._reduced = max(0, per_minute - state.foreign_count) if active else per_minute
-        first = state.seq + 1 - per_minute
-        last = state.seq + want - self._reduced
-        self._instants = book.instants(first, last)
-
-    def free_at(self, number: int, earliest: int) -> int:
-        """The earliest instant for slot `number`; 0 when the window does not bind."""
-        alone = self._aged(number - self._limit)
-        if self._reduced == self._limit:
-            return alone
-        if self._reduced == 0:
-            return max(alone, self._foreign_until)
-        shared = self._aged(number - self._reduced)
-        return max(alone, min(shared, self._foreign_until)) if shared > earliest else alone
-
-    def note(self, number: int, instant: int) -> None:
-        """Remember a slot of the same booking."""
-        self._instants[number] = instant
-
-    def _aged(self, number: int) -> int:
-        instant = self._instants.get(number)
-        return 0 if instant is None else instant + WINDOW
 
 
 def _blocked_until(book: Book, limits: Limits) -> int:

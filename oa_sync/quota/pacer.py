@@ -267,17 +267,21 @@ class QuotaLimiter:
         return min(60.0, 2.0 ** (self._refusals - 1))
 
     def _heed(self, reading: Reading) -> None:
-        """Enter a reading that may say less than the ledger knows; the ledger compares exactly."""
-        if reading.remaining == 0 and reading.reset_in is not None:
-            self._block(reading.reset_in)
-            return
+        """Enter a reading that says less than we know; the ledger compares exactly."""
         if reading.window == "day":
-            news = self._day_left is not None and reading.remaining < self._day_left
+            known = self._day_left
         else:
             limit = self._limits.per_minute
-            known = self._recent.in_minute(self._clock.monotonic())
-            news = limit is not None and reading.remaining < limit - known
-        if news:
+            now = self._clock.monotonic()
+            known = None if limit is None else limit - self._recent.in_minute(now)
+        if known is not None and reading.remaining >= known:
+            return
+        spent = reading.remaining == 0 and reading.reset_in is not None
+        # In a minute whose limit we know, "none remaining" is what an even pace at the limit looks
+        # like; whoever stopped at each such answer would use two thirds of a small plan.
+        if spent and (known is None or reading.window == "day"):
+            self._block(reading.reset_in or 0.0)
+        elif known is not None:
             self._ledger.correct(self._account, self._limits, reading)
 
     def _release(self, slots: Iterable[Slot]) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Coroutine
 from datetime import timedelta
 from email.utils import format_datetime
@@ -258,7 +259,47 @@ def test_nothing_remaining_and_a_near_reset_is_a_wait(ledger: Ledger, clock: Man
     reset = str(int((START + timedelta(seconds=20)).timestamp()))
     pacer.observe(200, {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": reset})
     assert run(spend(pacer, 1)) == 1
+    assert 20 <= clock.monotonic() <= 21
+
+
+def test_nothing_remaining_in_a_minute_without_a_limit_is_a_wait(
+    ledger: Ledger, clock: ManualClock
+) -> None:
+    pacer = limiter(ledger, clock, Limits(None, None))
+    run(spend(pacer, 1))
+    reset = str(int((START + timedelta(seconds=20)).timestamp()))
+    pacer.observe(200, {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": reset})
+    assert run(spend(pacer, 1)) == 1
     assert clock.monotonic() == pytest.approx(20)
+
+
+@pytest.mark.parametrize("per_minute", [30, 60])
+def test_headers_that_say_none_remaining_do_not_slow_an_even_pace(
+    ledger: Ledger, clock: ManualClock, per_minute: int
+) -> None:
+    pacer = limiter(ledger, clock, Limits(per_minute, None))
+    arrivals: list[float] = []
+
+    def answer() -> dict[str, str]:
+        now = clock.now().timestamp()
+        window = [instant for instant in arrivals if instant > now - 60]
+        assert len(window) <= per_minute
+        return {
+            "Date": format_datetime(clock.now().replace(microsecond=0), usegmt=True),
+            "X-RateLimit-Limit": str(per_minute),
+            "X-RateLimit-Remaining": str(per_minute - len(window)),
+            "X-RateLimit-Reset": str(math.ceil(window[0] + 60)),
+        }
+
+    async def work() -> None:
+        for _ in range(5 * per_minute):
+            await pacer.acquire()
+            arrivals.append(clock.now().timestamp())
+            pacer.observe(200, answer())
+
+    run(work())
+    assert answer()["X-RateLimit-Remaining"] == "0"
+    assert clock.monotonic() <= 5 * 60 * 1.02
 
 
 def test_what_others_spend_lowers_the_budget(ledger: Ledger, clock: ManualClock) -> None:
