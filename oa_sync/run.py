@@ -34,7 +34,7 @@ from oa_sync.load.assembler import Assembler
 from oa_sync.load.loader import Loader
 from oa_sync.load.queue import SegmentQueue
 from oa_sync.load.syncs import syncs_batch
-from oa_sync.load.warehouse import Warehouse
+from oa_sync.load.target import Target, open_target
 from oa_sync.ops.lock import sync_lock
 from oa_sync.report import SyncReport
 from oa_sync.settings import Settings
@@ -99,24 +99,24 @@ class _Run:
             contextlib.closing(Journal(folder)) as journal,
             self._signals(),
         ):
-            warehouse = Warehouse(self._settings, workdir)
+            target = open_target(self._settings, workdir)
             try:
                 async with connect(self._settings, self._clock) as connection:
-                    await self._loading(warehouse.__enter__)
-                    await self._through(connection, warehouse, journal, names)
+                    await self._loading(target.__enter__)
+                    await self._through(connection, target, journal, names)
             except (ConfigurationError, LockHeldError):
                 raise
             except OaSyncError as error:
                 self._fail(error)
             finally:
-                await self._loading(lambda: warehouse.__exit__(None, None, None))
+                await self._loading(lambda: target.__exit__(None, None, None))
         self._report.finished_at = self._clock.now()
         return self._report
 
     async def _through(
         self,
         connection: Connection,
-        warehouse: Warehouse,
+        target: Target,
         journal: Journal,
         names: tuple[str, ...],
     ) -> None:
@@ -125,10 +125,8 @@ class _Run:
             definition = await connection.definition()
             report.dialect = connection.dialect
             chosen = _chosen(definition, names)
-            assembler = await self._loading(
-                lambda: Assembler(definition, warehouse, self._settings)
-            )
-            loader = Loader(warehouse, journal, assembler)
+            assembler = await self._loading(lambda: Assembler(definition, target, self._settings))
+            loader = Loader(target, journal, assembler)
             await self._loading(loader.finish_pending)
             known = await self._loading(
                 lambda: {resource.name: assembler.known(resource) for resource in chosen}

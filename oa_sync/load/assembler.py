@@ -18,7 +18,7 @@ from oa_sync.extract.items import Item, Kind
 from oa_sync.load.drift import SchemaChanges
 from oa_sync.load.resource_tables import ResourceTables
 from oa_sync.load.tables import Batch, Break, Output
-from oa_sync.load.warehouse import Warehouse
+from oa_sync.load.target import Target
 from oa_sync.settings import Settings
 from oa_sync.shape.document import (
     Document,
@@ -35,13 +35,13 @@ BATCH_ITEMS = 5_000
 
 
 class Assembler:
-    """Shapes the items of one definition for one warehouse. Lives on the loading thread."""
+    """Shapes the items of one definition for one target. Lives on the loading thread."""
 
-    def __init__(self, definition: Definition, warehouse: Warehouse, settings: Settings) -> None:
-        self._changes = SchemaChanges(warehouse)
+    def __init__(self, definition: Definition, target: Target, settings: Settings) -> None:
+        self._changes = SchemaChanges(target)
         declared = {table for resource in definition.resources for table in resource.tables()}
         self._tables = {
-            resource.name: ResourceTables(resource, warehouse, settings, self._changes, declared)
+            resource.name: ResourceTables(resource, target, settings, self._changes, declared)
             for resource in definition.resources
         }
         self._resources = {resource.name: resource for resource in definition.resources}

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from oa_sync.load.tables import BREAK, Break
-from oa_sync.load.warehouse import Warehouse
+from oa_sync.load.target import Target
 from oa_sync.shape.shaper import Drift
 
 _NOT_CAST_BY_LOADING = frozenset({"text", "timestamp", "date"})
@@ -17,8 +17,8 @@ valid JSON, and a time has more than one text."""
 class SchemaChanges:
     """Shared by all tables of a sync. `seen` is for the report: table, column, before, after."""
 
-    def __init__(self, warehouse: Warehouse) -> None:
-        self._warehouse = warehouse
+    def __init__(self, target: Target) -> None:
+        self._target = target
         self._emitted: set[tuple[str, str]] = set()
         self.seen: list[dict[str, Any]] = []
 
@@ -45,4 +45,4 @@ class SchemaChanges:
         ):
             yield BREAK
         for change in widened:
-            self._warehouse.widen(change.table, change.column, change.after)
+            self._target.widen(change.table, change.column, change.after)

@@ -11,15 +11,9 @@ from oa_sync.extract.items import Item
 from oa_sync.extract.journal import Journal
 from oa_sync.load.queue import SegmentQueue
 from oa_sync.load.tables import Batch
+from oa_sync.load.target import Target
 
 logger = logging.getLogger(__name__)
-
-
-class Target(Protocol):
-    """Where batches go (see `oa_sync.load.warehouse.Warehouse`)."""
-
-    def load(self, batches: Iterable[Batch]) -> dict[str, int]:
-        """Merge `batches` as one package; rows written by table."""
 
 
 class Assembler(Protocol):

@@ -28,7 +28,7 @@ from oa_sync.load.tables import (
     TableHints,
     column_hint,
 )
-from oa_sync.load.warehouse import Warehouse
+from oa_sync.load.target import Target
 from oa_sync.settings import Settings
 from oa_sync.shape.learned import LearnedSchema
 from oa_sync.shape.report_rows import ReportTables, json_rows, report_rows_spec
@@ -51,7 +51,7 @@ class LongList(Protocol):
 
 def open_long_list(
     child: Child,
-    warehouse: Warehouse,
+    target: Target,
     settings: Settings,
     changes: SchemaChanges,
     declared: Collection[str],
@@ -59,11 +59,11 @@ def open_long_list(
     """The form that `settings.report_rows` asks for; `declared` are all tables of the definition."""
     match settings.report_rows:
         case "json":
-            return _JsonRows(child, warehouse, settings, changes, declared)
+            return _JsonRows(child, target, settings, changes, declared)
         case "typed":
-            return _TypedRows(child, warehouse, settings, changes, declared)
+            return _TypedRows(child, target, settings, changes, declared)
         case "tables":
-            return _RowTables(child, warehouse, settings, changes, declared)
+            return _RowTables(child, target, settings, changes, declared)
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,12 +89,12 @@ class _Rows:
     def __init__(
         self,
         child: Child,
-        warehouse: Warehouse,
+        target: Target,
         settings: Settings,
         changes: SchemaChanges,
         declared: Collection[str],
     ) -> None:
-        self._child, self._warehouse, self._changes = child, warehouse, changes
+        self._child, self._target, self._changes = child, target, changes
         self._declared = declared
         self._workspace = settings.workspace
         self._constants = {WORKSPACE: settings.workspace}
@@ -130,7 +130,7 @@ class _JsonRows(_Rows):
 
     def add(self, item: Item, fields: dict[str, Any], rows: Rows | None) -> Iterator[Output]:
         if rows is None or len(rows) == 0:
-            if item.replaces and self._warehouse.has_table(self._child.table):
+            if item.replaces and self._target.has_table(self._child.table):
                 yield self._removal(self._child.table, item.key)
             return
         for start, part in _pieces(rows):
@@ -160,7 +160,7 @@ class _TypedRows(_Rows):
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         spec = report_rows_spec(self._constants, self._child.table)
-        learned = learned_of(self._warehouse.columns(), {self._child.table}, self._declared)
+        learned = learned_of(self._target.columns(), {self._child.table}, self._declared)
         self._shaper = Shaper(spec, learned)
         self._held: list[_Piece] = []
         self._bytes = 0
@@ -202,7 +202,7 @@ class _TypedRows(_Rows):
 
     def _without_rows(self, report_id: str) -> Iterator[Output]:
         for name, table in self._shaper.tables.items():
-            if self._warehouse.has_table(name):
+            if self._target.has_table(name):
                 yield self._removal(name, report_id, table.key[1:])
 
 
@@ -211,7 +211,7 @@ class _RowTables(_Rows):
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
-        columns = [c for c in self._warehouse.columns() if c.table.startswith("report__")]
+        columns = [c for c in self._target.columns() if c.table.startswith("report__")]
         learned = learned_of(columns, {c.table for c in columns}, {c.table for c in columns})
         self._reports = ReportTables(self._constants, self._names(learned), learned)
 
@@ -220,7 +220,7 @@ class _RowTables(_Rows):
         shaper = self._reports.shaper(item.key, name)
         if item.replaces:
             for table_name, table in shaper.tables.items():
-                if self._warehouse.has_table(table_name) and (rows is None or len(rows) == 0):
+                if self._target.has_table(table_name) and (rows is None or len(rows) == 0):
                     yield self._removal(table_name, item.key, table.key[1:])
         yield from self._emit(item.key, name, shaper, rows, len(rows) if rows is not None else 0)
 
@@ -243,12 +243,7 @@ class _RowTables(_Rows):
         names: dict[str, str] = {}
         for name in learned.tables:
             if name.startswith("report__") and "__" not in name.removeprefix("report__"):
-                for (report_id,) in self._warehouse.select(
-                    f"SELECT DISTINCT report_id FROM {self._warehouse.qualified(name)}"
-                    " WHERE _oa_workspace = %s",
-                    self._workspace,
-                ):
-                    names[report_id] = name
+                names |= dict.fromkeys(self._target.distinct(name, "report_id"), name)
         return names
 
 

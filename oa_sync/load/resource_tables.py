@@ -25,7 +25,7 @@ from oa_sync.load.tables import (
     TableHints,
     column_hint,
 )
-from oa_sync.load.warehouse import Warehouse
+from oa_sync.load.target import Target
 from oa_sync.settings import Settings
 from oa_sync.shape.document import LONG_LISTS, Document
 from oa_sync.shape.learned import LearnedColumn
@@ -52,15 +52,15 @@ class ResourceTables:
     def __init__(
         self,
         resource: Resource,
-        warehouse: Warehouse,
+        target: Target,
         settings: Settings,
         changes: SchemaChanges,
         declared: Collection[str],
     ) -> None:
-        self._warehouse, self._changes = warehouse, changes
+        self._target, self._changes = target, changes
         self._name, self._workspace = resource.name, settings.workspace
         own = set(resource.tables()) - LONG_LISTS
-        learned = learned_of(warehouse.columns(), own, declared)
+        learned = learned_of(target.columns(), own, declared)
         spec = table_spec(resource, settings.workspace)
         keyed = identity(resource)
         if not keyed:
@@ -69,14 +69,14 @@ class ResourceTables:
         self._root_key = self._shaper.root_key if keyed else (KEYLESS,)
         self._replaces_whole = resource.write_disposition == "replace"
         self._long_lists: dict[str, LongList] = {
-            path: open_long_list(child, warehouse, settings, changes, declared)
+            path: open_long_list(child, target, settings, changes, declared)
             for path, child in resource.children.items()
             if child.table in LONG_LISTS
         }
 
     def known(self) -> dict[str, Known]:
         """What is loaded of each row, by key."""
-        rows = self._warehouse.known(self._name, self._root_key)
+        rows = self._target.known(self._name, self._root_key)
         return {key_of(values): row for values, row in rows.items()}
 
     # -- lists that were cut out ----------------------------------------------------------------
@@ -145,7 +145,7 @@ class ResourceTables:
         list_keys = {key for item in items for key in item.list_keys}
         parents = root.select(self._root_key).filter(replaced)
         for name, table in self._shaper.tables.items():
-            if table.parent is None or name in LONG_LISTS or not self._warehouse.has_table(name):
+            if table.parent is None or name in LONG_LISTS or not self._target.has_table(name):
                 continue
             if not whole and table.prefix[0] not in list_keys:
                 continue
@@ -179,9 +179,9 @@ class ResourceTables:
         if not keys:
             return {}
         names = list(self._root_key)
-        known = self._warehouse.known(self._name, names)
+        known = self._target.known(self._name, names)
         wanted = [values for values in known if key_of(values) in keys]
-        rows = self._warehouse.current_rows(self._name, names, wanted)
+        rows = self._target.current_rows(self._name, names, wanted)
         return {key_of(tuple(row[name] for name in names)): row for row in rows}
 
     # -- batches --------------------------------------------------------------------------------

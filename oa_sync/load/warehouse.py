@@ -25,6 +25,7 @@ from oa_sync.extract.changes import Known
 from oa_sync.load.destinations import dlt_destination
 from oa_sync.load.tables import DELETED_AT, WORKSPACE, Batch, LoadedColumn, TableHints
 from oa_sync.settings import Settings
+from oa_sync.shape.tables import ARROW_TYPES
 
 if TYPE_CHECKING:
     import dlt
@@ -34,6 +35,7 @@ logger = logging.getLogger(__name__)
 
 SCHEMA_NAME = "openanalyst"
 KEYS_PER_QUERY = 500
+ROWS_PER_FETCH = 50_000
 _MERGE: Any = {"disposition": "merge", "strategy": "delete-insert"}
 
 
@@ -142,13 +144,37 @@ class Warehouse:
             found.extend(self._plain(table, names, row) for row in rows)
         return found
 
-    def select(self, sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
-        """Rows of a query of ours; `{table}` names in `sql` must come from `qualified`."""
-        return self._query(sql, *parameters)
+    def distinct(self, table: str, column: str) -> set[Any]:
+        """The values of `column` in this workspace's rows of `table`."""
+        if not self.has_table(table):
+            return set()
+        rows = self._query(
+            f"SELECT DISTINCT {self._quoted([column])} FROM {self._qualified(table)}"
+            f" WHERE {self._quoted([WORKSPACE])} = %s",
+            self._settings.workspace,
+        )
+        return {value for (value,) in rows}
 
-    def qualified(self, table: str) -> str:
-        """`table` with its schema, quoted for the destination."""
-        return self._qualified(table)
+    def batches(self, table: str) -> Iterator[pa.RecordBatch]:
+        """All rows of `table`, of every workspace."""
+        columns = {
+            name: str(column.get("data_type"))
+            for name, column in self._schema.tables[table]["columns"].items()
+            if "data_type" in column
+        }
+        schema = pa.schema([(name, ARROW_TYPES[kind]) for name, kind in columns.items()])
+        try:
+            with (
+                self._pipeline.sql_client() as client,
+                client.execute_query(
+                    f"SELECT {self._quoted(list(columns))} FROM {self._qualified(table)}"
+                ) as cursor,
+            ):
+                while rows := cursor.fetchmany(ROWS_PER_FETCH):
+                    plain = [self._plain(table, list(columns), row) for row in rows]
+                    yield pa.RecordBatch.from_pylist(plain, schema)
+        except Exception as error:
+            raise _as_ours(error) from error
 
     # -- writing --------------------------------------------------------------------------------
 

@@ -1,0 +1,69 @@
+"""What the loading side needs of a destination, whichever it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+import pyarrow as pa
+
+from oa_sync.extract.changes import Known
+from oa_sync.load.tables import Batch, LoadedColumn
+from oa_sync.settings import Settings
+
+
+class Target(Protocol):
+    """One workspace's tables in one place. A context manager, for one thread.
+
+    Every method raises `DestinationError` when the destination does not answer as it must.
+    """
+
+    def __enter__(self) -> Self:
+        """Open it."""
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close it; may be called without having been opened."""
+
+    def columns(self) -> list[LoadedColumn]:
+        """Every column of every table of ours."""
+
+    def has_table(self, table: str) -> bool:
+        """Whether `table` has ever been loaded into."""
+
+    def known(self, table: str, key_columns: Sequence[str]) -> Mapping[tuple[Any, ...], Known]:
+        """What is loaded of this workspace in `table`, by the values of `key_columns`."""
+
+    def current_rows(
+        self, table: str, key_columns: Sequence[str], keys: Sequence[tuple[Any, ...]]
+    ) -> list[dict[str, Any]]:
+        """This workspace's loaded rows with `keys`, whole; JSON columns as text."""
+
+    def distinct(self, table: str, column: str) -> set[Any]:
+        """The values of `column` in this workspace's rows of `table`."""
+
+    def batches(self, table: str) -> Iterator[pa.RecordBatch]:
+        """All rows of `table`, of every workspace."""
+
+    def load(self, batches: Iterable[Batch]) -> dict[str, int]:
+        """Merge `batches` as one package; rows written by table. May be repeated at will."""
+
+    def widen(self, table: str, column: str, data_type: str) -> None:
+        """Change the type of a loaded column to a wider one, keeping its values."""
+
+
+def open_target(settings: Settings, workdir: Path) -> Target:
+    """The target for `settings.destination`; not opened yet."""
+    if settings.destination == "parquet":
+        from oa_sync.load.lake import Lake
+
+        return Lake(settings, workdir)
+    from oa_sync.load.warehouse import Warehouse
+
+    return Warehouse(settings, workdir)
