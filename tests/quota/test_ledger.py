@@ -258,6 +258,14 @@ def test_others_spending_the_minute_is_counted_until_the_server_frees_it(
     assert waits == pytest.approx([0, 0, 0, 31])
 
 
+def test_an_older_and_higher_reading_does_not_undo_a_lower_one(ledger: Ledger) -> None:
+    limits = Limits(10, None)
+    ledger.correct(ME, limits, Reading("minute", 1, 30.0))
+    ledger.correct(ME, limits, Reading("minute", 8, 5.0))
+    waits = [ledger.reserve(ME, limits).slots[0].wait for _ in range(2)]
+    assert waits == pytest.approx([0, 31])
+
+
 def test_others_spending_the_day_is_counted(ledger: Ledger, clock: ManualClock) -> None:
     limits = Limits(None, 100)
     spend(ledger, limits, 10)
