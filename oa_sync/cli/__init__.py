@@ -15,6 +15,8 @@ _COMMANDS = {
     "demo": ("demo", "demo", "See it work: no key, no network, a sample workspace on loopback."),
     "check": ("check", "check", "Test key, API, permissions, destination and definition."),
     "sync": ("sync", "sync", "Bring the destination up to date. The main job."),
+    "export": ("export", "export", "Write the loaded tables as Parquet files. No request."),
+    "webhook": ("webhook", "webhook", "Receive signed callbacks of agent runs."),
     "resources": ("definitions", "resources", "Show what the definition declares."),
     "validate": ("definitions", "validate", "Check a definition file; tells every error."),
     "emulator": ("emulator", "emulator", "Serve an emulated API on loopback."),

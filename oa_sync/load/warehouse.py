@@ -162,7 +162,12 @@ class Warehouse:
             for name, column in self._schema.tables[table]["columns"].items()
             if "data_type" in column
         }
-        schema = pa.schema([(name, ARROW_TYPES[kind]) for name, kind in columns.items()])
+        schema = pa.schema(
+            [
+                pa.field(name, ARROW_TYPES[kind], metadata={"data_type": kind})
+                for name, kind in columns.items()
+            ]
+        )
         try:
             with (
                 self._pipeline.sql_client() as client,

@@ -1,0 +1,33 @@
+"""`oa-sync export`: the loaded tables as Parquet files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from oa_sync.cli.options import place_options
+
+
+@click.command()
+@click.option("--to", required=True, type=click.Path(path_type=Path), metavar="DIR", help="Where.")
+@place_options
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+def export(to: Path, as_json: bool, **flags: Any) -> None:
+    """Write every loaded table to DIR/<table>/*.parquet: one current row per key.
+
+    Needs no key and sends no request. Files that are there already are replaced whole.
+    """
+    from oa_sync.exporting import export as run
+    from oa_sync.settings import resolve
+
+    counts = run(resolve(flags), to)
+    if as_json:
+        import orjson
+
+        click.echo(orjson.dumps({"folder": str(to), "rows": counts}))
+        return
+    for table, rows in counts.items():
+        click.echo(f"{table}\t{rows:,} rows")
+    click.echo(f"written to {to}")
