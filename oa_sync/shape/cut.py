@@ -91,6 +91,8 @@ class Cutter:
     def feed(self, chunk: Buffer) -> list[Rows]:
         """The rows that `chunk` completes, in blocks; mostly none until a block is full.
 
+        Chunks of 256 KB or more cost least; at 16 KB calls take longer than the bytes.
+
         Raises InvalidJsonError as `cut` does, and when the head grows beyond its bound.
         """
         view = memoryview(chunk)
