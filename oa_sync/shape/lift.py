@@ -31,14 +31,10 @@ from oa_sync.shape.bits import (
     filled,
 )
 from oa_sync.shape.keys import Keys, as_written
+from oa_sync.shape.naming import ITEM, Path
 from oa_sync.shape.outline import Outline, outline
 from oa_sync.shape.spans import is_whitespace, texts, trimmed, without_leading, without_trailing
 from oa_sync.shape.structure import Buffer, InvalidJsonError, Scanner, Structure, index
-
-Path = tuple[str, ...]
-
-ITEM = "[]"
-"""In a path: every element of the list that stands there."""
 
 _SPACE, _ZERO, _FIRST_OF_NULL = (ord(c) for c in " 0n")
 
