@@ -15,6 +15,8 @@ _COMMANDS = {
     "demo": ("demo", "demo", "See it work: no key, no network, a sample workspace on loopback."),
     "check": ("check", "check", "Test key, API, permissions, destination and definition."),
     "sync": ("sync", "sync", "Bring the destination up to date. The main job."),
+    "plan": ("quota", "plan", "What a sync would cost, and how many days it takes."),
+    "status": ("quota", "status", "Last syncs, backlog, quota used. No request."),
     "export": ("export", "export", "Write the loaded tables as Parquet files. No request."),
     "webhook": ("webhook", "webhook", "Receive signed callbacks of agent runs."),
     "resources": ("definitions", "resources", "Show what the definition declares."),
