@@ -1,0 +1,50 @@
+"""`oa-sync check`: what is missing before a first sync, one line each."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from oa_sync.cli.options import api_options, log_options, place_options
+
+if TYPE_CHECKING:
+    from oa_sync.checks import Check
+
+_COLOURS = {"ok": "green", "failed": "red", "skipped": "yellow"}
+
+
+@click.command()
+@api_options
+@place_options
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+@log_options
+def check(as_json: bool, log_format: str, verbose: bool, **flags: Any) -> None:
+    """Test key, API, permissions, quota, destination and definition; one line each.
+
+    Costs one small request for each list, and loads nothing.
+    """
+    from oa_sync.checks import run_checks
+    from oa_sync.ops.logs import configure
+    from oa_sync.settings import resolve
+
+    settings = resolve(flags)
+    configure(log_format, verbose, (settings.api_key or "",))
+    if as_json:
+        import orjson
+
+        report = run_checks(settings)
+        click.echo(orjson.dumps(report.as_json(), option=orjson.OPT_INDENT_2))
+    else:
+        report = run_checks(settings, tell=_print)
+        click.echo(f"\n{'failed' if report.exit_code else 'ok'}; requests: {report.requests}")
+    sys.exit(report.exit_code)
+
+
+def _print(check: Check) -> None:
+    status = click.style(f"{check.status:<8}", fg=_COLOURS[check.status])
+    first, *others = check.detail.splitlines()
+    click.echo(f"{status} {check.name:<16} {first}")
+    for line in others:
+        click.echo(f"{'':<25} {line}")
