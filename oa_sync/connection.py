@@ -16,6 +16,7 @@ from oa_sync.clock import Clock
 from oa_sync.definitions.loader import OPENANALYST, load_definition
 from oa_sync.definitions.model import BearerAuth, ClientConfig, Definition, NoAuth, Resource
 from oa_sync.ops.memory import Memory
+from oa_sync.ops.stopping import StoppableClock, StoppableLimiter, Stopping
 from oa_sync.quota import open_ledger
 from oa_sync.quota.limits import Limits, limits_of
 from oa_sync.quota.pacer import QuotaLimiter
@@ -113,8 +114,10 @@ class Connection:
 
 
 @asynccontextmanager
-async def connect(settings: Settings, clock: Clock) -> AsyncIterator[Connection]:
-    """Open client and ledger for the `with` block.
+async def connect(
+    settings: Settings, clock: Clock, stopping: Stopping | None = None
+) -> AsyncIterator[Connection]:
+    """Open client and ledger for the `with` block; once `stopping`, nothing more is sent.
 
     Raises:
         ConfigurationError: no key, a wrong definition, a ledger that cannot be opened.
@@ -142,8 +145,13 @@ async def connect(settings: Settings, clock: Clock) -> AsyncIterator[Connection]
             max_requests=settings.max_requests,
         )
         try:
+            stopping = stopping or Stopping()
             async with ApiClient(
-                base, credential(config.auth, key), limiter, clock, headers=config.headers
+                base,
+                credential(config.auth, key),
+                StoppableLimiter(limiter, stopping),
+                StoppableClock(clock, stopping),
+                headers=config.headers,
             ) as client:
                 memory = Memory(settings.home / "memory" / _name(base, settings.workspace))
                 yield Connection(settings, client, limiter, memory, clock, definition)

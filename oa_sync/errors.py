@@ -56,10 +56,9 @@ class BudgetExhausted(OaSyncError):
         self.resets_at = resets_at
 
 
-class Interrupted(OaSyncError):
+class Interrupted(BudgetExhausted):
     """SIGTERM or Ctrl-C: no further request is sent, what was fetched is loaded."""
 
-    exit_code = 3
     code = "interrupted"
 
 

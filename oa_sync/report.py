@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from oa_sync.clock import isoformat
 from oa_sync.errors import ApiError, OaSyncError
-from oa_sync.extract.extraction import Tally
+from oa_sync.extract.tally import Tally
 
 Status = Literal["complete", "partial", "failed"]
 EXIT_CODES: dict[Status, int] = {"complete": 0, "partial": 3, "failed": 1}

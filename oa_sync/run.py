@@ -9,9 +9,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import signal
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TypeVar
@@ -22,7 +21,6 @@ from oa_sync.definitions.model import Definition, Resource
 from oa_sync.errors import (
     BudgetExhausted,
     ConfigurationError,
-    Interrupted,
     LockHeldError,
     OaSyncError,
 )
@@ -36,6 +34,7 @@ from oa_sync.load.queue import SegmentQueue
 from oa_sync.load.syncs import syncs_batch
 from oa_sync.load.target import Target, open_target
 from oa_sync.ops.lock import sync_lock
+from oa_sync.ops.stopping import Stopping
 from oa_sync.report import SyncReport
 from oa_sync.settings import Settings
 from oa_sync.shape.document import read_document
@@ -85,7 +84,6 @@ class _Run:
     ) -> None:
         self._settings, self._clock = settings, clock
         self._progress, self._full_refresh = progress, full_refresh
-        self._interrupted = False
         self._report = SyncReport(
             sync_id=str(uuid.uuid4()), workspace=settings.workspace, started_at=clock.now()
         )
@@ -94,14 +92,15 @@ class _Run:
         """The story with its ends: connection, destination and threads closed, errors in the report."""
         workdir = self._settings.home / "dlt" / self._settings.fingerprint()
         folder = self._settings.home / "journal" / self._settings.fingerprint()
+        self._stopping = Stopping()
         with (
             ThreadPoolExecutor(1, "load") as self._load_thread,
             contextlib.closing(Journal(folder)) as journal,
-            self._signals(),
+            self._stopping.on_signals(),
         ):
             target = open_target(self._settings, workdir)
             try:
-                async with connect(self._settings, self._clock) as connection:
+                async with connect(self._settings, self._clock, self._stopping) as connection:
                     await self._loading(target.__enter__)
                     await self._through(connection, target, journal, names)
             except (ConfigurationError, LockHeldError):
@@ -143,7 +142,6 @@ class _Run:
                 read=read_document,
                 emit=steps.emit,
                 progress=self._progress,
-                stopping=lambda: self._interrupted,
             )
             report.tallies = extraction.tallies
             try:
@@ -175,38 +173,13 @@ class _Run:
         failed = next((t.errors[0] for t in report.tallies.values() if t.errors), None)
         if failed is not None:
             self._fail(failed)
-        elif self._interrupted:
-            self._fail(Interrupted("stopped by a signal; what was fetched is loaded"))
         elif extraction.exhausted is not None:
             self._fail(extraction.exhausted)
 
     def _fail(self, error: OaSyncError) -> None:
-        partial = isinstance(error, BudgetExhausted | Interrupted)
+        partial = isinstance(error, BudgetExhausted)
         self._report.status = "partial" if partial else "failed"
         self._report.error = error
-
-    @contextlib.contextmanager
-    def _signals(self) -> Iterator[None]:
-        """The first SIGTERM or Ctrl-C stops asking and loads what is there, the second ends at once."""
-        loop = asyncio.get_running_loop()
-
-        def stop(number: signal.Signals) -> None:
-            if self._interrupted:
-                signal.signal(number, signal.SIG_DFL)
-                signal.raise_signal(number)
-            self._interrupted = True
-            logger.warning("%s: no more requests; loading what was fetched", number.name)
-
-        handled = []
-        for number in (signal.SIGTERM, signal.SIGINT):
-            with contextlib.suppress(ValueError, RuntimeError, NotImplementedError):
-                loop.add_signal_handler(number, stop, number)
-                handled.append(number)
-        try:
-            yield
-        finally:
-            for number in handled:
-                loop.remove_signal_handler(number)
 
 
 def _chosen(definition: Definition, names: tuple[str, ...]) -> list[Resource]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from types import TracebackType
 from typing import Any
@@ -71,6 +71,7 @@ class _Call:
     note: str | None
     idempotent: bool
     deadline: float | None
+    max_tries: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,13 +151,15 @@ class ApiClient:
         idempotent: bool = True,
         note: str | None = None,
         deadline: float | None = None,
+        max_tries: int | None = None,
     ) -> Response:
         """Send a request, again where that can heal, and return the whole 2xx answer.
 
         `path_or_url` is relative to the base URL, or an absolute URL of the same origin. `params`
         that are None are left out. `note` stands behind the path in messages (`page 7`).
         `idempotent=False`: never sent again once the server may have received it. `deadline`, by
-        the clock's `monotonic()`: no attempt starts or lasts beyond it.
+        the clock's `monotonic()`: no attempt starts or lasts beyond it. `max_tries` stands for the
+        policy's.
 
         Raises:
             BudgetExhausted: by the limiter; passed on as it is.
@@ -164,7 +167,8 @@ class ApiClient:
                 NotFoundError; 408 is a ConnectionFailedError.
         """
         response, _ = await self._healed(
-            self._call(method, path_or_url, params, json, idempotent, note, deadline), decode=False
+            self._call(method, path_or_url, params, json, idempotent, note, deadline, max_tries),
+            decode=False,
         )
         return response
 
@@ -200,18 +204,20 @@ class ApiClient:
         idempotent: bool,
         note: str | None,
         deadline: float | None,
+        max_tries: int | None = None,
     ) -> _Call:
         if is_absolute(path_or_url):
             url = linked(self._base, self._base, path_or_url, f"{method} of an absolute URL")
         else:
             url = below(self._base, path_or_url)
         sent = {name: value for name, value in (params or {}).items() if value is not None}
-        return _Call(method, url, sent, json, note, idempotent, deadline)
+        return _Call(method, url, sent, json, note, idempotent, deadline, max_tries)
 
     async def _healed(self, call: _Call, *, decode: bool) -> tuple[Response, Any]:
-        attempts = Attempts(
-            self._retry, self._clock, idempotent=call.idempotent, deadline=call.deadline
-        )
+        policy = self._retry
+        if call.max_tries is not None:
+            policy = replace(policy, max_tries=call.max_tries)
+        attempts = Attempts(policy, self._clock, idempotent=call.idempotent, deadline=call.deadline)
         url = call.url.copy_merge_params(call.params) if call.params else call.url
         redirects = 0
         while True:

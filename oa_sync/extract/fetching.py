@@ -1,0 +1,204 @@
+"""Fetching details: many at once, each settled on its own, the failing ones kept apart."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter, deque
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import timedelta
+from typing import Any, Protocol
+
+from oa_sync.client import ApiClient, Response
+from oa_sync.clock import Clock
+from oa_sync.definitions.model import Resource
+from oa_sync.errors import (
+    ApiError,
+    BudgetExhausted,
+    ConnectionFailedError,
+    InvalidResponseError,
+    NotAuthorisedError,
+    NotFoundError,
+    ServerError,
+)
+from oa_sync.extract.changes import Change
+from oa_sync.extract.concurrency import Concurrency
+from oa_sync.extract.details import DetailTask, detail_item, second_ends
+from oa_sync.extract.items import Item, Kind
+from oa_sync.extract.tally import Tally
+
+logger = logging.getLogger(__name__)
+
+MAX_IN_FLIGHT = 64
+MAX_ASKS = 3
+FAILURES_IN_A_ROW = 5
+SECOND_TRIES = 2
+LARGE_BODY = 64 * 1024
+_MAY_HEAL = (ServerError, ConnectionFailedError, InvalidResponseError)
+
+
+class DetailDocument(Protocol):
+    """A detail as it is read (see `oa_sync.shape.document`)."""
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """The decoded object; long lists are empty in it."""
+
+
+class DetailFetcher:
+    """Asks for details until all are settled or no more may be asked for.
+
+    A detail that fails after the client's own retries is asked for once more when all others are
+    through, so that a bad minute of the server does not cost a night. A resource whose details fail
+    `FAILURES_IN_A_ROW` times in a row, with none between that succeeds, is left alone for this run
+    (a circuit breaker: the quota goes to the others); what it has left is backlog.
+    """
+
+    def __init__(
+        self,
+        client: ApiClient,
+        clock: Clock,
+        *,
+        read: Callable[[Resource, bytes | memoryview], DetailDocument],
+        emit: Callable[[Item], Awaitable[None]],
+        progress: Callable[[str, str, int, int | None], None],
+        tallies: Mapping[str, Tally],
+        max_in_flight: int = MAX_IN_FLIGHT,
+    ) -> None:
+        self._client, self._clock = client, clock
+        self._read, self._emit, self._progress = read, emit, progress
+        self._tallies = tallies
+        self._concurrency = Concurrency(max_in_flight)
+        self._failures: Counter[str] = Counter()
+        self._second_chance: list[tuple[DetailTask, ApiError]] = []
+        self._server_offset = timedelta(0)
+        self._done: set[tuple[str, str]] = set()
+        self.exhausted: BudgetExhausted | None = None
+
+    def learn_server_date(self, response: Response) -> None:
+        """Take the server's time from any of its answers."""
+        if response.server_date is not None:
+            self._server_offset = response.server_date - response.received_at
+
+    async def fetch(self, tasks: deque[DetailTask]) -> set[tuple[str, str]]:
+        """Fetch what may be fetched; returns (resource, key) of every row that is settled.
+
+        The end of the budget is in `exhausted`, failures are in the tallies.
+
+        Raises:
+            NotAuthorisedError: 401; the API refuses the key.
+            OaSyncError: whatever `emit` raises.
+        """
+        await self._all(tasks, len(tasks), tries=None)
+        if self.exhausted is None:
+            again, self._second_chance = self._second_chance, []
+            await self._all(deque(task for task, _ in again), len(tasks), tries=SECOND_TRIES)
+            left = {id(task): error for task, error in [*again, *self._second_chance]}
+            for task, _ in again:
+                if (task.resource.name, task.pending.listed.key) not in self._done:
+                    self._tallies[task.resource.name].errors.append(left[id(task)])
+        return self._done
+
+    async def _all(self, tasks: deque[DetailTask], total: int, tries: int | None) -> None:
+        running: set[asyncio.Task[None]] = set()
+        try:
+            while (tasks and self.exhausted is None) or running:
+                while tasks and self.exhausted is None and len(running) < self._concurrency.limit:
+                    task = tasks.popleft()
+                    if not self._is_open(task.resource):
+                        running.add(asyncio.create_task(self._settle(task, tasks, tries)))
+                if not running:
+                    break
+                finished, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+                for one in finished:
+                    self._concurrency.answered(self._clock.monotonic())
+                    one.result()
+                self._progress("detail", "", len(self._done), total)
+        finally:
+            for one in running:
+                one.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
+
+    async def _settle(self, task: DetailTask, tasks: deque[DetailTask], tries: int | None) -> None:
+        """Fetch one detail; one that has to be read again later goes back into `tasks`."""
+        name = task.resource.name
+        try:
+            await self._until_second_ends(task.pending.listed.version)
+            response = await self._client.request("GET", task.path(), max_tries=tries)
+            self.learn_server_date(response)
+            item = await self._item(task, response)
+        except BudgetExhausted as error:
+            self.exhausted = error
+            return
+        except NotFoundError:
+            await self._emit_gone(task)
+        except ApiError as error:
+            if isinstance(error, NotAuthorisedError) and error.status == 401:
+                raise
+            self._failed(task, error)
+            return
+        else:
+            task.attempts += 1
+            if self._is_racy(response, item) and task.attempts < MAX_ASKS:
+                tasks.append(task)
+                return
+            await self._emit(item)
+            self._tallies[name].details_fetched += 1
+        self._failures[name] = 0
+        self._done.add((name, task.pending.listed.key))
+
+    async def _item(self, task: DetailTask, response: Response) -> Item:
+        """Read the answer; a large one beside the event loop, so that fetching goes on meanwhile."""
+        body = response.body
+        if len(body) > LARGE_BODY:
+            document = await asyncio.to_thread(self._read, task.resource, body)
+        else:
+            document = self._read(task.resource, body)
+        return detail_item(task, body, document, document.fields, self._clock.now())
+
+    # -- failures -------------------------------------------------------------------------------
+
+    def _is_open(self, resource: Resource) -> bool:
+        """Whether the circuit breaker of `resource` is open: nothing more is asked of it."""
+        return self._failures[resource.name] >= FAILURES_IN_A_ROW
+
+    def _failed(self, task: DetailTask, error: ApiError) -> None:
+        name = task.resource.name
+        self._failures[name] += 1
+        if self._failures[name] == FAILURES_IN_A_ROW:
+            logger.warning(
+                "%s: %d details in a row failed; its other details wait for the next run: %s",
+                name,
+                FAILURES_IN_A_ROW,
+                error,
+            )
+        if isinstance(error, _MAY_HEAL):
+            self._second_chance.append((task, error))
+        else:
+            self._tallies[name].errors.append(error)
+
+    async def _emit_gone(self, task: DetailTask) -> None:
+        """The detail answers 404: the row left between the list and now."""
+        tally = self._tallies[task.resource.name]
+        known, key = task.pending.known, task.pending.listed.key
+        if task.pending.change is Change.NEW:
+            tally.new -= 1
+        if known is None or known.deleted:
+            return
+        tally.deleted += 1
+        await self._emit(Item(Kind.GONE, task.resource.name, key, self._clock.now(), replaces=True))
+
+    # -- the server's clock ---------------------------------------------------------------------
+
+    async def _until_second_ends(self, version: str) -> None:
+        """Wait until the second that `version` names is over by the server's clock."""
+        left = second_ends(version, self._clock.now() + self._server_offset)
+        if left is not None:
+            await self._clock.sleep(left.total_seconds())
+
+    @staticmethod
+    def _is_racy(response: Response, item: Item) -> bool:
+        """Whether the detail was read in the second that its own version names."""
+        if response.server_date is None or item.detail_version is None:
+            return False
+        return second_ends(item.detail_version, response.server_date) is not None
