@@ -19,15 +19,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.json as pj
 
-from oa_sync.shape.lattice import EXACT_DOUBLE
+from oa_sync.shape.arrays import are_exact, exact_doubles, expanded, has_large
+from oa_sync.shape.learned import LearnedColumn
 from oa_sync.shape.lift import DuplicateKeyError, lift
 from oa_sync.shape.naming import Path
 from oa_sync.shape.schema import Node, NodeKind, Schema
 from oa_sync.shape.structure import InvalidJsonError
-from oa_sync.shape.tables import ARROW_TYPES, Part, from_texts
+from oa_sync.shape.tables import ARROW_TYPES, Misfit, Part, from_texts
 
 _ROW = re.compile(r" in row (\d+)")
-_LIFTED_TYPES = ("json", "decimal")
 _READ_FROM_STRINGS = ("text", "timestamp", "date")
 _WIDE = 32
 """From so many keys on it pays to find out first which of them a batch has."""
@@ -165,7 +165,7 @@ class _FastPass:
             return pa.list_(self._type(node.element, where, lifted))
         if node.column is None:
             return pa.null()
-        if node.column.data_type in _LIFTED_TYPES:
+        if _is_lifted(node.column):
             lifted.append(where.path(node))
             return pa.int8()
         return _parsed_type(node.column.data_type)
@@ -210,14 +210,19 @@ class _FastPass:
 
     def _leaf(self, node: Node, values: Any, texts: _Texts) -> Any:
         assert node.column is not None
-        data_type = node.column.data_type
-        if data_type in _LIFTED_TYPES:
-            return from_texts(node, _spread(values, texts.texts[texts.path(node)]))
+        data_type, kind = node.column.data_type, node.column.kind
+        if _is_lifted(node.column):
+            found = _spread(values, texts.texts[texts.path(node)])
+            if kind == "empty" and not pc.all(pc.match_substring_regex(found, _EMPTY)).as_py():
+                raise Unfit("the first value at a path that had only empty ones")
+            return _doubles(found) if data_type == "double" else from_texts(node, found)
         if data_type in _READ_FROM_STRINGS:
             return from_texts(node, values)
-        if data_type == "double":
-            _check_exact(values)
-        elif data_type == "bigint" and node.column.kind == "value" and _has_large(values):
+        if data_type == "double" and not are_exact(values):
+            if kind == "value":
+                raise Misfit(node, "double", "large")
+            raise Unfit("a number that a double may not hold exactly")
+        if data_type == "bigint" and kind == "value" and has_large(values):
             self._schema.set_column(node, "bigint", "large")
         return values
 
@@ -234,7 +239,7 @@ class _FastPass:
             lifted: list[Path] = []
             kind = self._pure_type(node, where, lifted)
             values, inner = self._reparse(texts.filter(own), kind, lifted, where)
-            self._take_pure(node, _expanded(values, own), part, inner)
+            self._take_pure(node, expanded(values, own), part, inner)
         if pc.any(others).as_py():
             self._rest(node, texts, others, part)
 
@@ -264,7 +269,7 @@ class _FastPass:
         else:
             kind = _parsed_type(column.data_type)
             values, inner = self._reparse(texts.filter(others), kind, [], _Texts({}))
-            rest = _expanded(self._leaf(node, values, inner), others)
+            rest = expanded(self._leaf(node, values, inner), others)
         part.columns[column.name] = rest
 
 
@@ -281,15 +286,17 @@ def _whole(column: Any) -> Any:
     return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
 
-def _check_exact(values: Any) -> None:
-    """Raises Unfit where a double may stand for an integer it cannot hold, or is not finite."""
-    if not pc.all(pc.less(pc.abs(values), float(EXACT_DOUBLE))).as_py():
-        raise Unfit("a number that a double may not hold exactly")
+def _is_lifted(column: LearnedColumn) -> bool:
+    if column.data_type == "double":
+        return column.kind == "large"
+    return column.data_type in ("json", "decimal")
 
 
-def _has_large(values: Any) -> bool:
-    span = pc.min_max(values)
-    return bool(span["min"].as_py() < -EXACT_DOUBLE or span["max"].as_py() > EXACT_DOUBLE)
+def _doubles(texts: Any) -> Any:
+    values = exact_doubles(texts)
+    if values is None:
+        raise Unfit("a number that a double does not hold exactly")
+    return values
 
 
 def _spread(marks: Any, texts: Any) -> Any:
@@ -298,25 +305,4 @@ def _spread(marks: Any, texts: Any) -> Any:
         raise Unfit("a path that can be read in two ways")
     if marks.null_count == 0:
         return texts
-    return _expanded(texts, marks.is_valid())
-
-
-def _expanded(values: Any, places: Any) -> Any:
-    """`values`, one for each true place, with nulls at the others."""
-    if len(values) == len(places):
-        return values
-    wanted = places.to_numpy(zero_copy_only=False)
-    count = np.cumsum(wanted, dtype=np.int64)
-    if not pa.types.is_string(values.type) or values.null_count:
-        return values.take(pa.array(count - 1, mask=~wanted))
-    # Strings keep their bytes where they are: only the offsets are new.
-    validity, offsets, data = (
-        pa.array(wanted).buffers()[1],
-        values.buffers()[1],
-        values.buffers()[2],
-    )
-    ends = np.frombuffer(offsets, np.int32)[values.offset :]
-    spread = ends[np.concatenate(([0], count))]
-    return pa.StringArray.from_buffers(
-        len(places), pa.py_buffer(spread), data, validity, int(len(places) - count[-1])
-    )
+    return expanded(texts, marks.is_valid())

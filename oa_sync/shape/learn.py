@@ -144,11 +144,13 @@ class _Lesson:
             current = "json"
         if current is None and mask == lattice.TEXT and _is_named_like_time(node.path):
             current = "timestamp"
-        large = column is not None and column.kind == "large"
-        data_type = lattice.widened(current, large, mask)
+        was_large = column is not None and column.kind == "large"
+        data_type = lattice.widened(current, was_large and current == "bigint", mask)
         if data_type is None:
             return
-        still_large = data_type == "bigint" and (large or bool(mask & lattice.LARGE))
+        still_large = (was_large and data_type == current) or (
+            data_type == "bigint" and bool(mask & lattice.LARGE)
+        )
         self._column(node, data_type, "large" if still_large else "value")
 
     def object(self, node: Node, seen: Seen) -> None:

@@ -19,7 +19,8 @@ HINT = "x-oa-path"
 Kind = Literal["value", "large", "rest", "empty", "position"]
 """The part a column plays for its path.
 
-`value`: the value itself. `large`: the same, a bigint that has held an integer a double cannot.
+`value`: the value itself. `large`: the same, with numbers beyond 2**53 among them, where a double
+no longer holds every integer: a bigint that cannot become double, or a double read by its texts.
 `rest`: what stood there and was no object (or no list) where the path is flattened (or is a child
 table); for `(…, "[]")` the elements that are no objects. `empty`: only `{}` and `[]` so far.
 `position`: the position column of the child table made of the list at this path.

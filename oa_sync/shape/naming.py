@@ -22,7 +22,8 @@ MAX_NAME = 120
 """Longest name in characters. Every destination takes it, or lets dlt shorten it further."""
 
 _REDUCED = str.maketrans("+-*@|", "x_xal")
-_NOT_ALPHANUMERIC = re.compile(r"[^a-zA-Z\d_]")
+_NOT_ALPHANUMERIC = re.compile(r"[^a-zA-Z\d_]+")
+_LEADING_DIGIT = re.compile(r"\d")
 _BREAK_BEFORE_WORD = re.compile(r"([^_])([A-Z][a-z]+)")
 _BREAK_BEFORE_CAPITAL = re.compile(r"([a-z0-9])([A-Z])")
 _UNDERSCORES = re.compile(r"__+")
@@ -33,7 +34,7 @@ def _snake_word(key: str) -> str:
     word = _NOT_ALPHANUMERIC.sub("_", key.strip().translate(_REDUCED))
     word = _BREAK_BEFORE_WORD.sub(r"\1_\2", word)
     word = _BREAK_BEFORE_CAPITAL.sub(r"\1_\2", word).lower()
-    if word[:1].isdigit():
+    if _LEADING_DIGIT.match(word):
         word = "_" + word
     stripped = word.rstrip("_")
     return _UNDERSCORES.sub("_", stripped + "x" * (len(word) - len(stripped)))

@@ -121,15 +121,14 @@ class Shaper:
         if batch.rows == 0:
             return Shaped({})
         self._schema.reserve_outside_columns(list(batch.extras))
+        before = (self.stats.fast, self.stats.exact)
         while True:
             try:
                 tables = self._tables(batch)
-                break
+                return Shaped(tables, self._drift())
             except Misfit as misfit:
-                column = misfit.node.column
-                assert column is not None
-                self._schema.set_column(misfit.node, misfit.data_type, column.kind)
-        return Shaped(tables, self._drift())
+                self._schema.set_column(misfit.node, misfit.data_type, misfit.kind)
+                self.stats.fast, self.stats.exact = before
 
     def _tables(self, batch: _Batch) -> dict[str, Any]:
         row: int | None = None

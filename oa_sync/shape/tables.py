@@ -14,6 +14,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from oa_sync.definitions.paths import parse_path
+from oa_sync.shape.learned import Kind
 from oa_sync.shape.naming import Path
 from oa_sync.shape.schema import Node, Schema, Table
 from oa_sync.shape.temporal import DECIMAL, INSTANT, dates, decimals, instants
@@ -36,12 +37,13 @@ _READERS = {"timestamp": instants, "date": dates, "decimal": decimals}
 
 
 class Misfit(Exception):
-    """A column's texts cannot all be read as its type: `node` must become `data_type`."""
+    """A column's values cannot all be read as it says: `node` must become `data_type` of `kind`."""
 
-    def __init__(self, node: Node, data_type: str) -> None:
-        super().__init__(node.path, data_type)
+    def __init__(self, node: Node, data_type: str, kind: Kind) -> None:
+        super().__init__(node.path, data_type, kind)
         self.node = node
         self.data_type = data_type
+        self.kind = kind
 
 
 @dataclass
@@ -67,7 +69,7 @@ def from_texts(node: Node, texts: Any) -> Any:
         return texts
     column = _READERS[data_type](texts)
     if column is None:
-        raise Misfit(node, "json" if data_type == "decimal" else "text")
+        raise Misfit(node, "json" if data_type == "decimal" else "text", node.column.kind)
     return column
 
 

@@ -1,0 +1,92 @@
+"""One raw path, one name: dlt's spelling, and no two paths in one column."""
+
+from __future__ import annotations
+
+import pytest
+from dlt.common.normalizers.naming.snake_case import NamingConvention
+from hypothesis import given
+from hypothesis import strategies as st
+
+from oa_sync.shape.naming import MAX_NAME, Names, singular, snake_case
+
+DLT = NamingConvention()
+
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=30) | st.text(
+    "abAB19_ -@+*|.é", max_size=20
+)
+
+
+@given(texts)
+def test_keys_are_spelled_as_dlt_spells_them(key: str) -> None:
+    parts = [part for part in key.split("__") if part.strip()]
+    expected = "__".join(DLT.normalize_identifier(part) for part in parts)
+    assert snake_case(key) == expected
+
+
+@given(st.lists(st.lists(texts, min_size=1, max_size=3).map(tuple), unique=True, max_size=20))
+def test_names_are_distinct_and_dlt_leaves_them_alone(paths: list[tuple[str, ...]]) -> None:
+    names = Names(["position"])
+    given_names = [names.claim(path, path) for path in paths]
+    assert len(set(given_names)) == len(paths)
+    for name in given_names:
+        assert 0 < len(name) <= MAX_NAME
+        assert name != "position"
+        assert not name.startswith(("_oa", "_dlt"))
+        assert DLT.normalize_path(name) == name
+
+
+def test_the_first_path_keeps_the_name_and_the_second_gets_a_suffix() -> None:
+    names = Names()
+    assert names.claim(("fooBar",), ("fooBar",)) == "foo_bar"
+    second = names.claim(("foo_bar",), ("foo_bar",))
+    assert second.startswith("foo_bar_")
+    assert names.claim(("foo_bar",), ("foo_bar",)) == second
+    assert names.claim(("fooBar",), ("fooBar",)) == "foo_bar"
+
+
+def test_a_suffix_depends_on_the_path_alone() -> None:
+    one, other = Names(), Names()
+    for names in (one, other):
+        names.claim(("x", "y"), ("x", "y"))
+    other.claim(("X", "y"), ("X", "y"))
+    assert one.claim(("x__y",), ("x__y",)) == other.claim(("x__y",), ("x__y",))
+
+
+def test_a_name_from_an_earlier_sync_stays() -> None:
+    names = Names()
+    names.keep("foo_bar_abc123", ("foo_bar",))
+    assert names.claim(("foo_bar",), ("foo_bar",)) == "foo_bar_abc123"
+    assert names.claim(("fooBar",), ("fooBar",)) == "foo_bar"
+
+
+@pytest.mark.parametrize(
+    ("key", "name"),
+    [
+        ("position", "field_position"),
+        ("_oa_version", "field_oa_version"),
+        ("_dlt_id", "field_dlt_id"),
+        ("_OA version", "field_oa_version"),
+    ],
+)
+def test_names_of_system_columns_are_given_to_no_key(key: str, name: str) -> None:
+    assert Names(["position"]).claim((key,), (key,)) == name
+
+
+@pytest.mark.parametrize("key", ["", " ", "__"])
+def test_a_key_without_a_letter_still_gets_a_name(key: str) -> None:
+    assert Names().claim((key,), (key,)).startswith("field_")
+
+
+@pytest.mark.parametrize(
+    ("plural", "one"),
+    [
+        ("datasets", "dataset"),
+        ("queries", "query"),
+        ("licenses", "license"),
+        ("statuses", "status"),
+        ("address", "address"),
+        ("tool_calls", "tool_call"),
+    ],
+)
+def test_singulars(plural: str, one: str) -> None:
+    assert singular(plural) == one
