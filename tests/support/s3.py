@@ -63,6 +63,8 @@ def aws_environment(endpoint: str) -> dict[str, str]:
 @contextmanager
 def only_in_environment(values: dict[str, str]) -> Iterator[None]:
     """Set `values`, and take away every other credential for a store."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", _DLT))}
+    kept = {
+        name: value for name, value in os.environ.items() if not name.startswith(("AWS_", _DLT))
+    }
     with mock.patch.dict(os.environ, {**kept, **values}, clear=True):
         yield

@@ -13,7 +13,7 @@ from oa_sync.clock import Clock, isoformat
 from oa_sync.errors import DestinationError
 from oa_sync.load.lake.schema import TableSchema, described_columns
 from oa_sync.load.lake.store import HIDDEN, destination_errors, is_folder_name
-from oa_sync.load.lake.writing import TARGET_BYTES, write_files
+from oa_sync.load.lake.writing import TARGET_BYTES, write_file, write_files
 
 
 def export_table(
@@ -53,9 +53,11 @@ def export_table(
         fresh.mkdir(parents=True)
         names = (f"{number:05d}.parquet" for number in itertools.count())
         batches = (batch.select(list(schema.columns)) for batch in itertools.chain([first], rows))
-        written = write_files(
-            batches, schema.arrow(metadata), lambda: fresh / next(names), (), target_bytes
-        )
+        arrow = schema.arrow(metadata)
+        written = write_files(batches, arrow, lambda: fresh / next(names), (), target_bytes)
+        if not written:
+            written = [fresh / next(names)]
+            write_file((), arrow, written[0], ())
         _swap(fresh, folder / table, old)
         shutil.rmtree(hidden, ignore_errors=True)
     return [folder / table / path.name for path in written]

@@ -41,11 +41,12 @@ def owner_of(workspace: str) -> str:
 
 @dataclass(frozen=True)
 class LakeFile:
-    """One file and the schema it was written with. `number`: its place among its owner's files;
-    None: another workspace's."""
+    """One file, the schema it was written with and the bytes of its rows. `number`: its place among its
+    owner's files; None: another workspace's."""
 
     found: Found
     schema: TableSchema
+    nbytes: int
     number: int | None
 
 
@@ -136,7 +137,8 @@ class LakeTable:
             destination_errors(f"{self._store.shown}: {self.name}/{found.name} cannot be read"),
             self._store.open(self.name, found.name) as file,
         ):
-            schema = stored_schema(pq.read_schema(file))
+            metadata = pq.read_metadata(file)
+            schema = stored_schema(metadata.schema.to_arrow_schema())
         if schema is None:
             logger.warning(
                 "%s: %s/%s was not written by this program and is left alone; readers of the folder will"
@@ -147,7 +149,15 @@ class LakeTable:
             )
             return None
         own = self._own_name.fullmatch(found.name)
-        return LakeFile(found, schema, int(own[1]) if own else None)
+        return LakeFile(found, schema, _row_bytes(metadata), int(own[1]) if own else None)
+
+
+def _row_bytes(metadata: pq.FileMetaData) -> int:
+    return sum(
+        metadata.row_group(group).column(column).total_compressed_size
+        for group in range(metadata.num_row_groups)
+        for column in range(metadata.num_columns)
+    )
 
 
 def _same_types(one: TableSchema, other: TableSchema) -> bool:

@@ -12,7 +12,7 @@ from oa_sync.load.lake.files import LakeFile, LakeTable
 from oa_sync.load.lake.schema import identifiers, literal
 from oa_sync.load.lake.staging import ROW, StagedTable
 from oa_sync.load.lake.store import Store
-from oa_sync.load.lake.writing import write_file, write_files
+from oa_sync.load.lake.writing import live_bytes, write_file, write_files
 
 _FILE = "__file"
 _BATCH_ROWS = 2_048
@@ -91,7 +91,7 @@ class Merge:
         if not own:
             return None
         fresh_bytes = staged.nbytes * fresh_rows // max(1, staged.rows)
-        fits = own[-1].found.size + fresh_bytes <= self._target_bytes
+        fits = own[-1].nbytes + fresh_bytes <= self._target_bytes
         return own[-1] if fresh_rows and fits else None
 
     def _keep_last_of_each_key(self, staged: StagedTable) -> None:
@@ -125,7 +125,9 @@ class Merge:
         table = self._table
         unfinished = self._store.scratch(self._owner, table.name)
         schema = table.schema.arrow(self._describe())
-        write_file(self._sorted(rows), schema, unfinished, table.schema.key)
+        place = self._store.local_path(table.name, file.found.name)
+        replaced = live_bytes(place) if place else None
+        write_file(self._sorted(rows), schema, unfinished, table.schema.key, replaced)
         self._store.replace(unfinished, table.name, file.found.name, file.found)
 
     def _write_new(self, rows: str) -> None:

@@ -84,6 +84,10 @@ class Store:
         if not self.is_local:
             connection.register_filesystem(self.filesystem)
 
+    def local_path(self, table: str, name: str) -> Path | None:
+        """Where the file is on a disk; None on an object store."""
+        return Path(self._path(table, name)) if self.is_local else None
+
     # -- writing --------------------------------------------------------------------------------
 
     def scratch(self, owner: str, table: str) -> Path:

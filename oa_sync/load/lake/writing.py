@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
@@ -16,14 +17,91 @@ ROW_GROUP_ROWS = 131_072
 ROW_GROUP_BYTES = 32 * 1024 * 1024
 """A row group ends at this many rows or bytes in memory, whichever comes first."""
 
+_CHUNK_BYTES = 1024 * 1024
+_ROOM_BEFORE = 1024
+"""A file that keeps the pages of its predecessor has its own behind this offset, or at its start."""
+
+_REWRITE_ROWS = 2_048
+
+
+@dataclass(frozen=True)
+class Live:
+    """Where in the file at `path` the pages are that its footer points to: bytes `start` to `end`."""
+
+    path: Path
+    start: int
+    end: int
+
+
+def live_bytes(path: Path) -> Live | None:
+    """The live bytes of a file of ours; None: it has no rows."""
+    metadata = pq.read_metadata(path)
+    chunks = [
+        metadata.row_group(group).column(column)
+        for group in range(metadata.num_row_groups)
+        for column in range(metadata.num_columns)
+    ]
+    spans = [(_first_page(chunk), chunk.total_compressed_size) for chunk in chunks]
+    if not spans:
+        return None
+    return Live(path, min(start for start, _ in spans), max(start + size for start, size in spans))
+
 
 def write_file(
-    batches: Iterable[pa.RecordBatch], schema: pa.Schema, path: Path, key: Sequence[str]
+    batches: Iterable[pa.RecordBatch],
+    schema: pa.Schema,
+    path: Path,
+    key: Sequence[str],
+    replaced: Live | None = None,
 ) -> None:
-    """All `batches`, sorted by `key`, as one file at `path`; a valid file also without any row."""
-    with _writer(path, schema, key) as writer:
+    """All `batches`, sorted by `key`, as one file at `path`; a valid file also without any row.
+
+    The live bytes of the file that will be `replaced` stand at their old places in the new one. DuckDB
+    (1.5, 2.0) and Arrow open a file twice, for its footer and for its pages; who comes between with the
+    old footer finds the old pages, where he would find a "corrupted file" otherwise. The new pages go
+    before them if there is room, else behind them with some room for the next time; so a file on a disk
+    takes two to three times the room of its pages, and no more however often it is replaced.
+    """
+    if replaced is None or replaced.start < _ROOM_BEFORE:
+        _write_behind(replaced, batches, schema, path, key)
+    elif not _write_before(replaced, batches, schema, path, key):
+        too_long = path.with_name(f"{path.name}.too_long.tmp")
+        path.rename(too_long)
+        with pq.ParquetFile(too_long) as file:
+            _write_behind(replaced, file.iter_batches(_REWRITE_ROWS), schema, path, key)
+        too_long.unlink()
+
+
+def _write_behind(
+    replaced: Live | None,
+    batches: Iterable[pa.RecordBatch],
+    schema: pa.Schema,
+    path: Path,
+    key: Sequence[str],
+) -> None:
+    with pa.OSFile(str(path), "wb") as sink, _writer(sink, schema, key) as writer:
+        if replaced is not None:
+            _copy(replaced, sink)
+            _fill(sink, replaced.end + replaced.end // 4)
         for group in _row_groups(batches, schema):
             writer.write_table(group, row_group_size=len(group))
+
+
+def _write_before(
+    replaced: Live,
+    batches: Iterable[pa.RecordBatch],
+    schema: pa.Schema,
+    path: Path,
+    key: Sequence[str],
+) -> bool:
+    """False: the new pages take more than the room before the old ones."""
+    with pa.OSFile(str(path), "wb") as sink, _writer(sink, schema, key) as writer:
+        for group in _row_groups(batches, schema):
+            writer.write_table(group, row_group_size=len(group))
+        fits = bool(sink.tell() <= replaced.start)
+        if fits:
+            _copy(replaced, sink)
+        return fits
 
 
 def write_files(
@@ -62,15 +140,37 @@ def write_files(
     return paths
 
 
-def _writer(path: Path, schema: pa.Schema, key: Sequence[str]) -> pq.ParquetWriter:
+def _first_page(chunk: pq.ColumnChunkMetaData) -> int:
+    if chunk.has_dictionary_page:
+        return min(int(chunk.dictionary_page_offset), int(chunk.data_page_offset))
+    return int(chunk.data_page_offset)
+
+
+def _copy(live: Live, sink: pa.NativeFile) -> None:
+    """The live bytes, at the offset they have in their own file."""
+    _fill(sink, live.start)
+    with live.path.open("rb") as source:
+        source.seek(live.start)
+        left = live.end - live.start
+        while left and (chunk := source.read(min(left, _CHUNK_BYTES))):
+            sink.write(chunk)
+            left -= len(chunk)
+
+
+def _fill(sink: pa.NativeFile, end: int) -> None:
+    """Zeros up to the offset `end`."""
+    while (left := end - sink.tell()) > 0:
+        sink.write(bytes(min(left, _CHUNK_BYTES)))
+
+
+def _writer(place: Path | pa.NativeFile, schema: pa.Schema, key: Sequence[str]) -> pq.ParquetWriter:
     sorting = [pq.SortingColumn(schema.get_field_index(name)) for name in key]
     return pq.ParquetWriter(
-        path,
+        place,
         schema,
         compression="zstd",
         compression_level=3,
         write_statistics=True,
-        write_page_index=True,
         sorting_columns=sorting or None,
     )
 
