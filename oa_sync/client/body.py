@@ -130,8 +130,8 @@ class _Gunzip:
             if piece:
                 yield piece
             data = self._inflate.unconsumed_tail
-            # A full piece may have left more inside zlib although all input is consumed.
-            if self._inflate.eof or (not data and len(piece) < PIECE):
+            # What may be left inside zlib comes with the next input: the trailer is still to come.
+            if self._inflate.eof or not data:
                 return
 
 

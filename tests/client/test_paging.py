@@ -28,6 +28,7 @@ from oa_sync.errors import (
     RedirectRefusedError,
 )
 from tests.client.scripted import KEY, Reply, Script, ScriptedServer, Seen, api, in_turn, reply
+from tests.support.clock import ManualClock
 
 REPORTS = Endpoint(path="reports", data_selector="data")
 BY_PAGE = PageNumberPaginator(
@@ -232,15 +233,40 @@ def test_pages_read_side_by_side_come_in_order_and_once(concurrency: int) -> Non
 
 def test_reading_ahead_is_bounded_and_follows_the_total() -> None:
     async def run() -> tuple[int, int]:
-        total = iter([400] + [700] * 9)
-        async with api(numbered(700, total=lambda: next(total))) as (server, client):
+        total = iter([400] + [1500] * 19)
+        async with api(numbered(1500, total=lambda: next(total))) as (server, client):
             found = [p async for p in pages(client, REPORTS, BY_PAGE, concurrency=3)]
-            assert ids(found) == list(range(700))
+            assert ids(found) == list(range(1500))
             return server.most_at_once, len(server.seen)
 
     most, requests = asyncio.run(run())
     assert 2 <= most <= 3
-    assert requests == 7
+    assert requests == 15
+
+
+def test_of_pages_read_side_by_side_the_newest_total_counts() -> None:
+    """Page 2 is answered after page 3, when ten rows have left the list."""
+    clock = ManualClock()
+    asked: list[int] = []
+
+    def script(seen: Seen) -> Reply:
+        number = int(seen.query["page"])
+        asked.append(number)
+        if number == 2 and (3 not in asked or asked[-3:] != [2, 2, 2]):
+            return reply({}, 500)
+        if number == 2:
+            clock.advance(60)
+        total = 30 if number == 2 else 40
+        return reply({"data": rows(number * 10, 10), "meta": {"total": total}})
+
+    async def run() -> list[int]:
+        patient = RetryPolicy(max_tries=1000, total=1e9)
+        async with api(script, clock=clock, retry=patient) as (_, client):
+            walk = pages(client, REPORTS, BY_PAGE, concurrency=2)
+            return [page.number async for page in walk]
+
+    assert asyncio.run(run()) == [1, 2, 3]
+    assert 4 not in asked
 
 
 def test_a_consumer_that_stops_pays_for_nothing_more_when_it_reads_in_turn() -> None:
@@ -252,6 +278,24 @@ def test_a_consumer_that_stops_pays_for_nothing_more_when_it_reads_in_turn() -> 
             return len(server.seen)
 
     assert asyncio.run(run()) == 1
+
+
+def test_closing_a_walk_ends_what_it_reads_ahead_at_once() -> None:
+    good = numbered(900, total=lambda: 900)
+
+    def script(seen: Seen) -> Reply:
+        return good(seen) if seen.query["page"] == "1" else Reply(b"", "hang")
+
+    async def run() -> None:
+        async with api(script) as (_, client):
+            before = asyncio.all_tasks()
+            async with aclosing(pages(client, REPORTS, BY_PAGE, concurrency=4)) as walk:
+                await anext(walk)
+                ahead = [t for t in asyncio.all_tasks() - before if "PageNumbers" in repr(t)]
+            assert len(ahead) == 4
+            assert all(task.done() for task in ahead)
+
+    asyncio.run(run())
 
 
 def test_a_page_that_fails_among_others_fails_in_its_place() -> None:
@@ -344,6 +388,17 @@ def test_cursors_are_followed_to_the_end_and_no_further(
     assert seen[0].query == {"limit": "100"}
     assert all(s.query["limit"] == "100" for s in seen)
     assert [page.is_last for page in found] == [False] * (requests - 1) + [True]
+
+
+def test_a_total_ends_a_list_whose_cursor_never_does() -> None:
+    def script(seen: Seen) -> Reply:
+        first = int(seen.query.get("after", "0"))
+        count = min(7, 20 - first)
+        return page_of(first, count, cursor=str(first + count), total=20)
+
+    found, seen = read(script, BY_CURSOR)
+    assert ids(found) == list(range(20))
+    assert len(seen) == 3
 
 
 def page_of(first: int, count: int, **pagination: Any) -> Reply:

@@ -6,6 +6,7 @@ import traceback
 from collections.abc import Mapping
 from typing import Any
 
+import httpx
 import pytest
 from pydantic import SecretStr
 
@@ -194,6 +195,34 @@ def test_an_absolute_url_with_a_user_is_refused() -> None:
             assert server.seen[0].target == "/v1/reports?after=x"
 
     asyncio.run(run())
+
+
+def test_a_credential_signs_requests_of_its_own_origin_only() -> None:
+    base = httpx.URL("https://api.example.com/v1")
+    for url in (
+        "https://api.example.com:8443/v1",
+        "http://api.example.com/v1",
+        "https://b.example",
+    ):
+        request = httpx.Request("GET", url)
+        with pytest.raises(RedirectRefusedError):
+            bearer().sign(request, base)
+        assert "authorization" not in request.headers
+    bearer().sign(httpx.Request("GET", "https://API.example.com:443/x"), base)
+
+
+def test_loopback_is_not_asked_through_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def run() -> list[Seen]:
+        async with ScriptedServer(in_turn(OK)) as proxy:
+            for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+                monkeypatch.setenv(name, proxy.url)
+            for name in ("no_proxy", "NO_PROXY"):
+                monkeypatch.delenv(name, raising=False)
+            async with api(in_turn(OK)) as (_, client):
+                await client.request("GET", "reports")
+            return proxy.seen
+
+    assert asyncio.run(run()) == []
 
 
 def test_a_post_is_not_redirected() -> None:
