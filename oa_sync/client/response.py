@@ -86,9 +86,13 @@ def _problem(body: Buffer, first: int | None, last: int | None, content_type: st
         return "HTML instead of JSON; check the base URL, and that no proxy or login page answers"
     if first not in _CLOSING:
         return "a body that is neither a JSON object nor a list; check the base URL and the path"
-    if last != _CLOSING[first] or not (_balanced(body) or _decodes(body)):
+    if last != _CLOSING[first] or not _looks_whole(body):
         return "JSON that is cut or broken; try again later, then tell the vendor"
     return None
+
+
+LARGE = 256 * 1024
+"""Bytes beyond which counting brackets costs more than it is worth."""
 
 
 def _slices(body: Buffer) -> Iterator[bytes]:
@@ -105,6 +109,11 @@ def _last_byte(body: Buffer) -> int | None:
         if left := bytes(body[max(0, end - MIB) : end]).rstrip():
             return left[-1]
     return None
+
+
+def _looks_whole(body: Buffer) -> bool:
+    """Whether brackets pair up. A large body is left to its reader, who walks through it anyway."""
+    return len(body) > LARGE or _balanced(body) or _decodes(body)
 
 
 def _balanced(body: Buffer) -> bool:
