@@ -167,7 +167,7 @@ def _limits(settings: Settings, definition: Definition | None) -> Limits:
     if definition is not None and definition.limits is not None:
         rpm = definition.limits.minute if rpm is None else rpm
         rpd = definition.limits.day if rpd is None else rpd
-    return limits_of(settings.plan, rpm=rpm, rpd=rpd)
+    return limits_of(settings.plan, rpm=rpm, rpd=rpd, day=settings.quota_day)
 
 
 def _load(settings: Settings, dialect: Literal["page", "cursor"]) -> Definition:

@@ -31,6 +31,7 @@ _ENVIRONMENT = {
     "plan": "OA_SYNC_PLAN",
     "rpm": "OA_SYNC_RPM",
     "rpd": "OA_SYNC_RPD",
+    "quota_day": "OA_SYNC_QUOTA_DAY",
     "reserve": "OA_SYNC_RESERVE",
     "home": "OA_SYNC_HOME",
     "quota_url": "OA_SYNC_QUOTA_URL",
@@ -54,6 +55,8 @@ class Settings:
     """Requests a minute; 0 is unlimited, None is the plan's."""
     rpd: int | None = None
     """Requests a day; 0 is unlimited, None is the plan's."""
+    quota_day: str = "rolling"
+    """When the day's requests start anew: `rolling` (any 24 hours) or a time zone's midnight."""
     reserve: float = 0.1
     max_requests: int | None = None
     home: Path = Path("~/.local/share/oa-sync")

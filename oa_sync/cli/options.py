@@ -29,6 +29,11 @@ api_options = _apply(
     ),
     click.option("--rpm", type=int, metavar="N", help="Requests a minute; 0 = unlimited."),
     click.option("--rpd", type=int, metavar="N", help="Requests a day; 0 = unlimited."),
+    click.option(
+        "--quota-day",
+        metavar="rolling|ZONE",
+        help="A day is any 24 hours (default), or begins at midnight in ZONE, as Europe/Berlin.",
+    ),
     click.option("--reserve", type=float, metavar="SHARE", help="Of the day, for others; 0.1."),
     click.option("--max-requests", type=int, metavar="N", help="Requests this run may spend."),
     click.option("--quota-url", metavar="URL", help="postgresql://… shared by machines."),
