@@ -3,26 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
 from typing import Any
 
-from oa_sync.client.paging.auto import detect
-from oa_sync.client.paging.cursor import Cursors
-from oa_sync.client.paging.links import linked_pages
-from oa_sync.client.paging.listing import Answer, Listing
+from oa_sync.client.paging.api_list import ApiList
+from oa_sync.client.paging.listing import Listing
 from oa_sync.client.paging.numbered import Offsets, PageNumbers
 from oa_sync.client.paging.page import Page
 from oa_sync.client.response import Response
 from oa_sync.client.session import ApiClient
-from oa_sync.definitions.model import (
-    AutoPaginator,
-    CursorPaginator,
-    Endpoint,
-    OffsetPaginator,
-    PageNumberPaginator,
-    Paginator,
-)
+from oa_sync.definitions.model import Endpoint, OffsetPaginator, PageNumberPaginator, Paginator
 
-__all__ = ["Page", "fetch_page", "pages"]
+__all__ = ["ApiList", "Page", "fetch_page", "pages"]
 
 
 async def pages(
@@ -36,32 +28,12 @@ async def pages(
     concurrency: int = 1,
     deadline: float | None = None,
 ) -> AsyncGenerator[Page, None]:
-    """All pages of a list in order, each read once, and none after the one that ends it.
-
-    `params` are added to the endpoint's plain ones; `path` stands for the endpoint's where that has
-    placeholders. `first` is an answer that already is the first page (see `oa_sync.client.dialect`).
-    With `concurrency` above 1, up to that many pages by number are read ahead once the first one
-    told how many rows there are; they are paid for even if the consumer stops. `deadline`, by the
-    clock's `monotonic()`, bounds every request. A consumer that stops early closes the iterator
-    (`contextlib.aclosing`).
-
-    Raises:
-        NotFoundError: the API has no such list; only before the first page.
-        InvalidResponseError: a page without a list of objects, or paging that goes in circles.
-        RedirectRefusedError: a link to the next page leaves the configured origin.
-        BudgetExhausted, ApiError: as `ApiClient.request`.
-    """
-    listing = Listing(client, endpoint, params, path=path, deadline=deadline)
-    answer = listing.answer(first, first.json()) if first is not None else None
-    if isinstance(paginator, AutoPaginator):
-        answer = answer or await listing.read({}, "page 1")
-        paginator = detect(answer)
-    walk = _walk(listing, paginator, answer, concurrency)
-    try:
+    """All pages of a list in order: `ApiList(…).pages(concurrency)`, where nothing else is asked of
+    the list."""
+    opened = ApiList(client, endpoint, paginator, params, path=path, first=first, deadline=deadline)
+    async with aclosing(opened.pages(concurrency)) as walk:
         async for page in walk:
             yield page
-    finally:
-        await walk.aclose()
 
 
 async def fetch_page(
@@ -84,19 +56,3 @@ async def fetch_page(
     if isinstance(paginator, OffsetPaginator):
         return await Offsets(listing, paginator, size).page(number)
     return await PageNumbers(listing, paginator, size).page(number)
-
-
-def _walk(
-    listing: Listing, paginator: Paginator, first: Answer | None, concurrency: int
-) -> AsyncGenerator[Page, None]:
-    match paginator:
-        case PageNumberPaginator():
-            return PageNumbers(listing, paginator).pages(first, concurrency)
-        case OffsetPaginator():
-            return Offsets(listing, paginator).pages(first)
-        case CursorPaginator():
-            return Cursors(listing, paginator).pages(first)
-        case AutoPaginator():
-            raise AssertionError("auto is resolved before")
-        case _:
-            return linked_pages(listing, paginator, first)

@@ -27,27 +27,31 @@ class Cursors:
         self._used: set[str] = set()
         self._seen = self._size = self._empty = 0
 
-    async def pages(self, first: Answer | None) -> AsyncGenerator[Page, None]:
-        """All pages in order.
+    async def pages(
+        self, first: Answer | None, start: str | None = None
+    ) -> AsyncGenerator[Page, None]:
+        """All pages in order, from the cursor `start` on (None: from the list's first row).
 
         Raises:
             InvalidResponseError: a cursor or a page comes twice, an empty page or one without a
                 cursor says that there is more. What was read before was yielded before.
         """
         number = 1
-        answer = first or await self._read(None, number)
+        asked_by = start
+        answer = first or await self._read(asked_by, number)
         while True:
             total = answer.total(self._paginator.total_path)
             cause = f"the API may not know the parameter {self._paginator.cursor_param!r}"
             self._guard.check(answer, total, cause)
             self._learn(answer)
             cursor = self._cursor(answer)
-            page = self._page(number, answer, total, cursor)
+            page = self._page(number, answer, total, cursor, asked_by)
             yield page
             if page.is_last:
                 return
             number += 1
-            answer = await self._read(self._fresh(cursor, answer), number)
+            asked_by = self._fresh(cursor, answer)
+            answer = await self._read(asked_by, number)
 
     async def _read(self, cursor: str | None, number: int) -> Answer:
         asked = self._paginator
@@ -73,7 +77,14 @@ class Cursors:
             " number; set it to where the cursor stands"
         )
 
-    def _page(self, number: int, answer: Answer, total: int | None, cursor: str | None) -> Page:
+    def _page(
+        self,
+        number: int,
+        answer: Answer,
+        total: int | None,
+        cursor: str | None,
+        asked_by: str | None,
+    ) -> Page:
         return Page(
             number=number,
             rows=answer.rows,
@@ -83,6 +94,7 @@ class Cursors:
             requested_size=self._paginator.size,
             rows_path=answer.rows_path,
             response=answer.response,
+            cursor=asked_by,
         )
 
     def _is_last(self, answer: Answer, total: int | None, cursor: str | None) -> bool:

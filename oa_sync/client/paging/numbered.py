@@ -133,6 +133,7 @@ class PageNumbers:
             requested_size=self._paginator.size,
             rows_path=answer.rows_path,
             response=answer.response,
+            start=(number - self._paginator.base_page) * self._size,
         )
 
 
@@ -182,6 +183,7 @@ class Offsets:
             requested_size=self._paginator.limit,
             rows_path=answer.rows_path,
             response=answer.response,
+            start=offset,
         )
 
     def _is_last(self, offset: int, answer: Answer) -> bool:

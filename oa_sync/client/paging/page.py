@@ -25,6 +25,8 @@ class Page:
     requested_size: rows that were asked for, None if the server was left to choose.
     rows_path: where in the body the rows stand, dotted (`$` for the body itself).
     response: the answer; its body is the page's exact bytes.
+    start: rows before this page, where pages are read by position; None for others.
+    cursor: what the page was asked by, where pages are read by cursor; None for the first.
     """
 
     number: int
@@ -35,6 +37,8 @@ class Page:
     requested_size: int | None
     rows_path: str
     response: Response
+    start: int | None = None
+    cursor: str | None = None
 
     @property
     def body(self) -> Buffer:

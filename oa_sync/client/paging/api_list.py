@@ -1,0 +1,90 @@
+"""One list of the API, to be read from its start or across a seam of its pages."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping
+from typing import Any
+
+from oa_sync.client.paging.across import across
+from oa_sync.client.paging.auto import detect
+from oa_sync.client.paging.cursor import Cursors
+from oa_sync.client.paging.links import linked_pages
+from oa_sync.client.paging.listing import Answer, Listing
+from oa_sync.client.paging.numbered import Offsets, PageNumbers
+from oa_sync.client.paging.page import Page
+from oa_sync.client.response import Response
+from oa_sync.client.session import ApiClient
+from oa_sync.definitions.model import (
+    AutoPaginator,
+    CursorPaginator,
+    Endpoint,
+    OffsetPaginator,
+    PageNumberPaginator,
+    Paginator,
+)
+
+
+class ApiList:
+    """A list behind one endpoint, with its parameters set.
+
+    `params` are added to the endpoint's plain ones; `path` stands for the endpoint's where that has
+    placeholders. `first` is an answer that already is the first page (see `oa_sync.client.dialect`);
+    the first reading uses it. `deadline`, by the clock's `monotonic()`, bounds every request.
+    """
+
+    def __init__(
+        self,
+        client: ApiClient,
+        endpoint: Endpoint,
+        paginator: Paginator,
+        params: Mapping[str, Any] | None = None,
+        *,
+        path: str | None = None,
+        first: Response | None = None,
+        deadline: float | None = None,
+    ) -> None:
+        self._listing = Listing(client, endpoint, params, path=path, deadline=deadline)
+        self._paginator = paginator
+        self._first = first
+
+    async def pages(self, concurrency: int = 1) -> AsyncGenerator[Page, None]:
+        """All pages in order, each read once, and none after the one that ends it.
+
+        With `concurrency` above 1, up to that many pages by number are read ahead once the first one
+        told how many rows there are; they are paid for even if the consumer stops. A consumer that
+        stops early closes the iterator (`contextlib.aclosing`).
+
+        Raises:
+            NotFoundError: the API has no such list; only before the first page.
+            InvalidResponseError: a page without a list of objects, or paging that goes in circles.
+            RedirectRefusedError: a link to the next page leaves the configured origin.
+            BudgetExhausted, ApiError: as `ApiClient.request`.
+        """
+        first, self._first = self._first, None
+        answer = self._listing.answer(first, first.json()) if first is not None else None
+        if isinstance(self._paginator, AutoPaginator):
+            answer = answer or await self._listing.read({}, "page 1")
+            self._paginator = detect(answer)
+        walk = self._walk(answer, concurrency)
+        try:
+            async for page in walk:
+                yield page
+        finally:
+            await walk.aclose()
+
+    async def across(self, left: Page, right: Page | None) -> list[Page]:
+        """What lies in the seam of two pages; see `oa_sync.client.paging.across`."""
+        return await across(self._listing, self._paginator, left, right)
+
+    def _walk(self, first: Answer | None, concurrency: int) -> AsyncGenerator[Page, None]:
+        match self._paginator:
+            case PageNumberPaginator() as paginator:
+                return PageNumbers(self._listing, paginator).pages(first, concurrency)
+            case OffsetPaginator() as paginator:
+                return Offsets(self._listing, paginator).pages(first)
+            case CursorPaginator() as paginator:
+                return Cursors(self._listing, paginator).pages(first)
+            case AutoPaginator():
+                raise AssertionError("auto is resolved before")
+            case paginator:
+                return linked_pages(self._listing, paginator, first)
