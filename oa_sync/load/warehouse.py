@@ -192,6 +192,7 @@ class Warehouse:
         import dlt
 
         counts: dict[str, int] = {}
+        loaded = {table for table in self._schema.tables if self.has_table(table)}
 
         @dlt.resource(name=SCHEMA_NAME)
         def rows() -> Iterator[Any]:
@@ -200,7 +201,9 @@ class Warehouse:
                     name = batch.hints.name
                     counts[name] = counts.get(name, 0) + batch.rows.num_rows
                     yield dlt.mark.with_hints(
-                        _loadable(batch), self._hints(batch.hints), create_table_variant=True
+                        _loadable(batch),
+                        self._hints(batch.hints, merge=name in loaded),
+                        create_table_variant=True,
                     )
 
         batches = iter(batches)
@@ -263,7 +266,10 @@ class Warehouse:
             raise _as_ours(error) from error
         return None if info is None else Schema.from_stored_schema(orjson.loads(info.schema))
 
-    def _hints(self, hints: TableHints) -> Any:
+    def _hints(self, hints: TableHints, *, merge: bool) -> Any:
+        """dlt's hints. A table that is not there yet is appended to: there is nothing to merge with,
+        and the way over a staging table doubles the cost. A crash in that load leaves rows that the
+        next one, repeated from the journal, replaces by key."""
         import dlt
 
         columns: dict[str, Any] = {
@@ -274,7 +280,7 @@ class Warehouse:
             columns[DELETED_AT] = deleted
         return dlt.mark.make_hints(
             table_name=hints.name,
-            write_disposition=_MERGE,
+            write_disposition=_MERGE if merge else "append",
             primary_key=list(hints.primary_key) or None,
             merge_key=list(hints.merge_key) or None,
             columns=columns,
