@@ -151,9 +151,7 @@ def main() -> None:
     parser.add_argument("--dir", help="where to put the inbox: the disk to measure")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=options.dir) as home:
-        outcome, lost = measure(
-            Path(home), options.rate, options.seconds, options.new_connections
-        )
+        outcome, lost = measure(Path(home), options.rate, options.seconds, options.new_connections)
     if not outcome.latencies:
         raise SystemExit("no delivery was answered")
     latencies = sorted(1000 * latency for latency in outcome.latencies)

@@ -7,7 +7,6 @@ import hmac
 import json
 import os
 import re
-import select
 import socket
 import subprocess
 import sys
@@ -16,6 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import httpx
 
@@ -60,7 +60,10 @@ class Receiving:
     def post(self, body: bytes, signature: str | None = None, **headers: str) -> httpx.Response:
         """Deliver `body`, signed rightly unless `signature` says otherwise."""
         headers[SIGNATURE_HEADER] = sign(body) if signature is None else signature
-        return httpx.post(self.url(PATH), content=body, headers=headers, trust_env=False)
+        # verify=False: loading the certificates of the world takes longer than the whole request.
+        return httpx.post(
+            self.url(PATH), content=body, headers=headers, trust_env=False, verify=False
+        )
 
     def url(self, path: str) -> str:
         return f"http://127.0.0.1:{self.port}{path}"
@@ -95,51 +98,64 @@ def receiving(
             thread.join()
 
 
+class Log:
+    """Reads the stderr of a process as it comes, so that the process never waits for a reader."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+        self._text = b""
+        self._ended = False
+        self._news = threading.Condition()
+        self._thread = threading.Thread(target=self._read)
+        self._thread.start()
+
+    def until(self, text: bytes) -> bytes:
+        """The log so far, once it holds `text`."""
+        with self._news:
+            self._news.wait_for(lambda: text in self._text or self._ended, timeout=60)
+            assert text in self._text, self._text.decode()
+            return self._text
+
+    def whole(self) -> bytes:
+        """The log of a process that was told to end."""
+        self._thread.join(60)
+        return self._text
+
+    def _read(self) -> None:
+        for line in self._stream:
+            with self._news:
+                self._text += line
+                self._news.notify_all()
+        with self._news:
+            self._ended = True
+            self._news.notify_all()
+
+
 @dataclass(frozen=True)
 class Command:
-    """`oa-sync webhook serve` in a process of its own; `inbox` is opened beside it."""
+    """`oa-sync webhook serve` in a process of its own; `receiving.inbox` is opened beside it."""
 
     process: subprocess.Popen[bytes]
     receiving: Receiving
     scheme: str
-    log: bytearray
-
-    def log_until(self, text: bytes) -> bytes:
-        """The log so far, once it holds `text` or has ended."""
-        assert self.process.stderr is not None
-        descriptor = self.process.stderr.fileno()
-        while text not in self.log:
-            assert select.select([descriptor], [], [], 30)[0], bytes(self.log)
-            part = os.read(descriptor, 65536)
-            if not part:
-                break
-            self.log.extend(part)
-        return bytes(self.log)
-
-    def end(self) -> tuple[int, bytes]:
-        """Exit code and whole log of the process, which must have been told to end."""
-        log = self.log_until(b"\0 never logged")
-        return self.process.wait(30), log
+    log: Log
 
 
 @contextmanager
 def serving(home: Path, *flags: str, secret: str = SECRET) -> Iterator[Command]:
-    """Run the command on a free port until the block ends."""
+    """Run the command on a free port; kill it at the end of the block."""
     program = "from oa_sync.cli.webhook import webhook; webhook()"
-    process = subprocess.Popen(
-        [sys.executable, "-c", program, "serve", "--port", "0", "--home", str(home), *flags],
-        stderr=subprocess.PIPE,
-        env={**os.environ, SECRET_VARIABLE: secret},
-    )
-    log = bytearray()
-    try:
-        with closing(Inbox(inbox_folder(home, "default"), Clock())) as inbox:
-            started = Command(process, Receiving(0, inbox), "", log)
-            match = _LISTENING.search(started.log_until(PATH.encode()))
-            assert match is not None, bytes(log)
-            yield Command(process, Receiving(int(match[2]), inbox), match[1].decode(), log)
-    finally:
-        process.kill()
-        process.wait()
+    command = [sys.executable, "-c", program, "serve", "--port", "0", "--home", str(home), *flags]
+    environment = {**os.environ, SECRET_VARIABLE: secret}
+    with subprocess.Popen(command, stderr=subprocess.PIPE, env=environment) as process:
         assert process.stderr is not None
-        process.stderr.close()
+        log = Log(process.stderr)
+        try:
+            match = _LISTENING.search(log.until(PATH.encode()))
+            assert match is not None
+            with closing(Inbox(inbox_folder(home, "default"), Clock())) as inbox:
+                receiver = Receiving(int(match[2]), inbox)
+                yield Command(process, receiver, match[1].decode(), log)
+        finally:
+            process.kill()
+            log.whole()
