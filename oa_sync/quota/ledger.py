@@ -211,6 +211,19 @@ class Ledger(ABC):
                 blocked_until=_instant(blocked or None),
             )
 
+    def allows_at(
+        self, account: int, limits: Limits, want: int, *, keep: int = 0
+    ) -> datetime | None:
+        """The instant from which `want` requests may be sent, or, where a day never allows so many, as
+        many as it does; None: now. The minute's pace comes on top."""
+        with self._transaction(account, limits.per_minute) as (book, now):
+            self._set_clock(book, limits, now)
+            instants = [_blocked_until(book, limits)]
+            if limits.per_day is not None:
+                most = min(want, limits.per_day - keep)
+                instants.append(_frees_at(book, limits, keep, most) or 0)
+            return _instant(max(instants) or None)
+
     def _set_clock(self, book: Book, limits: Limits, now: int) -> None:
         """Move the account's time on, and let go what is no longer in the windows."""
         state = book.state
@@ -259,11 +272,20 @@ def _left(book: Book, limits: Limits) -> int | None:
     return None if limits.per_day is None else max(0, limits.per_day - book.state.day_total)
 
 
-def _frees_at(book: Book, limits: Limits, keep: int) -> int | None:
-    """The instant from which one more request than now is allowed; None: nothing is spent."""
+def _frees_at(book: Book, limits: Limits, keep: int, want: int | None = None) -> int | None:
+    """The instant from which `want` requests are allowed; None: they are now.
+
+    Without `want`: from which one more than now is allowed; None: nothing is spent.
+    """
     if limits.per_day is None or limits.per_day <= keep:
         return None
-    must_leave = max(1, book.state.day_total - (limits.per_day - keep) + 1)
+    allowed = limits.per_day - keep
+    if want is None:
+        must_leave = max(1, book.state.day_total - allowed + 1)
+    else:
+        must_leave = book.state.day_total + want - allowed
+    if must_leave <= 0:
+        return None
     clock = book.state.clock
     for second, count in book.day_buckets():
         must_leave -= count

@@ -26,6 +26,23 @@ class QuotaStatus:
     limits: Limits
 
 
+@dataclass(frozen=True)
+class QuotaAccount:
+    """One account of a ledger under the limits that hold for it."""
+
+    ledger: Ledger
+    number: int
+    limits: Limits
+
+    def status(self) -> QuotaStatus:
+        """The account's standing."""
+        return quota_status(self.ledger, self.number, self.limits)
+
+    def allows_at(self, want: int, keep: int) -> datetime | None:
+        """As `Ledger.allows_at`."""
+        return self.ledger.allows_at(self.number, self.limits, want, keep=keep)
+
+
 def quota_status(ledger: Ledger, account: int, limits: Limits) -> QuotaStatus:
     """Read the account's standing."""
     usage = ledger.usage(account, limits)

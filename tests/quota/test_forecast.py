@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oa_sync.quota.forecast import come_back_at, days_to_complete, run_time
+from oa_sync.quota.forecast import Forecast, days_to_complete, forecast, run_time
 from oa_sync.quota.ledger import Ledger
 from oa_sync.quota.limits import Limits, kept
 from oa_sync.quota.pacer import QuotaLimiter
+from oa_sync.quota.status import QuotaAccount
 from tests.support.clock import START, ManualClock
 
 
@@ -47,10 +48,78 @@ def test_days_to_complete_is_what_playing_the_days_gives(
     assert days_to_complete(needed, left, per_day, reserve) == days
 
 
-def test_come_back_when_the_day_frees_only_if_today_does_not_suffice() -> None:
-    assert come_back_at(40, 50, START, 10) is None
-    assert come_back_at(41, 50, START, 10) == START
-    assert come_back_at(41, None, START, 0) is None
+@given(
+    once=st.integers(0, 3_000),
+    each_run=st.integers(0, 40),
+    per_day=st.integers(1, 300),
+    left=st.integers(0, 300),
+    reserve=st.sampled_from([0, 0.1, 0.5]),
+    max_requests=st.none() | st.integers(1, 200),
+)
+def test_lists_are_paid_for_anew_on_every_day(
+    once: int, each_run: int, per_day: int, left: int, reserve: float, max_requests: int | None
+) -> None:
+    left = min(left, per_day)
+    days, rest, today, finished = 0, once, left, once + each_run == 0
+    while not finished and days < 4_000:
+        days += 1
+        budget = max(0, today - kept(per_day, reserve))
+        budget = budget if max_requests is None else min(budget, max_requests)
+        finished = budget >= each_run + rest
+        rest -= max(0, budget - each_run)
+        today = per_day
+    played = days if finished else None
+    assert (
+        days_to_complete(once, left, per_day, reserve, each_run=each_run, max_requests=max_requests)
+        == played
+    )
+
+
+def account_with(ledger: Ledger, spent: int, per_day: int) -> QuotaAccount:
+    limits = Limits(None, per_day)
+    for _ in range(spent):
+        ledger.reserve(1, limits)
+    return QuotaAccount(ledger, 1, limits)
+
+
+def test_a_run_is_worth_starting_when_the_quota_has_all_that_it_can_use(
+    ledger: Ledger, clock: ManualClock
+) -> None:
+    account_with(ledger, 40, 100)
+    clock.advance(3_600)
+    account = account_with(ledger, 60, 100)
+
+    def come_back(once: int) -> Forecast:
+        return forecast(
+            account, reserve=0.0, max_requests=None, once=once, each_run=5, now=clock.now()
+        )
+
+    day = timedelta(seconds=86_402)
+    # 35 details and 5 list pages fit into the 40 requests that free first.
+    assert come_back(35) == Forecast(START + day, 1)
+    assert come_back(36) == Forecast(START + timedelta(hours=1) + day, 1)
+    assert come_back(96) == Forecast(START + timedelta(hours=1) + day, 2)
+
+
+def test_a_run_that_max_requests_ended_can_go_on_at_once(
+    ledger: Ledger, clock: ManualClock
+) -> None:
+    account = account_with(ledger, 20, 100)
+    found = forecast(account, reserve=0.1, max_requests=20, once=45, each_run=5, now=clock.now())
+    assert found == Forecast(clock.now(), 3)
+
+
+def test_lists_that_take_every_days_requests_never_end(ledger: Ledger, clock: ManualClock) -> None:
+    account = account_with(ledger, 0, 10)
+    found = forecast(account, reserve=0.0, max_requests=None, once=1, each_run=10, now=clock.now())
+    assert found.days_left is None
+
+
+def test_a_server_that_refuses_says_when_to_come_back(ledger: Ledger, clock: ManualClock) -> None:
+    account = account_with(ledger, 3, 100)
+    ledger.block(1, account.limits, 7_200)
+    found = forecast(account, reserve=0.0, max_requests=None, once=8, each_run=2, now=clock.now())
+    assert found == Forecast(START + timedelta(hours=2), 1)
 
 
 @pytest.mark.parametrize("requests", [1, 10, 25, 30, 31, 75])
