@@ -163,6 +163,11 @@ def test_what_is_loaded_is_read_back_without_any_local_state(place: Place, tmp_p
         assert row["owner__id"] == 7
         assert row["_oa_synced_at"] == INSTANT
         assert target.current_rows("report_rows", ["report_id"], [("r99",)])[0]["row"] == "[]"
+        assert target.distinct("report_rows", "report_id") == {
+            *(f"r{n}" for n in range(1, 20) if n not in (3, 5, 7)),
+            "r99",
+        }
+        assert target.distinct("dashboards", "id") == set()
 
 
 def test_a_file_url_is_a_folder(tmp_path: Path) -> None:
@@ -262,6 +267,22 @@ def test_workspaces_share_a_folder_and_touch_only_their_own_rows(tmp_path: Path)
     assert {row[WORKSPACE]: row["n"] for row in rows} == dict.fromkeys(labels, 1.0) | {"a b": 0.5}
     assert len(rows) == len(labels)
     assert {path.parent for path in tmp_path.rglob("*.parquet")} == {tmp_path / "lake/data/reports"}
+
+
+def test_all_rows_of_all_workspaces_are_read_for_an_export(tmp_path: Path) -> None:
+    for label in ("one", "two"):
+        with lake(tmp_path / "lake", tmp_path / "home", label, target_bytes=1) as target:
+            target.load([parents([{"id": "a"}], workspace=label)])
+            target.load([parents([{"id": "b", "extra": "[]"}], workspace=label, extra="json")])
+    with lake(tmp_path / "lake", tmp_path / "home", "two") as target:
+        batches = list(target.batches("reports"))
+        assert sorted(row["id"] for batch in batches for row in batch.to_pylist()) == [*"aabb"]
+        assert batches[0].schema.field("extra").metadata == {b"data_type": b"json"}
+        assert target.distinct("reports", "id") == {"a", "b"}
+
+
+def test_a_lake_that_could_not_be_opened_can_be_closed(tmp_path: Path) -> None:
+    lake(tmp_path / "lake", tmp_path / "home").__exit__(None, None, None)
 
 
 def test_a_key_stays_in_its_file_and_new_keys_fill_the_newest(tmp_path: Path) -> None:

@@ -61,7 +61,7 @@ def test_a_kill_at_any_moment_leaves_each_key_once_and_repeating_heals(
     model, root = Model(), str(tmp_path / "lake")
     calls = int(_ask(loader, 0, NO_KILL).removeprefix("done "))
     model.load(round_of_batches(0))
-    for number in range(1, 16):
+    for number in range(1, 13):
         before = Model()
         before.tables = {name: dict(groups) for name, groups in model.tables.items()}
         batches = round_of_batches(number)

@@ -98,7 +98,7 @@ def _converted(value: Any, after: str) -> Any:
     return json.dumps(value, ensure_ascii=False)
 
 
-@settings(max_examples=20, deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate])
+@settings(max_examples=12, deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate])
 @given(
     steps=st.lists(STEPS, min_size=1, max_size=6),
     target=st.sampled_from([1, 4_000, 1 << 26]),

@@ -6,9 +6,10 @@ limits stand in the package's docstring.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -35,6 +36,8 @@ logger = logging.getLogger(__name__)
 _MEMORY = "1GB"
 """What DuckDB may hold while it sorts one file; the rest goes to the working folder."""
 
+_BATCH_ROWS = 8_192
+
 _COMPARED = ("_oa_version", "_oa_row_hash", "_oa_detail_version", DELETED_AT)
 
 
@@ -58,13 +61,14 @@ class Lake:
         self._target_bytes = target_bytes
         self._owner = owner_of(settings.workspace)
         self._tables: dict[str, LakeTable] = {}
+        self._opened = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
         shutil.rmtree(self._workdir, ignore_errors=True)
         self._workdir.mkdir(parents=True, mode=0o700)
         self._store = Store(self._settings, self._workdir)
         with destination_errors(self._store.shown):
-            self._connection = self._connect()
+            self._connection = self._opened.enter_context(self._connect())
             self._store.remove_leftovers(self._owner)
             for name in self._store.tables():
                 table = LakeTable(name, self._store, self._owner)
@@ -83,7 +87,7 @@ class Lake:
             if kind is None:
                 self._add_new_columns_everywhere()
         finally:
-            self._connection.close()
+            self._opened.close()
             shutil.rmtree(self._workdir, ignore_errors=True)
 
     # -- reading back ---------------------------------------------------------------------------
@@ -141,6 +145,28 @@ class Lake:
             return list(self._read(table, list(columns), query).to_pylist())
         finally:
             self._connection.unregister("wanted")
+
+    def distinct(self, table: str, column: str) -> set[Any]:
+        """The values of `column` in this workspace's rows of `table`."""
+        if table not in self._tables:
+            return set()
+        query = f"SELECT DISTINCT {identifiers([column])} FROM loaded"
+        return set(self._read(table, [column], query)[column].to_pylist())
+
+    def batches(self, table: str) -> Iterator[pa.RecordBatch]:
+        """All rows of `table`, of every workspace, with each column's type as field metadata.
+
+        Use them up before anything else is asked for.
+        """
+        loaded = self._tables[table]
+        loaded.refresh()
+        schema = loaded.schema.arrow({}).remove_metadata()
+        with destination_errors(f"{self._store.shown}: {table} cannot be read"):
+            relation = loaded.relation(loaded.files, schema.names)
+            query = f"SELECT {identifiers(schema.names)} FROM ({relation})"
+            with self._connection.sql(query).to_arrow_reader(_BATCH_ROWS) as reader:
+                for batch in reader:
+                    yield batch.cast(schema)
 
     # -- writing --------------------------------------------------------------------------------
 

@@ -87,14 +87,15 @@ class TableSchema:
     def arrow(self, metadata: Mapping[str, str]) -> pa.Schema:
         """The Arrow schema of a file, with `metadata` and this schema as key-value metadata.
 
-        A JSON column is a string whose field metadata says `data_type: json`.
+        The dlt data type of each column is in its field metadata too: that of JSON columns, strings for
+        Arrow, is `json`.
         """
         fields = [
             pa.field(
                 name,
                 ARROW_TYPES[column.data_type],
                 nullable=name not in self.key,
-                metadata={"data_type": "json"} if column.data_type == "json" else None,
+                metadata={"data_type": column.data_type},
             )
             for name, column in self.columns.items()
         ]
