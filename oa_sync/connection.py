@@ -15,11 +15,14 @@ from oa_sync.client.paging import Page, pages
 from oa_sync.clock import Clock
 from oa_sync.definitions.loader import OPENANALYST, load_definition
 from oa_sync.definitions.model import BearerAuth, ClientConfig, Definition, NoAuth, Resource
+from oa_sync.extract.cost import Cost
 from oa_sync.ops.memory import Memory
 from oa_sync.ops.stopping import StoppableClock, StoppableLimiter, Stopping
 from oa_sync.quota import open_ledger
+from oa_sync.quota.forecast import Forecast, forecast
 from oa_sync.quota.limits import Limits, limits_of
 from oa_sync.quota.pacer import QuotaLimiter
+from oa_sync.quota.status import QuotaAccount, QuotaStatus
 from oa_sync.report import Requests
 from oa_sync.settings import DEFAULT_BASE_URL, Settings
 
@@ -36,12 +39,14 @@ class Connection:
         settings: Settings,
         client: ApiClient,
         limiter: QuotaLimiter,
+        account: QuotaAccount,
         memory: Memory,
         clock: Clock,
         definition: Definition | None,
     ) -> None:
         self._clock = clock
         self._settings, self._limiter, self._memory = settings, limiter, memory
+        self._account = account
         self._definition = definition
         self._detected: Detection | None = None
         self._budget = limiter.budget()
@@ -112,6 +117,21 @@ class Connection:
         requests.left_today = self._limiter.left_today()
         requests.resets_at = self._limiter.resets_at()
 
+    def quota(self) -> QuotaStatus:
+        """What is spent and left, by the ledger."""
+        return self._account.status()
+
+    def forecast(self, cost: Cost) -> Forecast:
+        """When and how often to sync until `cost` is paid."""
+        return forecast(
+            self._account,
+            reserve=self._settings.reserve,
+            max_requests=self._settings.max_requests,
+            once=cost.details,
+            each_run=cost.lists,
+            now=self._clock.now(),
+        )
+
 
 @asynccontextmanager
 async def connect(
@@ -135,11 +155,13 @@ async def connect(
     settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
     ledger = open_ledger(settings.home, settings.quota_url, clock)
     try:
-        limits = _limits(settings, definition)
+        account = QuotaAccount(
+            ledger, ledger.account(account_key, base), _limits(settings, definition)
+        )
         limiter = QuotaLimiter(
             ledger,
-            ledger.account(account_key, base),
-            limits,
+            account.number,
+            account.limits,
             clock,
             reserve=settings.reserve,
             max_requests=settings.max_requests,
@@ -154,7 +176,7 @@ async def connect(
                 headers=config.headers,
             ) as client:
                 memory = Memory(settings.home / "memory" / _name(base, settings.workspace))
-                yield Connection(settings, client, limiter, memory, clock, definition)
+                yield Connection(settings, client, limiter, account, memory, clock, definition)
         finally:
             limiter.close()
     finally:

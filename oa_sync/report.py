@@ -9,6 +9,7 @@ from typing import Any, Literal
 from oa_sync.clock import isoformat
 from oa_sync.errors import ApiError, OaSyncError
 from oa_sync.extract.tally import Tally
+from oa_sync.quota.forecast import Forecast
 
 Status = Literal["complete", "partial", "failed"]
 EXIT_CODES: dict[Status, int] = {"complete": 0, "partial": 3, "failed": 1}
@@ -52,6 +53,8 @@ class SyncReport:
     tallies: dict[str, Tally] = field(default_factory=dict)
     rows: dict[str, int] = field(default_factory=dict)
     drift: list[dict[str, Any]] = field(default_factory=list)
+    next: Forecast | None = None
+    """How it goes on after a partial sync."""
 
     @property
     def exit_code(self) -> int:
@@ -71,11 +74,21 @@ class SyncReport:
             "started_at": isoformat(self.started_at),
             "finished_at": isoformat(self.finished_at) if self.finished_at else None,
             "requests": self.requests.as_json(),
+            "next": _next(self.next),
             "resources": {name: _resource(tally) for name, tally in self.tallies.items()},
             "rows": dict(sorted(self.rows.items())),
             "schema_changes": self.drift,
             "error": error_json(self.error),
         }
+
+
+def _next(forecast: Forecast | None) -> dict[str, Any] | None:
+    if forecast is None:
+        return None
+    return {
+        "come_back_at": isoformat(forecast.come_back_at),
+        "days_left": forecast.days_left,
+    }
 
 
 def _resource(tally: Tally) -> dict[str, Any]:

@@ -149,7 +149,7 @@ class _Run:
             except OaSyncError as error:
                 self._fail(error)
             finally:
-                self._conclude(extraction)
+                self._conclude(extraction, connection)
                 connection.fill(report.requests)
                 report.rows, report.drift = loader.rows, assembler.drift
                 report.finished_at = self._clock.now()
@@ -165,7 +165,7 @@ class _Run:
 
     # -- the outcome ----------------------------------------------------------------------------
 
-    def _conclude(self, extraction: Extraction) -> None:
+    def _conclude(self, extraction: Extraction, connection: Connection) -> None:
         """Turn what happened into a status; must run before the `syncs` row is written."""
         report = self._report
         if report.status == "failed":
@@ -175,6 +175,8 @@ class _Run:
             self._fail(failed)
         elif extraction.exhausted is not None:
             self._fail(extraction.exhausted)
+        if report.status == "partial":
+            report.next = connection.forecast(extraction.remaining)
 
     def _fail(self, error: OaSyncError) -> None:
         partial = isinstance(error, BudgetExhausted)

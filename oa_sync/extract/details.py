@@ -63,9 +63,12 @@ def in_order(scans: Iterable[Scan]) -> deque[DetailTask]:
     return tasks
 
 
-def _staleness(task: DetailTask) -> int:
+def _staleness(task: DetailTask) -> tuple[bool, str]:
+    """Never loaded first, then by the version that is loaded, the oldest first: so where more changes
+    than the budget covers, every row has its turn."""
     known = task.pending.known
-    return 0 if known is None or known.detail_version is None else 1
+    loaded = None if known is None else known.detail_version
+    return (loaded is not None, loaded or "")
 
 
 def detail_item(

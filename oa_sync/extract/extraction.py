@@ -21,6 +21,7 @@ from oa_sync.errors import (
     NotFoundError,
 )
 from oa_sync.extract.changes import Known
+from oa_sync.extract.cost import Cost, cost_of, total_cost, unseen_backlog
 from oa_sync.extract.dependent import dependent_pages
 from oa_sync.extract.details import in_order, row_item
 from oa_sync.extract.fetching import DetailDocument, DetailFetcher
@@ -61,6 +62,8 @@ class Extraction:
         self._emit, self._progress = emit, progress
         self.tallies: dict[str, Tally] = {}
         self.exhausted: BudgetExhausted | None = None
+        self.remaining = Cost()
+        """What the next run has to send, known when this one is over."""
         self._unreachable: ConnectionFailedError | None = None
         self._rows: dict[str, list[dict[str, Any]]] = {}
         self._details = DetailFetcher(
@@ -89,6 +92,20 @@ class Extraction:
             self.exhausted = self._details.exhausted
         for result in scans:
             await self._emit_unreached(result, done)
+        self.remaining = self._cost(scans, done)
+
+    def _cost(self, scans: Sequence[Scan], done: set[tuple[str, str]]) -> Cost:
+        """What the next run has to send: every list again, and what is not settled."""
+        rows = {result.resource.name: len(result.seen or result.known) for result in scans}
+        return total_cost(
+            cost_of(
+                result,
+                settled={key for name, key in done if name == result.resource.name},
+                parents=rows.get(result.resource.parent) if result.resource.parent else None,
+            )
+            for result in scans
+            if not self.tallies[result.resource.name].missing
+        )
 
     # -- lists ----------------------------------------------------------------------------------
 
@@ -141,6 +158,7 @@ class Extraction:
         now = self._clock.now()
         keys = tuple(sorted(result.list_keys))
         tally = self.tallies[result.resource.name]
+        tally.backlog += unseen_backlog(result)
         for pending in result.pending.values():
             if not pending.wants_detail or (result.resource.name, pending.listed.key) in done:
                 continue
