@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING
 from oa_sync.clock import isoformat
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from rich.console import Console
     from rich.table import Table
 
+    from oa_sync.quota.forecast import Forecast
     from oa_sync.report import SyncReport
 
 ERRORS_SHOWN = 20
@@ -96,9 +99,22 @@ def print_problems(console: Console, report: SyncReport) -> None:
         console.print(f"[red]error:[/red] and {len(errors) - ERRORS_SHOWN:,} more")
     if report.error is not None and report.error not in errors:
         console.print(f"{_coloured(report.status)}: {escape(str(report.error))}", soft_wrap=True)
-    if report.status == "partial" and report.requests.resets_at is not None:
-        when = isoformat(report.requests.resets_at)
-        console.print(f"run again from {when}; it goes on from here", soft_wrap=True)
+    if report.next is not None:
+        now = report.finished_at or report.started_at
+        console.print(next_text(report.next, now), soft_wrap=True)
+
+
+def next_text(forecast: Forecast, now: datetime) -> str:
+    """When to come back and how many days it takes from then on."""
+    later = forecast.come_back_at > now
+    when = f"come back at {isoformat(forecast.come_back_at)}" if later else "run again at any time"
+    if forecast.days_left is None:
+        return (
+            f"{when}, but with more requests a run (--max-requests, --reserve, --plan): as it is, the"
+            " lists alone take all of them"
+        )
+    days = "1 day is" if forecast.days_left == 1 else f"{forecast.days_left:,} days are"
+    return f"{when}; it goes on from here, and {days} left at one run a day"
 
 
 def seconds(report: SyncReport) -> float:

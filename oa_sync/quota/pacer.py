@@ -232,7 +232,7 @@ class QuotaLimiter:
 
     def _end(self, message: str, resets_at: datetime | None) -> None:
         """No further request in this run."""
-        when = f"; run again after {isoformat(resets_at)}" if resets_at else "; run again to go on"
+        when = f"; the next is free at {isoformat(resets_at)}" if resets_at else ""
         self._ended = BudgetExhausted(message + when, resets_at)
         raise BudgetExhausted(str(self._ended), resets_at)
 
