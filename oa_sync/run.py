@@ -18,15 +18,11 @@ from typing import TypeVar
 from oa_sync.clock import Clock
 from oa_sync.connection import Connection, connect
 from oa_sync.definitions.model import Definition, Resource
-from oa_sync.errors import (
-    BudgetExhausted,
-    ConfigurationError,
-    LockHeldError,
-    OaSyncError,
-)
+from oa_sync.errors import ConfigurationError, LockHeldError, OaSyncError
 from oa_sync.extract.changes import Known
 from oa_sync.extract.extraction import Extraction
 from oa_sync.extract.journal import Journal
+from oa_sync.extract.refusal import as_exhausted
 from oa_sync.extract.steps import Steps
 from oa_sync.load.assembler import Assembler
 from oa_sync.load.loader import Loader
@@ -179,9 +175,9 @@ class _Run:
             report.next = connection.forecast(extraction.remaining)
 
     def _fail(self, error: OaSyncError) -> None:
-        partial = isinstance(error, BudgetExhausted)
-        self._report.status = "partial" if partial else "failed"
-        self._report.error = error
+        exhausted = as_exhausted(error, self._clock.now())
+        self._report.status = "partial" if exhausted else "failed"
+        self._report.error = exhausted or error
 
 
 def _chosen(definition: Definition, names: tuple[str, ...]) -> list[Resource]:

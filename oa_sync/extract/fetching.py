@@ -19,12 +19,14 @@ from oa_sync.errors import (
     InvalidResponseError,
     NotAuthorisedError,
     NotFoundError,
+    RateLimitedError,
     ServerError,
 )
 from oa_sync.extract.changes import Change
 from oa_sync.extract.concurrency import Concurrency
 from oa_sync.extract.details import DetailTask, detail_item, second_ends
 from oa_sync.extract.items import Item, Kind
+from oa_sync.extract.refusal import as_exhausted
 from oa_sync.extract.tally import Tally
 
 logger = logging.getLogger(__name__)
@@ -127,8 +129,10 @@ class DetailFetcher:
             response = await self._client.request("GET", task.path(), max_tries=tries)
             self.learn_server_date(response)
             item = await self._item(task, response)
-        except BudgetExhausted as error:
-            self.exhausted = error
+        except (BudgetExhausted, RateLimitedError) as error:
+            self.exhausted = self.exhausted or as_exhausted(error, self._clock.now())
+            if self.exhausted is None and isinstance(error, RateLimitedError):
+                self._failed(task, error)
             return
         except NotFoundError:
             await self._emit_gone(task)
