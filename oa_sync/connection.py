@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from oa_sync.client import ApiClient, credential
 from oa_sync.client.dialect import PROBE_PATH, Detection, detect
-from oa_sync.client.paging import Page, pages
+from oa_sync.client.paging import ApiList, Page
 from oa_sync.clock import Clock
 from oa_sync.definitions.loader import OPENANALYST, load_definition
 from oa_sync.definitions.model import BearerAuth, ClientConfig, Definition, NoAuth, Resource
@@ -29,6 +30,21 @@ from oa_sync.settings import DEFAULT_BASE_URL, Settings
 PAGES_AT_ONCE = 4
 ASK_AGAIN = timedelta(days=7)
 """After this time an optional list that was not there is asked for again."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedList:
+    """A list as the scan reads it: several pages at once, or one after the other."""
+
+    api_list: ApiList
+
+    def pages(self, *, ahead: bool) -> AsyncGenerator[Page, None]:
+        """All pages in order."""
+        return self.api_list.pages(PAGES_AT_ONCE if ahead else 1)
+
+    async def across(self, left: Page, right: Page | None) -> Sequence[Page]:
+        """What lies in the seam of two pages."""
+        return await self.api_list.across(left, right)
 
 
 class Connection:
@@ -75,25 +91,29 @@ class Connection:
         self._memory.set("dialect", self._detected.dialect)
         return self._detected.dialect
 
-    def pages(
+    def open_list(
         self, resource: Resource, path: str | None, params: Mapping[str, Any]
-    ) -> AsyncIterator[Page]:
-        """The list of `resource`, page by page; `params` go beside the declared ones, `path` stands
-        for the declared one where that has placeholders."""
+    ) -> OpenedList:
+        """The list of `resource`; `params` go beside the declared ones, `path` stands for the declared
+        one where that has placeholders."""
         assert self._definition is not None
         endpoint = resource.endpoint
         first = None
         if self._detected is not None and endpoint.path == PROBE_PATH:
             first, self._detected = self._detected.first, None
-        return pages(
-            self.client,
-            endpoint,
-            self._definition.paginator_for(resource),
-            params,
-            path=path,
-            first=first,
-            concurrency=PAGES_AT_ONCE,
-        )
+        paginator = self._definition.paginator_for(resource)
+        return OpenedList(ApiList(self.client, endpoint, paginator, params, path=path, first=first))
+
+    def recall(self, resource: Resource) -> Any:
+        """What was remembered of the order of a list for this destination; None if nothing was."""
+        return self._memory.get(self._order_of(resource))
+
+    def remember(self, resource: Resource, fact: Any) -> None:
+        """Remember `fact`, a JSON value, of the order of a list for this destination."""
+        self._memory.set(self._order_of(resource), fact)
+
+    def _order_of(self, resource: Resource) -> str:
+        return f"order:{self._settings.fingerprint()}:{resource.name}:{resource.endpoint.path}"
 
     def known_missing(self, resource: Resource) -> bool:
         """Whether this optional list answered 404 within the last `ASK_AGAIN`."""

@@ -7,8 +7,10 @@ string; `include_from_parent` copies fields of the parent's row into each of its
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import orjson
@@ -17,22 +19,41 @@ from oa_sync.definitions.model import Resource
 from oa_sync.definitions.paths import select
 from oa_sync.definitions.templates import fill_path, placeholders
 from oa_sync.errors import InvalidResponseError, NotFoundError
-from oa_sync.extract.scan import ListPage
+from oa_sync.extract.listing import ListPage, OpenList
 
-OpenList = Callable[[Resource, str | None, Mapping[str, Any]], AsyncIterator[ListPage]]
+Opener = Callable[[Resource, str | None, Mapping[str, Any]], OpenList]
 
 
 @dataclass(frozen=True, slots=True)
 class _PageOfParent:
-    """A page with the parent's fields in every row; its total is that of one parent only."""
+    """A page with the parent's fields in every row."""
 
     page: ListPage
     inherited: dict[str, Any]
-    total: int | None = None
 
     @property
     def rows(self) -> list[dict[str, Any]]:
         return [{**row, **self.inherited} for row in self.page.rows]
+
+    @property
+    def total(self) -> int | None:
+        return self.page.total
+
+    @property
+    def start(self) -> int | None:
+        return self.page.start
+
+    @property
+    def is_last(self) -> bool:
+        return self.page.is_last
+
+    @property
+    def received_at(self) -> datetime:
+        return self.page.received_at
+
+    @property
+    def server_date(self) -> datetime | None:
+        return self.page.server_date
 
     def raw_rows(self) -> list[bytes]:
         if not self.inherited:
@@ -41,19 +62,38 @@ class _PageOfParent:
         return [_with_members(raw, tail) for raw in self.page.raw_rows()]
 
 
+@dataclass(frozen=True, slots=True)
+class _ListOfParent:
+    """The list of one parent; one that answers 404 is empty."""
+
+    opened: OpenList
+    inherited: dict[str, Any]
+
+    async def pages(self, *, ahead: bool) -> AsyncGenerator[ListPage, None]:
+        try:
+            async with aclosing(self.opened.pages(ahead=ahead)) as pages:
+                async for page in pages:
+                    yield _PageOfParent(page, self.inherited)
+        except NotFoundError:
+            return
+
+    async def across(self, left: _PageOfParent, right: _PageOfParent | None) -> list[ListPage]:
+        pages = await self.opened.across(left.page, right.page if right else None)
+        return [_PageOfParent(page, self.inherited) for page in pages]
+
+
 def _with_members(raw: bytes, tail: bytes) -> bytes:
     inside = raw.rstrip()[:-1].rstrip()
     return inside + (tail if inside == b"{" else b"," + tail)
 
 
-async def dependent_pages(
-    open_list: OpenList, resource: Resource, parents: Sequence[dict[str, Any]]
-) -> AsyncIterator[ListPage]:
-    """The pages of `resource` for every row of `parents`; a parent whose list answers 404 has none.
+async def dependent_lists(
+    open_list: Opener, resource: Resource, parents: Iterable[dict[str, Any]]
+) -> AsyncIterator[OpenList]:
+    """The list of `resource` for every row of `parents`; a parent whose list answers 404 has none.
 
     Raises:
         InvalidResponseError: a parent's row lacks a field that the definition resolves.
-        BudgetExhausted, ApiError: as reading any list.
     """
     for parent in parents:
         path, params = _bound(resource, parent)
@@ -61,11 +101,7 @@ async def dependent_pages(
             f"_{resource.parent}_{name}": select(parent, name, None)
             for name in resource.include_from_parent
         }
-        try:
-            async for page in open_list(resource, path, params):
-                yield _PageOfParent(page, inherited)
-        except NotFoundError:
-            continue
+        yield _ListOfParent(open_list(resource, path, params), inherited)
 
 
 def _bound(resource: Resource, parent: dict[str, Any]) -> tuple[str, dict[str, Any]]:

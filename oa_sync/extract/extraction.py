@@ -22,21 +22,25 @@ from oa_sync.errors import (
 )
 from oa_sync.extract.changes import Known
 from oa_sync.extract.cost import Cost, cost_of, total_cost, unseen_backlog
-from oa_sync.extract.dependent import dependent_pages
+from oa_sync.extract.dependent import dependent_lists
 from oa_sync.extract.details import in_order, row_item
 from oa_sync.extract.fetching import DetailDocument, DetailFetcher
 from oa_sync.extract.items import Item, Kind
-from oa_sync.extract.scan import ListPage, Scan, scan
+from oa_sync.extract.refusal import as_exhausted
+from oa_sync.extract.listing import OpenList
+from oa_sync.extract.order_memory import FULL_SCAN_DAYS, OrderMemory, Store
+from oa_sync.extract.reading import scan
+from oa_sync.extract.scan import Scan
 from oa_sync.extract.tally import Tally
 
 
-class Lists(Protocol):
+class Lists(Store, Protocol):
     """Access to the lists of an API (see `oa_sync.connection.Connection`)."""
 
-    def pages(
+    def open_list(
         self, resource: Resource, path: str | None, params: Mapping[str, Any]
-    ) -> AsyncIterator[ListPage]:
-        """The pages of `resource`; `path` (None: the declared one) and `params` as resolved."""
+    ) -> OpenList:
+        """The list of `resource`; `path` (None: the declared one) and `params` as resolved."""
 
     def known_missing(self, resource: Resource) -> bool:
         """Whether this optional list was not there lately, and need not be asked for again yet."""
@@ -46,7 +50,11 @@ class Lists(Protocol):
 
 
 class Extraction:
-    """Runs once. `lists` opens lists, `emit` takes an item, `progress` hears of every step."""
+    """Runs once. `lists` opens lists, `emit` takes an item, `progress` hears of every step.
+
+    `full_scan_days`: after as many days a list is read whole, although the rest of it could be proven
+    known (see `oa_sync.extract.early_stop`).
+    """
 
     def __init__(
         self,
@@ -57,17 +65,19 @@ class Extraction:
         read: Callable[[Resource, bytes | memoryview], DetailDocument],
         emit: Callable[[Item], Awaitable[None]],
         progress: Callable[[str, str, int, int | None], None],
+        full_scan_days: float = FULL_SCAN_DAYS,
     ) -> None:
         self._clock, self._lists = clock, lists
-        self._emit, self._progress = emit, progress
+        self._hand_on, self._progress = emit, progress
+        self._orders = OrderMemory(lists, clock, full_scan_days=full_scan_days)
         self.tallies: dict[str, Tally] = {}
         self.exhausted: BudgetExhausted | None = None
         self.remaining = Cost()
         """What the next run has to send, known when this one is over."""
         self._unreachable: ConnectionFailedError | None = None
-        self._rows: dict[str, list[dict[str, Any]]] = {}
+        self._scans: dict[str, Scan] = {}
         self._details = DetailFetcher(
-            client, clock, read=read, emit=emit, progress=progress, tallies=self.tallies
+            client, clock, read=read, emit=self._emit, progress=progress, tallies=self.tallies
         )
 
     async def run(
@@ -92,6 +102,7 @@ class Extraction:
             self.exhausted = self._details.exhausted
         for result in scans:
             await self._emit_unreached(result, done)
+            self._orders.conclude(result)
         self.remaining = self._cost(scans, done)
 
     def _cost(self, scans: Sequence[Scan], done: set[tuple[str, str]]) -> Cost:
@@ -113,17 +124,17 @@ class Extraction:
         self, resource: Resource, known: Mapping[str, Known], *, keep_rows: bool
     ) -> Scan:
         tally = self.tallies.setdefault(resource.name, Tally())
-        result = Scan(resource, known, rows=[] if keep_rows else None)
+        result = Scan(resource, known, rows={} if keep_rows else None)
+        self._scans[resource.name] = result
         if resource.endpoint.optional and self._lists.known_missing(resource):
             tally.missing = True
         elif self.exhausted is None and self._unreachable is None:
             self._progress("list", resource.name, 0, None)
-            await scan(result, self._open(resource))
-        self._rows[resource.name] = result.rows or []
-        tally.listed = len(result.seen)
+            await scan(result, self._open(result), self._orders.early_stop(result))
+        tally.listed = len(result.seen) + result.rest_known
         tally.new, tally.changed, tally.unchanged = result.new, result.changed, result.unchanged
-        if isinstance(result.error, BudgetExhausted):
-            self.exhausted = result.error
+        if exhausted := as_exhausted(result.error, self._clock.now()):
+            self.exhausted = exhausted
         elif isinstance(result.error, NotFoundError) and resource.endpoint.optional:
             tally.missing = True
             self._lists.note_missing(resource)
@@ -136,10 +147,21 @@ class Extraction:
         self._progress("list", resource.name, tally.listed, tally.listed)
         return result
 
-    def _open(self, resource: Resource) -> AsyncIterator[ListPage]:
+    async def _open(self, result: Scan) -> AsyncIterator[OpenList]:
+        resource = result.resource
         if resource.parent is None:
-            return self._lists.pages(resource, None, {})
-        return dependent_pages(self._lists.pages, resource, self._rows[resource.parent])
+            yield self._lists.open_list(resource, None, {})
+            return
+        parents = self._scans[resource.parent]
+        # A parent that was missed has rows here that will not be seen.
+        result.proven = parents.whole
+        rows = (parents.rows or {}).values()
+        async for opened in dependent_lists(self._lists.open_list, resource, rows):
+            yield opened
+
+    async def _emit(self, item: Item) -> None:
+        self._orders.note(item)
+        await self._hand_on(item)
 
     async def _emit_rows(self, result: Scan) -> None:
         """Rows that wait for no detail, and rows that are gone."""

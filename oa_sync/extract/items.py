@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ast import literal_eval
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -65,3 +66,23 @@ def key_of(values: tuple[Any, ...]) -> str:
         value if isinstance(value, str) else f"\x1e{value!r}" if value is not None else "\x1e"
         for value in values
     )
+
+
+def values_of(key: str, count: int) -> tuple[Any, ...]:
+    """The `count` values that `key_of` made `key` of.
+
+    Raises:
+        ValueError: it made it of another number of values.
+    """
+    if count == 1 and not key.startswith("\x1e"):
+        return (key,)
+    parts = key.split("\x1f")
+    if len(parts) != count:
+        raise ValueError(f"the key {key!r} is not made of {count} values")
+    return tuple(_value_of(part) for part in parts)
+
+
+def _value_of(part: str) -> Any:
+    if not part.startswith("\x1e"):
+        return part
+    return literal_eval(part[1:]) if len(part) > 1 else None

@@ -1,30 +1,18 @@
-"""Reading one list whole and telling, id by id, what is new, changed, the same, or gone."""
+"""What a list told: id by id, what is new, changed, the same, or gone."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from datetime import datetime
+from typing import Any
 
 from oa_sync.definitions.model import Resource
 from oa_sync.errors import ApiError, BudgetExhausted
 from oa_sync.extract.changes import Change, Known, Listed, compare, identity, listed, needs_detail
-
-
-class ListPage(Protocol):
-    """What a scan needs of a page (see `oa_sync.client.paging.Page`)."""
-
-    @property
-    def rows(self) -> list[dict[str, Any]]:
-        """The decoded rows."""
-
-    @property
-    def total(self) -> int | None:
-        """The row count that the server claims for the whole list."""
-
-    def raw_rows(self) -> list[bytes]:
-        """The exact bytes of each row, in the order of `rows`."""
+from oa_sync.extract.listing import ListPage
+from oa_sync.extract.order import Order
 
 
 @dataclass(slots=True)
@@ -41,10 +29,13 @@ class Pending:
 
 @dataclass
 class Scan:
-    """The outcome of reading one list.
+    """The outcome of reading one list, or the lists of all parents.
 
-    `finished`: every page was read. `whole`: it is also proven that every id that stayed in the list
-    was seen, so that an id that was not seen is gone. `error` is what ended the reading early.
+    `finished`: read to the end. `proven`: every id that stayed was seen, so that an id that was not
+    seen is gone (see `oa_sync.extract.evidence`). `rest_known`: loaded ids that were not read are
+    proven to be there and unchanged (see `oa_sync.extract.early_stop`). `since`: the server's time
+    when reading began. `total`: the rows of the list by its newest page, None with several lists.
+    `pages`: how many were read. `error`: what ended the reading early.
     """
 
     resource: Resource
@@ -55,39 +46,49 @@ class Scan:
     new: int = 0
     changed: int = 0
     unchanged: int = 0
+    rest_known: int = 0
     total: int | None = None
     pages: int = 0
     finished: bool = False
-    _copies: Counter[str] = field(default_factory=Counter)
+    proven: bool = True
+    since: datetime | None = None
     error: ApiError | BudgetExhausted | None = None
-    rows: list[dict[str, Any]] | None = None
-    """All decoded rows, where another resource is asked for by them; None: not kept."""
+    rows: dict[str, dict[str, Any]] | None = None
+    """All decoded rows by key, where another resource is asked for by them; None: not kept."""
+
+    def __post_init__(self) -> None:
+        self.order = Order(self.resource)
+        self._copies: Counter[str] = Counter()
 
     @property
     def whole(self) -> bool:
-        """Whether absence from `seen` proves deletion.
+        """Whether absence from `seen` proves deletion."""
+        return self.finished and self.proven and not self.rest_known
 
-        A list that shrank or grew while it was paged by offset can hide a row; then the distinct ids
-        do not add up to the total that the last page claims.
-        """
-        return self.finished and (self.total is None or len(self.seen) == self.total)
+    def absent(self) -> list[str]:
+        """The loaded, living ids that were not seen."""
+        return [key for key in self.known if self.is_loaded(key) and key not in self.seen]
 
     def gone(self) -> list[str]:
-        """The loaded, living ids that the API no longer has; empty unless the scan is whole."""
-        if not self.whole or self.resource.write_disposition == "append":
-            return []
-        return [key for key, row in self.known.items() if not row.deleted and key not in self.seen]
+        """The loaded ids that the API no longer has; empty unless the scan is whole."""
+        appends = self.resource.write_disposition == "append"
+        return self.absent() if self.whole and not appends else []
 
-    def add(self, page: ListPage) -> None:
+    def is_loaded(self, key: str) -> bool:
+        """Whether this id is loaded and was not known to be deleted."""
+        known = self.known.get(key)
+        return known is not None and not known.deleted
+
+    def add(self, page: ListPage) -> list[Listed]:
         """Take in one page. A row seen before in this scan is replaced by its later state."""
         self.pages += 1
-        self.total = page.total if page.total is not None else self.total
-        raws = page.raw_rows()
-        for row, raw in zip(page.rows, raws, strict=True):
-            entry = self._listed(row)
+        if page.total is not None and self.resource.parent is None:
+            self.total = page.total
+        entries = [self._listed(row) for row in page.rows]
+        for row, raw, entry in zip(page.rows, page.raw_rows(), entries, strict=True):
             self.list_keys.update(row)
             if self.rows is not None:
-                self.rows.append(row)
+                self.rows[entry.key] = row
             again = entry.key in self.seen
             self.seen.add(entry.key)
             loaded = self.known.get(entry.key)
@@ -98,6 +99,12 @@ class Scan:
             wants_detail = needs_detail(self.resource, entry, loaded)
             if change is not Change.UNCHANGED or wants_detail:
                 self.pending[entry.key] = Pending(entry, change, loaded, row, raw, wants_detail)
+        return entries
+
+    def leave_rest(self, count: int) -> None:
+        """The `count` loaded ids that were not read are proven to be as they are loaded."""
+        self.rest_known = count
+        self.unchanged += count
 
     def _listed(self, row: dict[str, Any]) -> Listed:
         """`row` reduced; equal rows of a list without key are told apart by their number."""
@@ -122,16 +129,3 @@ class Scan:
     def _uncount(self, key: str) -> None:
         before = self.pending.pop(key, None)
         self._count(before.change if before else Change.UNCHANGED, by=-1)
-
-
-async def scan(result: Scan, pages: AsyncIterator[ListPage]) -> None:
-    """Read `pages` to their end, or to the end of the budget, into `result`.
-
-    Never raises `ApiError` or `BudgetExhausted`: they end the scan and stand in `Scan.error`.
-    """
-    try:
-        async for page in pages:
-            result.add(page)
-        result.finished = True
-    except (ApiError, BudgetExhausted) as error:
-        result.error = error

@@ -1,0 +1,47 @@
+"""Ids that are loaded and were not seen in a list that did not prove itself whole.
+
+Such an id may have been deleted, or only have been missed. Its detail tells: 404 proves it gone, and an
+answer proves it alive and brings its row. That is one request an id, so it is done for a few.
+"""
+
+from __future__ import annotations
+
+from oa_sync.definitions.model import Resource
+from oa_sync.definitions.templates import placeholders
+from oa_sync.extract.changes import Change, Listed
+from oa_sync.extract.items import values_of
+from oa_sync.extract.scan import Pending, Scan
+
+MOST_ASKED = 100
+"""Requests a list and sync. What is absent beyond that waits for a scan that proves itself whole."""
+
+
+def may_be_asked(resource: Resource) -> bool:
+    """Whether a detail can be asked for by nothing but the primary key."""
+    if resource.detail is None or resource.write_disposition == "append":
+        return False
+    key = set(resource.primary_key)
+    return bool(key) and key.issuperset(placeholders(resource.detail.path))
+
+
+def to_confirm(scan: Scan) -> dict[str, Pending]:
+    """The absent ids of `scan`, each as a row whose detail is to be asked for."""
+    resource = scan.resource
+    if not scan.finished or scan.proven or not may_be_asked(resource):
+        return {}
+    return {key: _unseen(scan, key) for key in scan.absent()[:MOST_ASKED]}
+
+
+def _unseen(scan: Scan, key: str) -> Pending:
+    """A row of which nothing but its key is known. It has no hash, so the next scan that sees the row
+    writes it again, with what only the list shows."""
+    known = scan.known[key]
+    values = values_of(key, len(scan.resource.primary_key))
+    return Pending(
+        listed=Listed(key, values, version=known.version or "", row_hash="", whole=False),
+        change=Change.UNCHANGED,
+        known=known,
+        row=dict(zip(scan.resource.primary_key, values, strict=True)),
+        raw=b"",
+        wants_detail=True,
+    )

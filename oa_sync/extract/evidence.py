@@ -1,0 +1,196 @@
+"""What the pages of a list prove about the list, although it changes while they are read.
+
+The list at the moment when its first page was read, L, had as many rows as that page's `total` says. A
+row that was seen *was in L* if it stood on that first page, if it was loaded by an earlier sync, or if
+its version is a time that was past by then. Let T be the distinct rows seen of which this is certain.
+
+    |T| = total  proves  T = L:
+
+T is part of L, and as large. So every row that existed throughout was seen, whatever was inserted,
+deleted or moved meanwhile, by whatever way of paging, in whatever order pages were read; and an id that
+was not seen was not in the list. In a list that nobody touches this holds at once, and costs nothing.
+
+Where it does not hold, `missing` says how many rows of L are unaccounted for. Some were deleted before
+they were read, others may have slipped through a seam; `oa_sync.extract.healing` looks there. `drops`,
+the rows that the total was seen to lose, is how many of them deletions may explain.
+
+What is relied on, and what follows where it is wrong:
+
+- `total` counts the rows that the list gives out. One that is too high (it counts rows that this key may
+  not see) proves nothing, ever; `steady` then leaves the proof to a second reading.
+- A row that is new here carries the time of its insertion or a later one, by the clock of the server's
+  `Date` header within `MARGIN`. A row that is inserted in mid-scan *with an old time* (a restored backup,
+  an import that keeps its times) can be counted for a row that slipped through in the same moment.
+- An id that leaves the list does not come back to it within one scan.
+- A list without keys has no identities to count; there an equal total on every page has to do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import pairwise
+
+from oa_sync.extract.changes import Listed
+from oa_sync.extract.instants import instant_of
+from oa_sync.extract.listing import ListPage
+
+MARGIN = timedelta(seconds=10)
+"""For answers that are long under way, transactions that commit late, and clocks of several servers."""
+
+_RESOLUTION = timedelta(seconds=1)
+"""Of the `Date` header, RFC 9110."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Window:
+    """A page and the keys of its rows: a piece of the list as it was at one moment."""
+
+    page: ListPage
+    keys: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Seam:
+    """The place between two pages; `right` None: behind the last page."""
+
+    left: Window
+    right: Window | None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a row can be hidden here. Pages that share a row leave nothing between them."""
+        page = self.left.page
+        if self.right is not None:
+            return not self.left.keys & self.right.keys
+        return (
+            page.start is not None
+            and page.total is not None
+            and page.start + len(page.rows) < page.total
+        )
+
+    @property
+    def is_shifted(self) -> bool:
+        """Whether the list was seen to change between the two pages."""
+        return self.right is None or self.left.page.total != self.right.page.total
+
+
+class Evidence:
+    """Takes in the pages of one list, in any order after the first; `was_loaded` tells whether an
+    id is loaded and was not known to be deleted."""
+
+    def __init__(self, was_loaded: Callable[[str], bool], *, keyed: bool = True) -> None:
+        self._was_loaded, self._keyed = was_loaded, keyed
+        self._windows: list[Window] = []
+        self._there: set[str] = set()
+        self._unclear: set[str] = set()
+        self._late: set[str] = set()
+        self._repeated = False
+
+    def add(self, page: ListPage, rows: Sequence[Listed]) -> Window:
+        """Take in one page, whose rows are `rows`."""
+        window = Window(page, frozenset(row.key for row in rows))
+        is_first = not self._windows
+        self._windows.append(window)
+        for row in rows:
+            if is_first or self._was_loaded(row.key):
+                self._there.add(row.key)
+            elif row.key not in self._there:
+                self._date(row)
+        return window
+
+    def _date(self, row: Listed) -> None:
+        """Sort in a row that is new here, by its time."""
+        start, instant = self.since, instant_of(row.version)
+        if start is not None and instant is not None and instant < start - MARGIN:
+            self._there.add(row.key)
+            self._unclear.discard(row.key)
+            return
+        self._unclear.add(row.key)
+        if start is not None and instant is not None and instant >= start + _RESOLUTION:
+            self._late.add(row.key)
+
+    def was_repeated(self) -> None:
+        """A second reading gave the same rows."""
+        self._repeated = True
+
+    @property
+    def since(self) -> datetime | None:
+        """The server's time of the first page."""
+        return self._windows[0].page.server_date if self._windows else None
+
+    @property
+    def pages(self) -> int:
+        """Pages read so far."""
+        return len(self._windows)
+
+    @property
+    def keys(self) -> set[str]:
+        """The rows seen so far."""
+        return self._there | self._unclear
+
+    @property
+    def proven(self) -> bool:
+        """Whether every row that stayed in the list was seen."""
+        if not self._windows or self._repeated:
+            return True
+        total = self._windows[0].page.total
+        if len(self._windows) == 1:
+            return total is None or total == len(self._windows[0].page.rows)
+        if not self._keyed:
+            return self.steady and total in (None, self._delivered)
+        return total is not None and len(self._there) == total
+
+    @property
+    def missing(self) -> int:
+        """Rows of the list, when its first page was read, that are unaccounted for; 0 where there is
+        no total to say so.
+
+        Of the rows whose time says nothing, as many count as inserted meanwhile as the total rose.
+        """
+        total = self._windows[0].page.total if self._windows else None
+        if total is None or self._is_overstated:
+            return 0
+        rises, _ = self._moves()
+        young = max(len(self._late), min(rises, len(self._unclear)))
+        return max(0, total - (len(self._there) + len(self._unclear) - young))
+
+    @property
+    def drops(self) -> int:
+        """Rows that the total was seen to lose."""
+        return self._moves()[1]
+
+    @property
+    def steady(self) -> bool:
+        """Whether nothing was seen to change: one total on all pages, and no row on two of them."""
+        totals = {window.page.total for window in self._windows}
+        return len(totals) <= 1 and self._delivered == len(self.keys)
+
+    def seams(self) -> Iterator[Seam]:
+        """The places between the pages read so far, and the one behind the last."""
+        for left, right in pairwise(self._windows):
+            yield Seam(left, right)
+        if self._windows:
+            yield Seam(self._windows[-1], None)
+
+    @property
+    def _delivered(self) -> int:
+        return sum(len(window.page.rows) for window in self._windows)
+
+    @property
+    def _is_overstated(self) -> bool:
+        """Whether the total counts rows that the list never gives out: the pages together are shorter
+        than it says, and a list that moves has no shorter pages than one that does not."""
+        *_, newest = self._totals()
+        return self._delivered < newest
+
+    def _totals(self) -> Iterable[int]:
+        """The totals in the order in which they were told."""
+        told = [(w.page.received_at, w.page.total) for w in self._windows]
+        return [total for _, total in sorted(told, key=lambda pair: pair[0]) if total is not None]
+
+    def _moves(self) -> tuple[int, int]:
+        """How many rows the total was seen to win, and to lose."""
+        steps = [after - before for before, after in pairwise(self._totals())]
+        return sum(s for s in steps if s > 0), -sum(s for s in steps if s < 0)

@@ -1,0 +1,96 @@
+"""Finding the rows that slipped through while a list moved, with the fewest extra requests.
+
+A row that stays in a list of pages can be missed in two ways:
+
+- *In a seam.* Between the reading of two neighbouring pages more rows left before the seam than came
+  (or, where the later page was read first, more came than left): what stood behind the seam now
+  stands before it. A window that shares a row with either page holds all rows between them, because
+  each is an unbroken piece of the list as it was at one moment, and rows that stay keep their order.
+- *By a move.* An update took it from a part that was still to be read to one that was read already,
+  as the head of a list that shows the latest change first.
+
+While rows are `missing` (see `oa_sync.extract.evidence`; never in a list that nobody touches, nor in
+one that only grew), look in this order, and stop as soon as none is:
+
+1. one window across each seam where the total changed and whose pages share no row;
+2. the head, page after page until one brings nothing new;
+3. if more are missing than the total was seen to lose: one window across every other open seam. This
+   finds what an insertion and a deletion did that left the total as it was.
+
+At most as many requests as the list has pages, and those of the head. After that, what is missing
+was deleted before it was read, or moves faster than it can be read: it is not proven which, so
+the scan is not whole, nothing is taken for deleted on its account, and the next scan looks again.
+
+A list that cannot be read across a seam (links, or a page size that cannot be chosen) is read once
+more instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import aclosing
+
+from oa_sync.extract.evidence import Evidence, Window
+from oa_sync.extract.listing import ListPage, OpenList
+
+WINDOWS_A_SEAM = 3
+
+
+class Healing:
+    """Reads more of `opened` until `evidence` misses nothing; `take` takes in a page."""
+
+    def __init__(
+        self, opened: OpenList, evidence: Evidence, take: Callable[[ListPage], Window]
+    ) -> None:
+        self._opened, self._evidence, self._take = opened, evidence, take
+        self._can_cross = True
+
+    async def run(self) -> None:
+        """Look wherever a row can be.
+
+        Raises:
+            BudgetExhausted, ApiError: as `OpenList`.
+        """
+        seams = [seam for seam in self._evidence.seams() if seam.is_open]
+        for seam in seams:
+            if seam.is_shifted and self._can_cross and self._evidence.missing:
+                await self._close(seam.left, seam.right)
+        if self._evidence.missing:
+            await self._read_head()
+        for seam in seams:
+            if not seam.is_shifted and self._can_cross and self._is_unexplained:
+                await self._close(seam.left, seam.right)
+
+    @property
+    def _is_unexplained(self) -> bool:
+        return self._evidence.missing > self._evidence.drops
+
+    async def _close(self, left: Window, right: Window | None) -> None:
+        """Read windows between two pages until one touches both."""
+        for _ in range(WINDOWS_A_SEAM):
+            pages = await self._opened.across(left.page, right.page if right else None)
+            self._can_cross = bool(pages)
+            windows = [self._take(page) for page in pages]
+            if not windows:
+                return
+            middle = windows[-1]
+            meets_left = bool(left.keys & middle.keys)
+            meets_right = bool(right.keys & middle.keys) if right else middle.page.is_last
+            if meets_left == meets_right:
+                return
+            if meets_left:
+                left = middle
+            else:
+                right = middle
+
+    async def _read_head(self) -> None:
+        """Read from the start until a page brings nothing new; all of a list that has no other way."""
+        async with aclosing(self._opened.pages(ahead=False)) as pages:
+            async for page in pages:
+                before = len(self._evidence.keys)
+                self._take(page)
+                if not self._evidence.missing:
+                    return
+                is_news = len(self._evidence.keys) > before
+                if not is_news and (self._can_cross or not self._is_unexplained):
+                    return

@@ -1,0 +1,105 @@
+"""Whether a list shows the latest change first: learned from a whole scan, never assumed.
+
+That the versions of a whole list fall from row to row is not enough: a list in the order of *creation*
+does the same until the first old row is changed. So one of two things has to be seen beside it:
+
+- a row that moved up: it was loaded with an older version than a row that it now precedes and that did
+  not change;
+- another time that is never later than the version, as a time of creation is, and that is in no order,
+  neither rising nor falling, while the versions fall; and no other time of the rows is in an order
+  that would explain theirs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from oa_sync.definitions.model import Resource
+from oa_sync.extract.changes import Known, Listed
+from oa_sync.extract.instants import instant_of
+
+
+class Order:
+    """Watches the rows of one list in the order in which it shows them."""
+
+    def __init__(self, resource: Resource) -> None:
+        self.is_falling = resource.cursor_path is not None
+        self.last: datetime | None = None
+        """The version of the last row so far."""
+        self._cursor = resource.cursor_path
+        self._moved_from: datetime | None = None
+        self._saw_move = False
+        self._others: dict[str, _Trend] | None = None
+
+    @property
+    def is_by_update(self) -> bool:
+        """Whether the order is that of the latest change, falling, and nothing else can explain it."""
+        others = list(self._others.values()) if self._others else []
+        by_another = any(trend.is_sorted for trend in others)
+        refuted = any(trend.is_past for trend in others) and not by_another
+        return self.is_falling and (self._saw_move or refuted)
+
+    def add(
+        self,
+        rows: Sequence[dict[str, Any]],
+        listed: Sequence[Listed],
+        known: Mapping[str, Known],
+    ) -> None:
+        """Take in the next rows of the list; `known` is what is loaded of them."""
+        for row, entry in zip(rows, listed, strict=True):
+            if not self.is_falling:
+                return
+            version = instant_of(entry.version)
+            if version is None or (self.last is not None and version > self.last):
+                self.is_falling = False
+                return
+            self.last = version
+            self._look_for_move(entry, known.get(entry.key), version)
+            self._look_at_others(row, version)
+
+    def _look_for_move(self, entry: Listed, known: Known | None, version: datetime) -> None:
+        if known is None or known.deleted or self._saw_move:
+            return
+        if known.version == entry.version:
+            self._saw_move = self._moved_from is not None and self._moved_from < version
+            return
+        before = instant_of(known.version)
+        if before is not None and (self._moved_from is None or before < self._moved_from):
+            self._moved_from = before
+
+    def _look_at_others(self, row: dict[str, Any], version: datetime) -> None:
+        """Follow every other time that the first row has."""
+        if self._others is None:
+            times = {name: _time(value) for name, value in row.items() if name != self._cursor}
+            self._others = {name: _Trend() for name, time in times.items() if time is not None}
+        for name, trend in self._others.items():
+            if trend.is_sorted or trend.is_past:
+                trend.add(_time(row.get(name)), version)
+
+
+class _Trend:
+    """Whether the times of one field rise, fall, or neither, and are never later than the version."""
+
+    def __init__(self) -> None:
+        self.is_past = True
+        self._last: datetime | None = None
+        self._rises = self._falls = True
+
+    @property
+    def is_sorted(self) -> bool:
+        return self._rises or self._falls
+
+    def add(self, time: datetime | None, version: datetime) -> None:
+        self.is_past = self.is_past and time is not None and time <= version
+        if time is None:
+            return
+        if self._last is not None:
+            self._rises = self._rises and time >= self._last
+            self._falls = self._falls and time <= self._last
+        self._last = time
+
+
+def _time(value: Any) -> datetime | None:
+    return instant_of(value) if isinstance(value, str) else None

@@ -1,0 +1,117 @@
+"""Reading lists to their end, or to where the rest is proven known, whatever happens to them meanwhile."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Awaitable, Sequence
+from contextlib import aclosing
+
+from oa_sync.errors import ApiError, BudgetExhausted, NotAuthorisedError
+from oa_sync.extract.absent import MOST_ASKED, may_be_asked, to_confirm
+from oa_sync.extract.changes import identity
+from oa_sync.extract.early_stop import EarlyStop
+from oa_sync.extract.evidence import Evidence, Window
+from oa_sync.extract.healing import Healing
+from oa_sync.extract.listing import ListPage, OpenList
+from oa_sync.extract.scan import Scan
+
+logger = logging.getLogger(__name__)
+
+
+async def scan(
+    result: Scan, lists: AsyncIterator[OpenList], early_stop: EarlyStop | None = None
+) -> None:
+    """Read every one of `lists` to its end, or to the end of the budget, into `result`.
+
+    `early_stop` may end the reading of a single list before. Never raises `ApiError` or
+    `BudgetExhausted`: they end the scan and stand in `Scan.error`.
+    """
+    unproven: list[_Reading] = []
+    try:
+        async for opened in lists:
+            reading = _Reading(result, opened)
+            await reading.run(early_stop)
+            if not (reading.ended_early or reading.evidence.proven):
+                unproven.append(reading)
+        if result.proven and unproven and _is_worth_repeating(result, unproven):
+            for reading in unproven:
+                await reading.repeat()
+    except (ApiError, BudgetExhausted) as error:
+        result.error = error
+        return
+    result.finished = True
+    result.proven = result.proven and all(reading.evidence.proven for reading in unproven)
+    result.pending.update(to_confirm(result))
+
+
+def _is_worth_repeating(result: Scan, unproven: Sequence[_Reading]) -> bool:
+    """Whether a second reading decides on ids that are absent, and asking for each one's detail does
+    not do so for less. A list that was seen to move would move again."""
+    absent = len(result.absent())
+    pages = sum(reading.evidence.pages for reading in unproven)
+    if not absent or not identity(result.resource):
+        return False
+    if may_be_asked(result.resource) and absent <= min(pages, MOST_ASKED):
+        return False
+    return all(reading.evidence.steady for reading in unproven)
+
+
+class _Reading:
+    """One list on its way into a scan."""
+
+    def __init__(self, result: Scan, opened: OpenList) -> None:
+        self._scan, self._opened = result, opened
+        self._is_keyed = bool(identity(result.resource))
+        self.evidence = Evidence(result.is_loaded, keyed=self._is_keyed)
+        self.ended_early = False
+
+    async def run(self, early_stop: EarlyStop | None) -> None:
+        """Read the list once, and again where rows may have slipped through."""
+        await self._read(early_stop)
+        if self._is_keyed and not self.ended_early and self.evidence.missing:
+            await self._beyond_need(Healing(self._opened, self.evidence, self._take).run())
+            if self.evidence.missing > self.evidence.drops:
+                logger.warning(
+                    "%s: the list changed faster than it could be read; up to %d rows may be seen"
+                    " by the next sync only",
+                    self._scan.resource.name,
+                    self.evidence.missing,
+                )
+
+    async def repeat(self) -> None:
+        """Read the list a second time: it is whole if that gives the same rows, or proves it."""
+        await self._beyond_need(self._repeat())
+
+    async def _read(self, early_stop: EarlyStop | None) -> None:
+        order, known = self._scan.order, self._scan.known
+        async with aclosing(self._opened.pages(ahead=early_stop is None)) as pages:
+            async for page in pages:
+                rows = self._scan.add(page)
+                self.evidence.add(page, rows)
+                self._scan.since = self._scan.since or self.evidence.since
+                order.add(page.rows, rows, known)
+                if early_stop is not None and early_stop.proves_rest(page.total, rows, order):
+                    self._scan.leave_rest(early_stop.rest)
+                    self.ended_early = True
+                    return
+
+    async def _repeat(self) -> None:
+        first = set(self.evidence.keys)
+        second = Evidence(lambda key: key in first or self._scan.is_loaded(key))
+        async with aclosing(self._opened.pages(ahead=False)) as pages:
+            async for page in pages:
+                second.add(page, self._scan.add(page))
+        if second.proven or (second.steady and second.keys == first):
+            self.evidence.was_repeated()
+
+    def _take(self, page: ListPage) -> Window:
+        return self.evidence.add(page, self._scan.add(page))
+
+    async def _beyond_need(self, step: Awaitable[None]) -> None:
+        """A step that the scan can do without: where the API refuses it, nothing is proven, no more."""
+        try:
+            await step
+        except NotAuthorisedError:
+            raise
+        except ApiError as error:
+            logger.info("%s: not read again: %s", self._scan.resource.name, error)
