@@ -86,7 +86,8 @@ def _unseen(scan: Scan) -> dict[str, Known]:
 
 def _not_loaded(scan: Scan, loaded_unseen: int) -> int:
     """Rows beyond the pages read that are not loaded, going by the list's total."""
-    return 0 if scan.total is None else max(0, scan.total - len(scan.seen) - loaded_unseen)
+    total = None if scan.resource.parent else scan.total
+    return 0 if total is None else max(0, total - len(scan.seen) - loaded_unseen)
 
 
 def _lists_are_whole(scan: Scan) -> bool:
