@@ -54,6 +54,7 @@ def _try_folder(settings: Settings, scratch: Path) -> str:
 def _try_database(settings: Settings, scratch: Path) -> str:
     import dlt
     from dlt.common.configuration.exceptions import ConfigFieldMissingException
+    from dlt.common.destination.exceptions import UnknownDestinationModule
 
     from oa_sync.load.destinations import dlt_destination
     from oa_sync.load.warehouse import quiet_dlt
@@ -77,6 +78,11 @@ def _try_database(settings: Settings, scratch: Path) -> str:
         existed = _make_and_drop(pipeline)
     except OaSyncError:
         raise
+    except UnknownDestinationModule as error:
+        raise ConfigurationError(
+            f"destination {settings.destination!r}: dlt has none of this name; use duckdb, parquet,"
+            " postgres, or a name from dlt's list of destinations"
+        ) from error
     except ConfigFieldMissingException as error:
         raise ConfigurationError(
             f"destination {settings.destination}: {_how_to_set(settings)}"
