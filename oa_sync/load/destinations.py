@@ -8,10 +8,10 @@ from oa_sync.errors import ConfigurationError
 from oa_sync.settings import Settings
 
 
-def dlt_destination(settings: Settings) -> Any:
+def dlt_destination(settings: Settings, *, read_only: bool = False) -> Any:
     """The dlt destination that `settings.destination` names, configured.
 
-    `duckdb` opens `settings.database`; PostgreSQL is created without the unique index on `_dlt_id`
+    `duckdb` opens `settings.database`, with `read_only` beside other readers; PostgreSQL is created without the unique index on `_dlt_id`
     that blocks every later run after a crash; any other name is left to dlt, which finds its
     credentials under its own names (`DESTINATION__<NAME>__CREDENTIALS`).
 
@@ -24,7 +24,11 @@ def dlt_destination(settings: Settings) -> Any:
     name = settings.destination
     if name == "duckdb":
         settings.database.parent.mkdir(parents=True, exist_ok=True)
-        return dlt.destinations.duckdb(str(settings.database))
+        if not read_only:
+            return dlt.destinations.duckdb(str(settings.database))
+        from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
+
+        return dlt.destinations.duckdb(DuckDbCredentials(str(settings.database), read_only=True))
     if name == "postgres":
         return dlt.destinations.postgres(create_indexes=False)
     try:

@@ -10,6 +10,7 @@ from typing import Any, Protocol, Self
 import pyarrow as pa
 
 from oa_sync.extract.changes import Known
+from oa_sync.load.standing import Standing
 from oa_sync.load.tables import Batch, LoadedColumn
 from oa_sync.settings import Settings
 
@@ -51,6 +52,15 @@ class Target(Protocol):
     def batches(self, table: str) -> Iterator[pa.RecordBatch]:
         """All rows of `table`, of every workspace."""
 
+    def standing(self, table: str) -> Standing:
+        """This workspace's rows in `table`, counted."""
+
+    def recent(
+        self, table: str, columns: Sequence[str], by: str, count: int
+    ) -> list[dict[str, Any]]:
+        """The `count` rows of this workspace with the largest `by`, largest first; columns that the
+        table does not have are None."""
+
     def load(self, batches: Iterable[Batch]) -> dict[str, int]:
         """Merge `batches` as one package; rows written by table. May be repeated at will."""
 
@@ -58,12 +68,13 @@ class Target(Protocol):
         """Change the type of a loaded column to a wider one, keeping its values."""
 
 
-def open_target(settings: Settings, workdir: Path) -> Target:
-    """The target for `settings.destination`; not opened yet."""
+def open_target(settings: Settings, workdir: Path, *, read_only: bool = False) -> Target:
+    """The target for `settings.destination`; not opened yet. `read_only`: nothing in it will be
+    touched, not even what an interrupted load left."""
     if settings.destination == "parquet":
         from oa_sync.load.lake import Lake
 
-        return Lake(settings, workdir)
+        return Lake(settings, workdir, read_only=read_only)
     from oa_sync.load.warehouse import Warehouse
 
-    return Warehouse(settings, workdir)
+    return Warehouse(settings, workdir, read_only=read_only)

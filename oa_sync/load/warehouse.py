@@ -23,6 +23,7 @@ import pyarrow as pa
 from oa_sync.errors import DestinationError
 from oa_sync.extract.changes import Known
 from oa_sync.load.destinations import dlt_destination
+from oa_sync.load.standing import Standing, standing_columns, standing_of
 from oa_sync.load.tables import DELETED_AT, WORKSPACE, Batch, LoadedColumn, TableHints
 from oa_sync.settings import Settings
 from oa_sync.shape.tables import ARROW_TYPES
@@ -46,9 +47,10 @@ class Warehouse:
     Every method that talks to the destination raises `DestinationError` when it cannot.
     """
 
-    def __init__(self, settings: Settings, workdir: Path) -> None:
+    def __init__(self, settings: Settings, workdir: Path, *, read_only: bool = False) -> None:
         self._settings = settings
         self._workdir = workdir
+        self._read_only = read_only
 
     def __enter__(self) -> Self:
         import dlt
@@ -61,7 +63,7 @@ class Warehouse:
         self._pipeline: dlt.Pipeline = dlt.pipeline(
             f"oa_sync_{self._settings.fingerprint()}",
             pipelines_dir=str(self._workdir),
-            destination=dlt_destination(self._settings),
+            destination=dlt_destination(self._settings, read_only=self._read_only),
             dataset_name=self._settings.dataset_name,
         )
         self._schema: Schema = Schema(SCHEMA_NAME)
@@ -154,6 +156,33 @@ class Warehouse:
             self._settings.workspace,
         )
         return {value for (value,) in rows}
+
+    def standing(self, table: str) -> Standing:
+        """This workspace's rows in `table`, counted."""
+        columns = self._schema.tables[table]["columns"]
+        counted = standing_columns(columns, lambda name: self._quoted([name]))
+        [row] = self._query(
+            f"SELECT {counted} FROM {self._qualified(table)}"
+            f" WHERE {self._quoted([WORKSPACE])} = %s",
+            self._settings.workspace,
+        )
+        return standing_of(row)
+
+    def recent(
+        self, table: str, columns: Sequence[str], by: str, count: int
+    ) -> list[dict[str, Any]]:
+        """The `count` rows of this workspace with the largest `by`, largest first."""
+        if not self.has_table(table):
+            return []
+        there = [name for name in columns if name in self._schema.tables[table]["columns"]]
+        rows = self._query(
+            f"SELECT {self._quoted(there)} FROM {self._qualified(table)}"
+            f" WHERE {self._quoted([WORKSPACE])} = %s ORDER BY {self._quoted([by])} DESC",
+            self._settings.workspace,
+            most=count,
+        )
+        empty: dict[str, Any] = dict.fromkeys(columns)
+        return [{**empty, **self._plain(table, there, row)} for row in rows]
 
     def batches(self, table: str) -> Iterator[pa.RecordBatch]:
         """All rows of `table`, of every workspace."""
@@ -296,13 +325,14 @@ class Warehouse:
         except (OSError, DltException):
             logger.debug("no pending package to drop", exc_info=True)
 
-    def _query(self, sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
+    def _query(self, sql: str, *parameters: Any, most: int | None = None) -> list[tuple[Any, ...]]:
+        # `most` and no LIMIT, which not every warehouse knows.
         try:
             with (
                 self._pipeline.sql_client() as client,
                 client.execute_query(sql, *parameters) as cursor,
             ):
-                return list(cursor.fetchall())
+                return list(cursor.fetchall() if most is None else cursor.fetchmany(most))
         except Exception as error:
             raise _as_ours(error) from error
 

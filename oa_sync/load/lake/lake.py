@@ -23,10 +23,17 @@ from oa_sync.errors import DestinationError
 from oa_sync.extract.changes import Known
 from oa_sync.load.lake.files import LakeTable, owner_of
 from oa_sync.load.lake.merging import Merge
-from oa_sync.load.lake.schema import identifiers, literal
+from oa_sync.load.lake.schema import identifier, identifiers, literal
 from oa_sync.load.lake.staging import StagedTable, Staging
 from oa_sync.load.lake.store import Store, destination_errors
 from oa_sync.load.lake.writing import TARGET_BYTES
+from oa_sync.load.standing import (
+    DETAIL_VERSION,
+    VERSION,
+    Standing,
+    standing_columns,
+    standing_of,
+)
 from oa_sync.load.tables import DELETED_AT, Batch, LoadedColumn
 from oa_sync.settings import Settings
 from oa_sync.shape.tables import ARROW_TYPES
@@ -45,7 +52,7 @@ class Lake:
     """One workspace's tables as Parquet files under `<bucket_url>/<dataset_name>/<table>/`.
 
     Use it as a context manager and from one thread. `target_bytes` is the size from which a file takes
-    no further keys. Every method that talks to the store raises `DestinationError` when it cannot.
+    no further keys; with `read_only` nothing in the folder is touched. Every method that talks to the store raises `DestinationError` when it cannot.
     """
 
     def __init__(
@@ -54,11 +61,14 @@ class Lake:
         workdir: Path,
         clock: Clock | None = None,
         target_bytes: int = TARGET_BYTES,
+        *,
+        read_only: bool = False,
     ) -> None:
         self._settings = settings
         self._workdir = workdir
         self._clock = clock or Clock()
         self._target_bytes = target_bytes
+        self._read_only = read_only
         self._owner = owner_of(settings.workspace)
         self._tables: dict[str, LakeTable] = {}
         self._opened = contextlib.ExitStack()
@@ -69,7 +79,8 @@ class Lake:
         self._store = Store(self._settings, self._workdir)
         with destination_errors(self._store.shown):
             self._connection = self._opened.enter_context(self._connect())
-            self._store.remove_leftovers(self._owner)
+            if not self._read_only:
+                self._store.remove_leftovers(self._owner)
             for name in self._store.tables():
                 table = LakeTable(name, self._store, self._owner)
                 table.refresh()
@@ -84,7 +95,7 @@ class Lake:
         trace: TracebackType | None,
     ) -> None:
         try:
-            if kind is None:
+            if kind is None and not self._read_only:
                 self._add_new_columns_everywhere()
         finally:
             self._opened.close()
@@ -152,6 +163,28 @@ class Lake:
             return set()
         query = f"SELECT DISTINCT {identifiers([column])} FROM loaded"
         return set(self._read(table, [column], query)[column].to_pylist())
+
+    def standing(self, table: str) -> Standing:
+        """This workspace's rows in `table`, counted."""
+        columns = self._tables[table].schema.columns
+        names = [name for name in (VERSION, DETAIL_VERSION, DELETED_AT) if name in columns]
+        counted = standing_columns(columns, identifier)
+        read = self._read(table, names or list(columns)[:1], f"SELECT {counted} FROM loaded")
+        if not len(read):
+            return Standing(0, 0, 0 if len(names) == 3 else None)
+        return standing_of([column[0].as_py() for column in read.columns])
+
+    def recent(
+        self, table: str, columns: Sequence[str], by: str, count: int
+    ) -> list[dict[str, Any]]:
+        """The `count` rows of this workspace with the largest `by`, largest first."""
+        if table not in self._tables:
+            return []
+        there = [name for name in columns if name in self._tables[table].schema.columns]
+        query = f"SELECT * FROM loaded ORDER BY {identifier(by)} DESC LIMIT {count:d}"
+        empty: dict[str, Any] = dict.fromkeys(columns)
+        rows = self._read(table, sorted({*there, by}), query).to_pylist()
+        return [{**empty, **{name: row[name] for name in there}} for row in rows]
 
     def batches(self, table: str) -> Iterator[pa.RecordBatch]:
         """All rows of `table`, of every workspace, with each column's type as field metadata.
