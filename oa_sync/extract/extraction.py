@@ -26,10 +26,10 @@ from oa_sync.extract.dependent import dependent_lists
 from oa_sync.extract.details import in_order, row_item
 from oa_sync.extract.fetching import DetailDocument, DetailFetcher
 from oa_sync.extract.items import Item, Kind
-from oa_sync.extract.refusal import as_exhausted
 from oa_sync.extract.listing import OpenList
 from oa_sync.extract.order_memory import FULL_SCAN_DAYS, OrderMemory, Store
 from oa_sync.extract.reading import scan
+from oa_sync.extract.refusal import as_exhausted
 from oa_sync.extract.scan import Scan
 from oa_sync.extract.tally import Tally
 

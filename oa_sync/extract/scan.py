@@ -49,9 +49,6 @@ class Scan:
     rest_known: int = 0
     total: int | None = None
     pages: int = 0
-    pages: int = 0
-    total: int | None = None
-    """Rows of the list by its newest page (with several lists: of the last one); for forecasts only."""
     finished: bool = False
     proven: bool = True
     since: datetime | None = None
@@ -87,8 +84,6 @@ class Scan:
         self.pages += 1
         if page.total is not None and self.resource.parent is None:
             self.total = page.total
-        self.pages += 1
-        self.total = self.total if page.total is None else page.total
         entries = [self._listed(row) for row in page.rows]
         for row, raw, entry in zip(page.rows, page.raw_rows(), entries, strict=True):
             self.list_keys.update(row)
