@@ -1,0 +1,176 @@
+"""The command line as a whole: help, wrong usage, errors, and what goes to which stream."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from pathlib import Path
+
+import click
+import pytest
+
+from oa_sync.cli import cli
+from tests.support.command import oa_sync, run
+from tests.support.emulator import KEY, emulator
+
+HEAVY = ("dlt", "duckdb", "pyarrow", "httpx", "starlette", "uvicorn", "pydantic", "yaml", "rich")
+
+
+NAMES = cli.list_commands(click.Context(cli))
+
+
+def with_subcommands(command: click.Command) -> list[click.Command]:
+    if not isinstance(command, click.Group):
+        return [command]
+    context = click.Context(command)
+    inner = [command.get_command(context, name) for name in command.list_commands(context)]
+    return [command, *(found for one in inner if one for found in with_subcommands(one))]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_help_of_every_command_says_what_it_is_for_and_what_each_flag_does(name: str) -> None:
+    top = cli.get_command(click.Context(cli), name)
+    assert top is not None
+    for command in with_subcommands(top):
+        assert command.help and len(command.help.split()) > 3, command.name
+        for parameter in command.params:
+            if isinstance(parameter, click.Option):
+                assert parameter.help or parameter.show_default, (
+                    f"{command.name} {parameter.opts[0]} has no help"
+                )
+
+
+def test_top_help_has_one_line_for_every_command_and_the_exit_codes(tmp_path: Path) -> None:
+    done = oa_sync("--help", cwd=tmp_path)
+    assert done.returncode == 0
+    for name in NAMES:
+        assert re.search(rf"^  {name} +\S", done.stdout, re.MULTILINE), name
+    assert "Exit codes: 0 complete" in " ".join(done.stdout.split())
+
+
+@pytest.mark.parametrize("arguments", [("--help",), ("sync", "--help"), ("demo", "--help")])
+def test_help_imports_nothing_heavy(arguments: tuple[str, ...], tmp_path: Path) -> None:
+    program = (
+        "import sys\nfrom oa_sync.cli import main\n"
+        f"try: main()\nfinally: print([m for m in {HEAVY!r} if m in sys.modules])"
+    )
+    done = run(sys.executable, "-c", program, *arguments, cwd=tmp_path)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("nonsense",),
+        ("sync", "--nonsense"),
+        ("sync", "--dialect", "nonsense"),
+        ("sync", "--rpm", "many"),
+        ("sync", "--rpm", "-1"),
+        ("sync", "--reserve", "1"),
+        ("sync", "--max-requests", "-5"),
+        ("sync", "--base-url", "http://api.openanalyst.com/v1"),
+        ("sync", "--base-url", "api.openanalyst.com"),
+        ("sync", "--base-url", "https://user:secret@example.com/v1"),
+        ("sync", "--database", "openanalyst.duckdb"),
+        ("sync", "--destination", "parquet"),
+        ("sync", "--dataset-name", "no identifier"),
+        ("sync", "--workspace", " "),
+        ("sync", "--source", "no-such-file.yaml"),
+        ("sync", "--dialect", "page", "nonsense"),
+        ("check", "--plan", "nonsense"),
+        ("validate",),
+        ("validate", "no-such-file.yaml"),
+        ("resources", "--source", "no-such-file.yaml"),
+        ("emulator", "--data", "no-such-folder"),
+        ("emulator", "--synthetic", "nonsense"),
+        ("demo", "unexpected"),
+    ],
+    ids=" ".join,
+)
+def test_wrong_usage_exits_2_with_one_message_and_no_traceback(
+    arguments: tuple[str, ...], tmp_path: Path
+) -> None:
+    # A port that nobody listens on: nothing here may come so far as to ask.
+    address = "http://127.0.0.1:9/v1"
+    done = oa_sync(*arguments, cwd=tmp_path, OPENANALYST_API_KEY=KEY, OPENANALYST_BASE_URL=address)
+    assert done.returncode == 2, done.stderr
+    assert done.stdout == ""
+    assert done.stderr.strip()
+    assert "Traceback" not in done.stderr
+    assert "secret" not in done.stderr
+
+
+def test_settings_that_are_wrong_are_named_with_their_place(tmp_path: Path) -> None:
+    done = oa_sync("sync", cwd=tmp_path, OA_SYNC_PLAN="gold")
+    assert done.returncode == 2
+    assert "OA_SYNC_PLAN" in done.stderr
+    assert "'gold'" in done.stderr
+    (tmp_path / ".dlt").mkdir()
+    (tmp_path / ".dlt" / "config.toml").write_text("[sources.openanalyst]\nrpd = -3\n")
+    done = oa_sync("sync", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "rpd" in done.stderr
+    assert "-3" in done.stderr
+
+
+def test_sync_without_a_key_says_where_to_put_it(tmp_path: Path) -> None:
+    done = oa_sync("sync", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "OPENANALYST_API_KEY" in done.stderr
+
+
+def test_sync_json_is_one_object_and_nothing_else(tmp_path: Path) -> None:
+    with emulator() as api:
+        flags = ("--base-url", api.base_url, "--rpm", "0", "--rpd", "0")
+        done = oa_sync("sync", "--json", *flags, cwd=tmp_path, OPENANALYST_API_KEY=KEY)
+        made = api.state.counters.total
+    assert done.returncode == 0
+    assert done.stderr == ""
+    report = json.loads(done.stdout)
+    assert (report["status"], report["exit_code"], report["error"]) == ("complete", 0, None)
+    assert report["requests"]["made"] == made
+    assert report["resources"]["reports"]["new"] == 18
+    assert report["rows"]["reports"] == 18
+
+
+def test_failed_sync_prints_its_object_too_and_exits_with_its_code(tmp_path: Path) -> None:
+    with emulator() as api:
+        done = oa_sync(
+            "sync", "--json", "--base-url", api.base_url, cwd=tmp_path, OPENANALYST_API_KEY="bad"
+        )
+    report = json.loads(done.stdout)
+    assert (done.returncode, report["exit_code"], report["status"]) == (5, 5, "failed")
+    assert report["error"]["code"] == "not_authorised"
+
+
+@pytest.mark.parametrize("arguments", [("resources", "--json"), ("validate", "page", "--json")])
+def test_json_of_offline_commands_is_one_object(arguments: tuple[str, ...], tmp_path: Path) -> None:
+    done = oa_sync(*arguments, cwd=tmp_path)
+    assert done.returncode == 0
+    assert json.loads(done.stdout)["status"] == "ok"
+    assert done.stderr == ""
+
+
+def test_log_format_json_gives_one_object_a_line(tmp_path: Path) -> None:
+    with emulator() as api:
+        api.emulator.faults.set(f"poison-text={'|'.join(api.state.ids('reports'))}")
+        flags = ("--base-url", api.base_url, "--rpm", "0", "--rpd", "0", "--log-format", "json")
+        done = oa_sync("sync", *flags, cwd=tmp_path, OPENANALYST_API_KEY=KEY)
+    assert done.returncode == 1
+    lines = [json.loads(line) for line in done.stderr.splitlines()]
+    assert any("details in a row failed" in line["message"] for line in lines)
+    assert all({"time", "level", "logger", "message"} <= line.keys() for line in lines)
+    assert KEY not in done.stderr
+
+
+def test_text_for_people_goes_to_stdout_without_colours_or_progress_in_a_pipe(
+    tmp_path: Path,
+) -> None:
+    with emulator() as api:
+        flags = ("--base-url", api.base_url, "--rpm", "0", "--rpd", "0")
+        done = oa_sync("sync", *flags, cwd=tmp_path, OPENANALYST_API_KEY=KEY)
+    assert done.stderr == ""
+    assert "\x1b" not in done.stdout
+    assert re.search(r"^reports +18 +18 +0 +0 +0 +18 +0$", done.stdout, re.MULTILINE)
+    assert "not offered by this API: agent_runs" in done.stdout
