@@ -21,6 +21,21 @@ class Kind(StrEnum):
     GONE = "gone"
     """The id left the API: the loaded row gets `_oa_deleted_at`."""
 
+    STALLED = "stalled"
+    """The run did not end for so long that it is no longer asked for: the loaded row gets
+    `_oa_stalled_at`."""
+
+    EVENTS = "events"
+    """Statuses that were seen, for the events table of the resource; `row` holds them as JSON."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """When an id was first heard of, and how: `list`, `webhook`, `start`, `add`, `sql`, `reference`."""
+
+    at: datetime
+    how: str
+
 
 @dataclass(frozen=True, slots=True)
 class Item:
@@ -31,7 +46,8 @@ class Item:
     `version`, `row_hash` and `detail_version` become `_oa_version`, `_oa_row_hash` and
     `_oa_detail_version`. `whole`: the row is all there is, nothing of it comes from a detail.
     `list_keys` are the top-level keys that this resource's list is known to carry: a row that is not
-    whole keeps the loaded values of all others. `replaces`: the key is loaded already.
+    whole keeps the loaded values of all others. `replaces`: the key is loaded already. `first_seen`:
+    for resources with a status. `deleted`: a row that is written for the first time is gone already.
     """
 
     kind: Kind
@@ -46,6 +62,8 @@ class Item:
     list_keys: tuple[str, ...] = ()
     whole: bool = True
     replaces: bool = False
+    first_seen: Sighting | None = None
+    deleted: bool = False
     document: object = field(default=None, compare=False, repr=False)
     """The body as extraction has read it already, so that loading need not; never journaled."""
 

@@ -26,7 +26,7 @@ from typing import IO, Any
 
 import orjson
 
-from oa_sync.extract.items import Item, Kind
+from oa_sync.extract.items import Item, Kind, Sighting
 
 _MAGIC = b"OAJ1"
 _HEAD = struct.Struct("<4sIIQQ")  # magic, crc32, header length, row length, body length
@@ -118,7 +118,17 @@ def _header(item: Item) -> dict[str, Any]:
         "list_keys": item.list_keys,
         "whole": item.whole,
         "replaces": item.replaces,
+        "first_seen": _sighting_header(item.first_seen),
+        "deleted": item.deleted,
     }
+
+
+def _sighting_header(sighting: Sighting | None) -> list[str] | None:
+    return None if sighting is None else [sighting.at.isoformat(), sighting.how]
+
+
+def _sighting(header: list[str] | None) -> Sighting | None:
+    return None if header is None else Sighting(datetime.fromisoformat(header[0]), header[1])
 
 
 def _item(header: dict[str, Any], row: bytes, body: bytes | None) -> Item:
@@ -135,4 +145,6 @@ def _item(header: dict[str, Any], row: bytes, body: bytes | None) -> Item:
         list_keys=tuple(header["list_keys"]),
         whole=header["whole"],
         replaces=header["replaces"],
+        first_seen=_sighting(header.get("first_seen")),
+        deleted=header.get("deleted", False),
     )
