@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import sys
-import tempfile
 from pathlib import Path
 
 from rich.console import Console
@@ -15,16 +13,12 @@ WIDTH = 88
 
 
 def main(target: Path) -> int:
-    """Run the demo in a temporary folder and write its screen to `target`; the exit code."""
+    """Run the demo in the current folder and write its screen to `target`; the exit code."""
     console = Console(
         record=True, file=sys.stdout, width=WIDTH, highlight=False, force_terminal=True
     )
-    target = target.absolute()
-    with tempfile.TemporaryDirectory() as folder:
-        os.chdir(folder)
-        console.print("[green]$[/green] oa-sync demo")
-        exit_code = tell(console, Path("oa-sync-demo"))
-        os.chdir("/")
+    console.print("[green]$[/green] make demo")
+    exit_code = tell(console, Path("oa-sync-demo"))
     console.save_svg(str(target), title="oa-sync demo")
     return exit_code
 

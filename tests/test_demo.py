@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import pty
 import re
+import shlex
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +14,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from oa_sync.cli.demo import next_commands
 from oa_sync.demo import ReadBack, running_demo
 from oa_sync.errors import ConfigurationError
 from oa_sync.report import SyncReport
@@ -108,10 +111,23 @@ def test_printed_row_counts_are_those_in_the_file(shown: tuple[Path, str]) -> No
 
 def test_first_of_the_next_commands_runs_as_printed(shown: tuple[Path, str]) -> None:
     folder, text = shown
-    command = next(line for line in text.splitlines() if "import duckdb" in line)
+    # All lines but those of the two other commands: it stands on two, as a shell allows.
+    lines = text[text.index("Try next") :].rstrip().splitlines()[1:-2]
+    assert all(len(line) <= 80 for line in lines[1:])
+    command = "\n".join(lines)
     done = run("sh", "-c", command, cwd=folder)
     assert done.returncode == 0, done.stderr
     assert "Seattle Weather" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "name", ["demo/w.duckdb", "it's", 'a "b"', "$HOME", "`id`", "a b\\c", "!1"]
+)
+def test_next_command_names_the_database_whatever_it_is_called(name: str) -> None:
+    _, flag, program = shlex.split(next_commands(Path(name))[0])
+    assert flag == "-c"
+    names = [node.value for node in ast.walk(ast.parse(program)) if isinstance(node, ast.Constant)]
+    assert name in names
 
 
 def test_demo_runs_again_in_the_same_folder_and_starts_anew(tmp_path: Path) -> None:

@@ -117,14 +117,14 @@ def next_commands(database: Path) -> tuple[str, str, str]:
     """Three lines for a shell in the current folder: look at the tables, then do it for real."""
     python = _from_here(Path(sys.executable))
     script = "oa-sync" if shutil.which("oa-sync") else shlex.quote(str(python.with_name("oa-sync")))
-    query = "SELECT name, format, row_count FROM openanalyst.reports"
-    look = f"import duckdb; duckdb.connect({str(database)!r}).sql({query!r}).show()"
-    plain = not set(look) & set('"$`\\!')
-    return (
-        f"{shlex.quote(str(python))} -c {chr(34) + look + chr(34) if plain else shlex.quote(look)}",
-        f"{script} check",
-        f"{script} sync",
-    )
+    connect = f"import duckdb; duckdb.connect({str(database)!r})"
+    show = ".sql('SELECT name, format, row_count FROM openanalyst.reports').show()"
+    if set(connect) & set('"$`\\!'):
+        look = shlex.quote(connect + show)
+    else:
+        # Inside double quotes a shell drops a backslash together with the line's end.
+        look = f'"{connect} \\\n      {show}"'
+    return f"{shlex.quote(str(python))} -c {look}", f"{script} check", f"{script} sync"
 
 
 def _from_here(path: Path) -> Path:
