@@ -187,6 +187,10 @@ class ApiClient:
             self._call(method, path_or_url, params, json, True, note, deadline), decode=True
         )
 
+    def redact(self, text: str) -> str:
+        """`text`, which the server wrote, with the key replaced: servers do repeat keys."""
+        return self._auth.redact(text)
+
     def resolve(self, response: Response, link: str) -> str:
         """The absolute URL that `link` (absolute or relative) in `response` means.
 

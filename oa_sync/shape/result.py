@@ -1,0 +1,89 @@
+"""The rows of one large JSON answer or file, to be walked through as often as wanted.
+
+A query's result may have millions of rows. The body lies in a mapped file then (see
+`oa_sync.client.body`), and neither the body nor its rows are ever in memory as a whole.
+"""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from oa_sync.shape.cut import Cutter
+from oa_sync.shape.spans import Rows
+from oa_sync.shape.structure import InvalidJsonError
+
+Path = tuple[str, ...]
+Body = bytes | memoryview
+
+_CHUNK = 1 << 20
+_MAPPED = 64 << 20
+"""Bytes after which the pages of a mapped file are let go: they come back from the page cache."""
+
+
+@dataclass(frozen=True, eq=False)
+class JsonRows:
+    """A JSON document and the list of rows in it.
+
+    `head` is the rest of the document (a document that is a list has an empty one), `count` the
+    number of rows. Without a list `path` and `count` are None.
+    """
+
+    body: Body = field(repr=False)
+    path: Path | None
+    head: Mapping[str, Any]
+    count: int | None
+
+    def blocks(self) -> Iterator[Rows]:
+        """The rows, some megabytes at a time; may be asked for again."""
+        if self.path is None:
+            return
+        cutter = Cutter(self.path)
+        for chunk in _chunks(self.body):
+            yield from cutter.feed(chunk)
+        cutter.finish()
+
+
+def json_rows(body: Body, paths: Sequence[Path]) -> JsonRows:
+    """Look through `body` once. The list stands at the first of `paths` (keys from the outside in)
+    that leads to one.
+
+    Raises InvalidJsonError where `body` is not one whole JSON document.
+    """
+    path = _path_of_list(body, paths)
+    if path is None:
+        return JsonRows(body, None, _head(bytes(body)), None)
+    cutter = Cutter(path)
+    count = sum(len(rows) for chunk in _chunks(body) for rows in cutter.feed(chunk))
+    return JsonRows(body, path, _head(cutter.finish()), count)
+
+
+def _path_of_list(body: Body, paths: Sequence[Path]) -> Path | None:
+    cutters = [Cutter(path) for path in paths]
+    for chunk in _chunks(body):
+        for cutter in cutters:
+            cutter.feed(chunk)
+        found = next((cutter.path for cutter in cutters if cutter.found), None)
+        if found is not None:
+            return found
+    return None
+
+
+def _head(text: bytes) -> Mapping[str, Any]:
+    try:
+        head = orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        raise InvalidJsonError(error.msg, error.pos) from None
+    return head if isinstance(head, dict) else {}
+
+
+def _chunks(body: Body) -> Iterator[memoryview]:
+    view = memoryview(body)
+    for start in range(0, len(view), _CHUNK):
+        yield view[start : start + _CHUNK]
+        if isinstance(view.obj, mmap.mmap) and start % _MAPPED == 0:
+            view.obj.madvise(mmap.MADV_DONTNEED)
