@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
@@ -162,24 +162,10 @@ async def connect(
     Raises:
         ConfigurationError: no key, a wrong definition, a ledger that cannot be opened.
     """
-    definition = None
-    if settings.dialect != "auto" or settings.source not in (None, OPENANALYST):
-        definition = _load(settings, "cursor" if settings.dialect == "cursor" else "page")
-    config = definition.client if definition else ClientConfig(auth=BearerAuth())
-    base = settings.base_url
-    if base == DEFAULT_BASE_URL and config.base_url is not None:
-        base = config.base_url
-    needs_key = isinstance(config.auth, BearerAuth) and config.auth.token is None
-    key = settings.require_api_key() if needs_key else settings.api_key
-    account_key = None if isinstance(config.auth, NoAuth) else key
-    settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
-    ledger = open_ledger(settings.home, settings.quota_url, clock)
-    try:
-        account = QuotaAccount(
-            ledger, ledger.account(account_key, base), _limits(settings, definition)
-        )
+    access = _access(settings)
+    with _open_account(settings, access, clock) as account:
         limiter = QuotaLimiter(
-            ledger,
+            account.ledger,
             account.number,
             account.limits,
             clock,
@@ -189,16 +175,63 @@ async def connect(
         try:
             stopping = stopping or Stopping()
             async with ApiClient(
-                base,
-                credential(config.auth, key),
+                access.base,
+                credential(access.config.auth, access.key),
                 StoppableLimiter(limiter, stopping),
                 StoppableClock(clock, stopping),
-                headers=config.headers,
+                headers=access.config.headers,
             ) as client:
-                memory = Memory(settings.home / "memory" / _name(base, settings.workspace))
-                yield Connection(settings, client, limiter, account, memory, clock, definition)
+                name = _name(access.base, settings.workspace)
+                memory = Memory(settings.home / "memory" / name)
+                yield Connection(
+                    settings, client, limiter, account, memory, clock, access.definition
+                )
         finally:
             limiter.close()
+
+
+@contextmanager
+def quota_account(settings: Settings, clock: Clock) -> Iterator[QuotaAccount]:
+    """The account that `settings` spend from, for the `with` block; no client, no request.
+
+    Raises:
+        ConfigurationError: as `connect`; without a key the account is not known.
+    """
+    with _open_account(settings, _access(settings), clock) as account:
+        yield account
+
+
+@dataclass(frozen=True)
+class _Access:
+    """How the API is reached. `definition` is None while the dialect is not known."""
+
+    definition: Definition | None
+    config: ClientConfig
+    base: str
+    key: str | None = field(repr=False)
+
+
+def _access(settings: Settings) -> _Access:
+    definition = None
+    if settings.dialect != "auto" or settings.source not in (None, OPENANALYST):
+        definition = _load(settings, "cursor" if settings.dialect == "cursor" else "page")
+    config = definition.client if definition else ClientConfig(auth=BearerAuth())
+    base = settings.base_url
+    if base == DEFAULT_BASE_URL and config.base_url is not None:
+        base = config.base_url
+    needs_key = isinstance(config.auth, BearerAuth) and config.auth.token is None
+    key = settings.require_api_key() if needs_key else settings.api_key
+    return _Access(definition, config, base, key)
+
+
+@contextmanager
+def _open_account(settings: Settings, access: _Access, clock: Clock) -> Iterator[QuotaAccount]:
+    key = None if isinstance(access.config.auth, NoAuth) else access.key
+    limits = _limits(settings, access.definition)
+    settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    ledger = open_ledger(settings.home, settings.quota_url, clock)
+    try:
+        yield QuotaAccount(ledger, ledger.account(key, access.base), limits)
     finally:
         ledger.close()
 

@@ -87,11 +87,10 @@ class _Run:
     async def whole(self, names: tuple[str, ...]) -> SyncReport:
         """The story with its ends: connection, destination and threads closed, errors in the report."""
         workdir = self._settings.home / "dlt" / self._settings.fingerprint()
-        folder = self._settings.home / "journal" / self._settings.fingerprint()
         self._stopping = Stopping()
         with (
             ThreadPoolExecutor(1, "load") as self._load_thread,
-            contextlib.closing(Journal(folder)) as journal,
+            contextlib.closing(Journal(self._settings.journal)) as journal,
             self._stopping.on_signals(),
         ):
             target = open_target(self._settings, workdir)

@@ -85,11 +85,19 @@ class Settings:
     def fingerprint(self) -> str:
         """16 hex digits that name this workspace in this destination: one sync at a time, one
         journal. Holds no secret."""
-        place = {"duckdb": str(self.database), "parquet": str(self.bucket_url)}.get(
-            self.destination, self.destination
-        )
-        text = "\0".join((self.workspace, self.destination, place, self.dataset_name))
+        text = "\0".join((self.workspace, self.destination, self.place, self.dataset_name))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    @property
+    def place(self) -> str:
+        """Where the destination is: the DuckDB file, the folder or bucket, else its name."""
+        places = {"duckdb": str(self.database), "parquet": str(self.bucket_url)}
+        return places.get(self.destination, self.destination)
+
+    @property
+    def journal(self) -> Path:
+        """The folder of the journal of this workspace and destination."""
+        return self.home / "journal" / self.fingerprint()
 
 
 def resolve(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
@@ -78,3 +80,17 @@ def open_target(settings: Settings, workdir: Path, *, read_only: bool = False) -
     from oa_sync.load.warehouse import Warehouse
 
     return Warehouse(settings, workdir, read_only=read_only)
+
+
+@contextmanager
+def open_for_reading(settings: Settings) -> Iterator[Target | None]:
+    """The open target, for reading only; None where there is no database file yet, which reading does
+    not create."""
+    if settings.destination == "duckdb" and not settings.database.exists():
+        yield None
+        return
+    with (
+        tempfile.TemporaryDirectory(prefix="oa-sync-") as scratch,
+        open_target(settings, Path(scratch) / "dlt", read_only=True) as target,
+    ):
+        yield target

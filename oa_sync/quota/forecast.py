@@ -50,9 +50,8 @@ def forecast(
     """The forecast for `once` requests that are sent once (details) and `each_run` that every run sends
     anew before them (lists). `max_requests` bounds a run (None: only the day does)."""
     limits, status = account.limits, account.status()
-    keep = kept(limits.per_day, reserve)
-    left = status.left_today
-    today = _least(None if left is None else max(0, left - keep), max_requests)
+    keep, left = kept(limits.per_day, reserve), status.left_today
+    today = budget_now(status, reserve, max_requests)
     daily = _least(limits.usable_per_day(reserve), max_requests)
     days = days_to_complete(
         once, left, limits.per_day, reserve, each_run=each_run, max_requests=max_requests
@@ -64,6 +63,13 @@ def forecast(
     # A day on which nothing is gained is no day of work.
     days_left = days - 1 if days is not None and today is not None and today <= each_run else days
     return Forecast(account.allows_at(want, keep) or now, days_left)
+
+
+def budget_now(status: QuotaStatus, reserve: float, max_requests: int | None) -> int | None:
+    """What a run that starts now may send; None: no limit but the pace."""
+    left = status.left_today
+    keep = kept(status.limits.per_day, reserve)
+    return _least(None if left is None else max(0, left - keep), max_requests)
 
 
 def days_to_complete(

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
+from oa_sync.clock import isoformat
 from oa_sync.quota.ledger import Ledger
 from oa_sync.quota.limits import Limits
 
@@ -24,6 +26,23 @@ class QuotaStatus:
     full_at: datetime | None
     blocked_until: datetime | None
     limits: Limits
+
+    def as_json(self) -> dict[str, Any]:
+        """The `quota` object of `status --json` and `plan --json`; limits that are None are none."""
+        instants = {
+            "resets_at": self.resets_at,
+            "full_at": self.full_at,
+            "blocked_until": self.blocked_until,
+        }
+        return {
+            "per_minute": self.limits.per_minute,
+            "per_day": self.limits.per_day,
+            "day": self.limits.day,
+            "used_minute": self.used_minute,
+            "used_today": self.used_day,
+            "left_today": self.left_today,
+            **{name: isoformat(at) if at else None for name, at in instants.items()},
+        }
 
 
 @dataclass(frozen=True)

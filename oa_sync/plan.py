@@ -1,0 +1,283 @@
+"""What a sync would cost: requests by resource, what the day has left, and how many days it takes.
+
+At most one request a list: its first page tells how long the list is and how many rows a page has. What
+is loaded is read back, and so is what an interrupted run has fetched and not loaded. Numbers about rows
+beyond the first page are estimates: a row that is loaded counts as unchanged, one that the total leaves
+over as new.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from contextlib import aclosing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from oa_sync.clock import Clock, isoformat
+from oa_sync.connection import Connection, connect
+from oa_sync.definitions.model import Definition
+from oa_sync.errors import ApiError, BudgetExhausted, NotAuthorisedError, NotFoundError
+from oa_sync.extract.changes import Known
+from oa_sync.extract.cost import Cost, cost_of, total_cost
+from oa_sync.extract.items import Kind
+from oa_sync.extract.journal import Journal
+from oa_sync.extract.order_memory import OrderMemory
+from oa_sync.extract.scan import Scan
+from oa_sync.load.assembler import Assembler
+from oa_sync.load.target import Target, open_for_reading
+from oa_sync.ops.lock import sync_lock
+from oa_sync.quota.forecast import Forecast, budget_now
+from oa_sync.quota.limits import SECOND, kept
+from oa_sync.quota.status import QuotaStatus
+from oa_sync.report import error_json
+from oa_sync.settings import Settings
+
+Loaded = dict[str, dict[str, Known]]
+
+
+@dataclass(frozen=True)
+class ResourcePlan:
+    """What one resource would cost.
+
+    `total`: rows the API has; None: it does not say, or was not asked. `loaded`: rows that are loaded
+    and not deleted. `missing`: an optional list that this API does not offer. `error`: why the list
+    could not be asked; then, and with `asked` False, the cost is an estimate from what is loaded.
+    """
+
+    name: str
+    total: int | None
+    loaded: int
+    cost: Cost
+    asked: bool = True
+    missing: bool = False
+    error: ApiError | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """The resource's object of `plan --json`."""
+        return {
+            "total": self.total,
+            "loaded": self.loaded,
+            "lists": self.cost.lists,
+            "details": self.cost.details,
+            "requests": self.cost.requests,
+            "lists_estimated": self.cost.lists_estimated,
+            "details_estimated": self.cost.details_estimated,
+            "asked": self.asked,
+            "missing": self.missing,
+            "error": error_json(self.error),
+        }
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The plan of a sync with these settings.
+
+    `budget` is what a run may send now (None: only the pace limits it), `reserved` what it leaves for
+    others, `made` what the plan itself has sent. `come_back_at`: when the next run after today's is
+    worth starting, or the first where today has nothing left; None: one run now does it all.
+    """
+
+    workspace: str
+    dialect: str
+    made_at: datetime
+    resources: tuple[ResourcePlan, ...]
+    quota: QuotaStatus
+    reserved: int
+    budget: int | None
+    made: int
+    starts_now: bool
+    days_to_complete: int | None
+    come_back_at: datetime | None
+
+    @property
+    def cost(self) -> Cost:
+        """All resources together."""
+        return total_cost(resource.cost for resource in self.resources)
+
+    @property
+    def error(self) -> ApiError | None:
+        """The first failure of a list."""
+        return next((r.error for r in self.resources if r.error is not None), None)
+
+    @property
+    def exit_code(self) -> int:
+        """0, or what a failing list means for `oa-sync`."""
+        return self.error.exit_code if self.error is not None else 0
+
+    def as_json(self) -> dict[str, Any]:
+        """The object that `plan --json` prints."""
+        cost = self.cost
+        return {
+            "workspace": self.workspace,
+            "dialect": self.dialect,
+            "made_at": isoformat(self.made_at),
+            "resources": {resource.name: resource.as_json() for resource in self.resources},
+            "requests": {
+                "lists": cost.lists,
+                "details": cost.details,
+                "total": cost.requests,
+                "estimated": cost.estimated,
+                "made": self.made,
+            },
+            "quota": {**self.quota.as_json(), "reserved": self.reserved, "budget": self.budget},
+            "starts_now": self.starts_now,
+            "days_to_complete": self.days_to_complete,
+            "come_back_at": isoformat(self.come_back_at) if self.come_back_at else None,
+            "error": error_json(self.error),
+        }
+
+
+def plan(settings: Settings, clock: Clock | None = None) -> Plan:
+    """What `oa_sync.run.sync` with `settings` would cost now. Reads the destination, changes nothing.
+
+    Raises:
+        ConfigurationError: settings or definition are wrong.
+        LockHeldError: a sync of this workspace and destination is running.
+        BudgetExhausted: the dialect is not known yet, and no request is left to find it out.
+        NotAuthorisedError: the API refuses the key.
+        ApiError: the dialect is not known yet, and the API could not be asked.
+        DestinationError: the destination cannot be read.
+    """
+    clock = clock or Clock()
+    what = f"workspace {settings.workspace!r} into {settings.destination}"
+    with sync_lock(settings.home / "locks", settings.fingerprint(), what, clock):
+        return asyncio.run(_plan(settings, clock))
+
+
+async def _plan(settings: Settings, clock: Clock) -> Plan:
+    async with connect(settings, clock) as connection:
+        definition = await connection.definition()
+        with open_for_reading(settings) as target:
+            loaded = _loaded(definition, target, settings)
+        _overlay_pending(loaded, settings)
+        resources = await _resources(definition, connection, loaded, clock)
+        return _summary(resources, connection, settings, clock.now())
+
+
+def _summary(
+    resources: tuple[ResourcePlan, ...], connection: Connection, settings: Settings, now: datetime
+) -> Plan:
+    quota = connection.quota()
+    limits = quota.limits
+    budget = budget_now(quota, settings.reserve, settings.max_requests)
+    cost = total_cost(resource.cost for resource in resources)
+    forecast = connection.forecast(cost)
+    starts_now = forecast.come_back_at <= now
+    return Plan(
+        workspace=settings.workspace,
+        dialect=connection.dialect,
+        made_at=now,
+        resources=resources,
+        quota=quota,
+        reserved=kept(limits.per_day, settings.reserve),
+        budget=budget,
+        made=connection.client.counts.made,
+        starts_now=starts_now,
+        days_to_complete=forecast.days_left,
+        come_back_at=_come_back_at(forecast, quota, now) if cost.requests else None,
+    )
+
+
+def _come_back_at(forecast: Forecast, quota: QuotaStatus, now: datetime) -> datetime | None:
+    if forecast.come_back_at > now:
+        return forecast.come_back_at
+    if forecast.days_left == 1 or quota.limits.per_day is None:
+        return None
+    # What a run sends now is free again when the day of now is over.
+    instant = int(now.timestamp() * SECOND)
+    return datetime.fromtimestamp(quota.limits.counts_until(instant // SECOND, instant), UTC)
+
+
+# -- what is loaded -------------------------------------------------------------------------------
+
+
+def _loaded(definition: Definition, target: Target | None, settings: Settings) -> Loaded:
+    if target is None:
+        return {resource.name: {} for resource in definition.resources}
+    assembler = Assembler(definition, target, settings)
+    return {resource.name: assembler.known(resource) for resource in definition.resources}
+
+
+def _overlay_pending(loaded: Loaded, settings: Settings) -> None:
+    """Count what an interrupted run has fetched as loaded: the next sync loads it without a request."""
+    with contextlib.closing(Journal(settings.journal)) as journal:
+        for segment in journal.segments():
+            for item in journal.read(segment):
+                if item.resource not in loaded:
+                    continue
+                gone = item.kind is Kind.GONE
+                loaded[item.resource][item.key] = Known(
+                    item.version, item.row_hash, item.detail_version, deleted=gone
+                )
+
+
+# -- the first pages ------------------------------------------------------------------------------
+
+
+async def _resources(
+    definition: Definition, connection: Connection, loaded: Loaded, clock: Clock
+) -> tuple[ResourcePlan, ...]:
+    orders = OrderMemory(connection, clock)
+    scans: dict[str, Scan] = {}
+    plans = []
+    for resource in definition.resources:
+        scan = scans[resource.name] = Scan(resource, loaded[resource.name])
+        if resource.parent is not None:
+            parent = scans[resource.parent]
+            parents = len(parent.known) if parent.total is None else parent.total
+            cost = cost_of(scan, parents=parents)
+            plans.append(_resource_plan(scan, cost, asked=False))
+        elif resource.endpoint.optional and connection.known_missing(resource):
+            plans.append(_resource_plan(scan, Cost(), asked=False, missing=True))
+        else:
+            plans.append(await _asked(scan, connection, orders))
+    return tuple(plans)
+
+
+async def _asked(scan: Scan, connection: Connection, orders: OrderMemory) -> ResourcePlan:
+    """The plan of a resource by the first page of its list."""
+    try:
+        await _first_page(scan, connection, orders)
+    except BudgetExhausted:
+        return _resource_plan(scan, cost_of(scan), asked=False)
+    except NotFoundError as error:
+        if not scan.resource.endpoint.optional:
+            return _resource_plan(scan, cost_of(scan), error=error)
+        connection.note_missing(scan.resource)
+        return _resource_plan(scan, Cost(), missing=True)
+    except ApiError as error:
+        if isinstance(error, NotAuthorisedError) and error.status == 401:
+            raise
+        return _resource_plan(scan, cost_of(scan), error=error)
+    return _resource_plan(scan, cost_of(scan))
+
+
+async def _first_page(scan: Scan, connection: Connection, orders: OrderMemory) -> None:
+    """One request. The scan is finished if the page is the last one or proves the rest known."""
+    early_stop = orders.early_stop(scan)
+    opened = connection.open_list(scan.resource, None, {})
+    async with aclosing(opened.pages(ahead=False)) as pages:
+        page = await anext(pages)
+    rows = scan.add(page)
+    scan.order.add(page.rows, rows, scan.known)
+    if early_stop is not None and early_stop.proves_rest(page.total, rows, scan.order):
+        scan.leave_rest(early_stop.rest)
+        scan.finished = True
+    scan.finished = scan.finished or page.is_last
+
+
+def _resource_plan(
+    scan: Scan,
+    cost: Cost,
+    *,
+    asked: bool = True,
+    missing: bool = False,
+    error: ApiError | None = None,
+) -> ResourcePlan:
+    total = scan.total
+    if total is None and scan.finished:
+        total = len(scan.seen)
+    loaded = sum(1 for row in scan.known.values() if not row.deleted)
+    return ResourcePlan(scan.resource.name, total, loaded, cost, asked, missing, error)

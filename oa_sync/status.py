@@ -1,0 +1,156 @@
+"""How things stand, without a request: last syncs, rows, backlog, quota, what waits to be loaded."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from oa_sync.clock import Clock, isoformat
+from oa_sync.connection import quota_account
+from oa_sync.errors import ConfigurationError, LockHeldError
+from oa_sync.extract.journal import Journal
+from oa_sync.load.standing import Standing
+from oa_sync.load.syncs import TABLE as SYNCS
+from oa_sync.load.target import Target, open_for_reading
+from oa_sync.ops.lock import sync_lock
+from oa_sync.quota.status import QuotaStatus
+from oa_sync.settings import Settings
+
+SYNCS_SHOWN = 10
+
+_SYNC_COLUMNS = (
+    "sync_id",
+    "status",
+    "exit_code",
+    "started_at",
+    "finished_at",
+    "requests_made",
+    "rows_written",
+    "backlog",
+    "error_code",
+    "error_message",
+)
+
+
+@dataclass(frozen=True)
+class Status:
+    """The state of one workspace in one destination.
+
+    `syncs` are the last ones, newest first, as the columns of the table `syncs`. `tables` is None
+    where the destination cannot be read because a sync is writing to it (`running` says which).
+    `quota` is None where the account is not known; `quota_note` says why. `pending_segments`: journal
+    files that an interrupted run left; the next sync loads them first.
+    """
+
+    workspace: str
+    destination: str
+    place: str
+    at: datetime
+    running: str | None = None
+    syncs: list[dict[str, Any]] = field(default_factory=list)
+    tables: dict[str, Standing] | None = field(default_factory=dict)
+    quota: QuotaStatus | None = None
+    quota_note: str | None = None
+    pending_segments: int = 0
+
+    @property
+    def backlog(self) -> dict[str, int]:
+        """Rows whose newest detail is not loaded, by resource."""
+        tables = self.tables or {}
+        return {name: t.backlog for name, t in tables.items() if t.backlog is not None}
+
+    def as_json(self) -> dict[str, Any]:
+        """The object that `status --json` prints."""
+        tables = self.tables
+        return {
+            "workspace": self.workspace,
+            "destination": self.destination,
+            "place": self.place,
+            "at": isoformat(self.at),
+            "running": self.running,
+            "syncs": [{name: _plain(value) for name, value in s.items()} for s in self.syncs],
+            "rows": None if tables is None else {name: t.rows for name, t in tables.items()},
+            "deleted": None if tables is None else {name: t.deleted for name, t in tables.items()},
+            "backlog": None if tables is None else self.backlog,
+            "quota": self.quota.as_json() if self.quota else None,
+            "quota_note": self.quota_note,
+            "pending_segments": self.pending_segments,
+        }
+
+
+def status(settings: Settings, clock: Clock | None = None) -> Status:
+    """How the workspace of `settings` stands. Sends no request, needs no key, creates no database.
+
+    Raises:
+        ConfigurationError: a setting is wrong.
+        DestinationError: the destination cannot be read.
+    """
+    clock = clock or Clock()
+    quota, note = _quota(settings, clock)
+    running, syncs, tables = _destination(settings, clock)
+    with contextlib.closing(Journal(settings.journal)) as journal:
+        segments = len(journal.segments())
+    return Status(
+        workspace=settings.workspace,
+        destination=settings.destination,
+        place=_without_credentials(settings.place),
+        at=clock.now(),
+        running=running,
+        syncs=syncs,
+        tables=tables,
+        quota=quota,
+        quota_note=note,
+        pending_segments=segments,
+    )
+
+
+def _quota(settings: Settings, clock: Clock) -> tuple[QuotaStatus | None, str | None]:
+    """The quota; without a key a note in its place, for the key is what the account is found by."""
+    try:
+        with quota_account(settings, clock) as account:
+            return account.status(), None
+    except ConfigurationError as error:
+        if settings.api_key:
+            raise
+        return None, f"not known without the key ({error})"
+
+
+def _destination(
+    settings: Settings, clock: Clock
+) -> tuple[str | None, list[dict[str, Any]], dict[str, Standing] | None]:
+    what = f"workspace {settings.workspace!r} into {settings.destination}"
+    running = None
+    with contextlib.ExitStack() as held:
+        try:
+            held.enter_context(
+                sync_lock(settings.home / "locks", settings.fingerprint(), what, clock)
+            )
+        except LockHeldError as error:
+            running = str(error)
+            if settings.destination == "duckdb":
+                # DuckDB lets nobody else into a file that is being written.
+                return running, [], None
+        with open_for_reading(settings) as target:
+            if target is None:
+                return running, [], {}
+            syncs = target.recent(SYNCS, _SYNC_COLUMNS, "started_at", SYNCS_SHOWN)
+            return running, syncs, _tables(target)
+
+
+def _tables(target: Target) -> dict[str, Standing]:
+    names = sorted({column.table for column in target.columns()})
+    return {name: target.standing(name) for name in names}
+
+
+def _without_credentials(place: str) -> str:
+    """`place` as it may be shown: an address without user, password and query string."""
+    if "://" not in place:
+        return place
+    return re.sub(r"//[^/]*@", "//", place.partition("?")[0])
+
+
+def _plain(value: Any) -> Any:
+    return isoformat(value) if isinstance(value, datetime) else value
