@@ -7,7 +7,7 @@ import logging
 import re
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pyarrow.parquet as pq
 
@@ -130,7 +130,7 @@ class LakeTable:
             merged = merged.merged(part)
         newest = written[-1] if written else TableSchema()
         version = newest.version + (newest.columns != merged.columns)
-        return TableSchema(merged.columns, schema.key or merged.key, version)
+        return replace(merged, version=version)
 
     def _read(self, found: Found) -> LakeFile | None:
         with (

@@ -164,6 +164,28 @@ class Lake:
         query = f"SELECT DISTINCT {identifiers([column])} FROM loaded"
         return set(self._read(table, [column], query)[column].to_pylist())
 
+    def select(self, table: str, columns: Sequence[str]) -> list[tuple[Any, ...]]:
+        """`columns` of this workspace's rows of `table`; a column that it does not have is None."""
+        if table not in self._tables:
+            return []
+        names = [name for name in columns if name in self._tables[table].schema.columns]
+        if not names:
+            return []
+        read = self._read(table, names, f"SELECT {identifiers(names)} FROM loaded").to_pydict()
+        empty = [None] * len(read[names[0]])
+        return list(zip(*(read.get(name, empty) for name in columns), strict=True))
+
+    def query(self, sql: str) -> list[tuple[Any, ...]]:
+        """The rows of `sql`, in DuckDB's dialect, over all rows of the folder's tables."""
+        with destination_errors(f"{self._store.shown}: the query"):
+            for name, table in self._tables.items():
+                table.refresh()
+                relation = table.relation(table.files, list(table.schema.columns))
+                self._connection.execute(
+                    f"CREATE OR REPLACE TEMP VIEW {identifier(name)} AS {relation}"
+                )
+            return self._connection.execute(sql).fetchall()
+
     def standing(self, table: str) -> Standing:
         """This workspace's rows in `table`, counted."""
         columns = self._tables[table].schema.columns

@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 
 from oa_sync.errors import DestinationError
-from oa_sync.load.tables import Batch
+from oa_sync.load.tables import Batch, TableHints
 from oa_sync.shape.tables import ARROW_TYPES
 
 _SQL_TYPES = {
@@ -50,12 +50,14 @@ class Column:
 
 @dataclass(frozen=True)
 class TableSchema:
-    """Columns by name, in order. `key`: what files are sorted by (primary key or merge key)."""
+    """Columns by name, in order. `key`: what rows are merged and sorted by (primary or merge key)."""
 
     columns: Mapping[str, Column] = field(default_factory=dict)
     key: tuple[str, ...] = ()
     version: int = 0
     """Moves with every change of a column."""
+    by_parent: bool = False
+    """Whether `key` is a merge key: all rows that share it are replaced together."""
 
     def merged(self, other: TableSchema) -> TableSchema:
         """This schema with what `other` adds or widens; hints of `other` win."""
@@ -65,7 +67,8 @@ class TableSchema:
             data_type = wider(have.data_type, column.data_type) if have else column.data_type
             columns[name] = Column(data_type, column.hints or (have.hints if have else {}))
         version = max(self.version, other.version)
-        return TableSchema(columns, other.key or self.key, version)
+        keyed = other if other.key else self
+        return TableSchema(columns, keyed.key, version, keyed.by_parent)
 
     def retyped(self, column: str, data_type: str) -> TableSchema:
         """This schema with `column` of another type."""
@@ -99,32 +102,52 @@ class TableSchema:
             )
             for name, column in self.columns.items()
         ]
-        text = json.dumps(
+        return pa.schema(fields, {**metadata, _SCHEMA_KEY.decode(): self.text()})
+
+    def text(self) -> str:
+        """This schema as JSON, for `schema_of_text`."""
+        return json.dumps(
             {
                 "format": _FORMAT,
                 "version": self.version,
                 "key": self.key,
+                "by_parent": self.by_parent,
                 "columns": [
                     {**column.hints, "name": name, "data_type": column.data_type}
                     for name, column in self.columns.items()
                 ],
             }
         )
-        return pa.schema(fields, {**metadata, _SCHEMA_KEY.decode(): text})
+
+    def hints(self, table: str) -> TableHints:
+        """How rows of `table` with this schema are loaded."""
+        columns = {
+            name: {**column.hints, "data_type": column.data_type}
+            for name, column in self.columns.items()
+        }
+        if self.by_parent:
+            return TableHints(table, merge_key=self.key, columns=columns)
+        return TableHints(table, primary_key=self.key, columns=columns)
 
 
 def stored_schema(schema: pa.Schema) -> TableSchema | None:
     """The schema that a file's metadata holds; None: the file is not ours, or of a later format."""
+    return schema_of_text((schema.metadata or {}).get(_SCHEMA_KEY, b""))
+
+
+def schema_of_text(text: str | bytes) -> TableSchema | None:
+    """The schema that `TableSchema.text` wrote; None: something else did, or a later version."""
     try:
-        stored = json.loads((schema.metadata or {}).get(_SCHEMA_KEY, b""))
+        stored = json.loads(text)
         if stored["format"] != _FORMAT:
             return None
         columns = {entry["name"]: _stored_column(entry) for entry in stored["columns"]}
         key, version = tuple(stored["key"]), int(stored["version"])
+        by_parent = bool(stored.get("by_parent", False))
     except (ValueError, TypeError, KeyError):
         return None
     known = all(column.data_type in ARROW_TYPES for column in columns.values())
-    return TableSchema(columns, key, version) if known else None
+    return TableSchema(columns, key, version, by_parent) if known else None
 
 
 def _stored_column(entry: Mapping[str, Any]) -> Column:
@@ -144,7 +167,8 @@ def arriving_schema(batch: Batch) -> TableSchema:
         raise DestinationError(
             f"{hints.name}: no primary key and no merge key, so nothing to merge by"
         )
-    return TableSchema(described_columns(hints.name, batch.rows.schema, hints.columns), key)
+    columns = described_columns(hints.name, batch.rows.schema, hints.columns)
+    return TableSchema(columns, key, by_parent=not hints.primary_key)
 
 
 def described_columns(

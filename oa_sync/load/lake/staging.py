@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -88,7 +88,7 @@ class StagedTable:
     def _next_part(self, arriving: TableSchema) -> _Part:
         self.close()
         before = self._parts[-1].schema.columns if self._parts else {}
-        schema = TableSchema({**before, **arriving.columns}, arriving.key)
+        schema = replace(arriving, columns={**before, **arriving.columns})
         part = _Part(self._folder / f"{len(self._parts)}.parquet", schema)
         self._folder.mkdir(parents=True, exist_ok=True)
         self._writer = pq.ParquetWriter(part.path, _arrow(schema), compression="zstd")
