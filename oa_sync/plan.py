@@ -205,7 +205,7 @@ def _overlay_pending(loaded: Loaded, settings: Settings) -> None:
     with contextlib.closing(Journal(settings.journal)) as journal:
         for segment in journal.segments():
             for item in journal.read(segment):
-                if item.resource not in loaded:
+                if item.resource not in loaded or item.kind in (Kind.EVENTS, Kind.STALLED):
                     continue
                 gone = item.kind is Kind.GONE
                 loaded[item.resource][item.key] = Known(

@@ -51,6 +51,12 @@ class Target(Protocol):
     def distinct(self, table: str, column: str) -> set[Any]:
         """The values of `column` in this workspace's rows of `table`."""
 
+    def select(self, table: str, columns: Sequence[str]) -> list[tuple[Any, ...]]:
+        """`columns` of this workspace's rows of `table`; a column that it does not have is None."""
+
+    def query(self, sql: str) -> list[tuple[Any, ...]]:
+        """The rows of a query that a person wrote; tables of ours can be named without schema."""
+
     def batches(self, table: str) -> Iterator[pa.RecordBatch]:
         """All rows of `table`, of every workspace."""
 

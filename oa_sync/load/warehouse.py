@@ -157,6 +157,24 @@ class Warehouse:
         )
         return {value for (value,) in rows}
 
+    def select(self, table: str, columns: Sequence[str]) -> list[tuple[Any, ...]]:
+        """`columns` of this workspace's rows of `table`; a column that it does not have is None."""
+        there = self._schema.tables.get(table, {}).get("columns", {})
+        names = [name for name in columns if name in there]
+        if not names:
+            return []
+        rows = self._query(
+            f"SELECT {self._quoted(names)} FROM {self._qualified(table)}"
+            f" WHERE {self._quoted([WORKSPACE])} = %s",
+            self._settings.workspace,
+        )
+        places = [names.index(name) if name in names else None for name in columns]
+        return [tuple(None if at is None else row[at] for at in places) for row in rows]
+
+    def query(self, sql: str) -> list[tuple[Any, ...]]:
+        """The rows of `sql`, in the dialect of the destination."""
+        return self._query(sql)
+
     def standing(self, table: str) -> Standing:
         """This workspace's rows in `table`, counted."""
         columns = self._schema.tables[table]["columns"]
