@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 # Debian splits ensurepip off into python3-venv: where it is missing, the pip that is there fills the
 # environment from outside, which is also what its "externally managed" rule wants.
 PIP = $(if $(wildcard $(BIN)/pip),$(BIN)/python -m pip,$(PYTHON) -m pip --python $(BIN)/python)
-INSTALL = $(PIP) install --quiet --editable
+INSTALL = @echo "installing oa-sync and what it needs into $(VENV)"; $(PIP) install --quiet --editable
 
 .PHONY: demo test lint picture clean
 
@@ -25,7 +25,7 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/mypy
 
 picture: $(VENV)/.installed
-	$(BIN)/python docs/demo_picture.py docs/demo.svg
+	$(BIN)/python docs/demo_screen.py
 
 $(VENV)/.installed: pyproject.toml | $(BIN)/python
 	$(INSTALL) .

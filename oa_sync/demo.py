@@ -1,6 +1,6 @@
 """The demo's story, without its screen: a folder of its own, an API on loopback, changes, read-back.
 
-`oa-sync demo` prints it; `docs/demo_picture.py` paints it. Everything is real (HTTP, the quota ledger,
+`oa-sync demo` prints it; `docs/demo_screen.py` paints it. Everything is real (HTTP, the quota ledger,
 dlt, DuckDB) but the API, which is the emulator over the bundled sample workspace.
 """
 
@@ -221,7 +221,7 @@ _ABOUT_THE_CHANGES = {
         WHERE p.name = 'Stocks'""",
     "Girls": """
         SELECT CASE WHEN _oa_deleted_at IS NULL THEN 'there'
-               ELSE 'marked deleted ' || strftime(_oa_deleted_at AT TIME ZONE 'UTC', '%H:%M:%S UTC') END
+               ELSE 'deleted ' || strftime(_oa_deleted_at AT TIME ZONE 'UTC', '%H:%M:%S') END
         FROM openanalyst.reports WHERE name = 'Girls'""",
     "penguins, columns": """
         SELECT nullif(count(*), 0)

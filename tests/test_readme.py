@@ -1,0 +1,188 @@
+"""The README says what is so: its commands run, its tables match the code, its screen is a real one."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from pathlib import Path
+
+import click
+import pytest
+
+import oa_sync.errors
+from docs.demo_screen import second_half
+from oa_sync.cli import cli
+from oa_sync.definitions.loader import load_definition
+from oa_sync.settings import _ENVIRONMENT
+from tests.support.command import OA_SYNC, oa_sync, run
+from tests.support.emulator import KEY, emulator
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def block(language: str, containing: str) -> str:
+    """The only code block of `language` with this text in it."""
+    blocks = re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+    (found,) = [text for text in blocks if containing in text]
+    return str(found)
+
+
+def section(title: str) -> str:
+    return README.split(f"\n## {title}\n")[1].split("\n## ")[0]
+
+
+def table(title: str) -> list[list[str]]:
+    """The rows of the table in a section, without its head."""
+    lines = [line for line in section(title).splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
+
+
+def on_path(folder: Path) -> str:
+    """A PATH on which `oa-sync` and `python` are those of this environment."""
+    bin_folder = folder / ".venv" / "bin"
+    bin_folder.mkdir(parents=True)
+    script = bin_folder / "oa-sync"
+    quoted = " ".join(f"'{part}'" for part in OA_SYNC)
+    script.write_text(f'#!/bin/sh\nexec {quoted} "$@"\n')
+    script.chmod(0o755)
+    return f"{bin_folder}{os.pathsep}{os.environ['PATH']}"
+
+
+def test_the_problem_is_told_in_three_sentences_before_the_two_commands() -> None:
+    opening = README.split("```sh")[0].split("\n\n", 1)[1]
+    assert len(re.findall(r"\.(?=\s)", opening)) == 3
+    assert re.search(r"```sh\nmake demo .*\nmake test .*\n```", README)
+
+
+@pytest.mark.parametrize("target", ["demo", "test", "lint", "picture"])
+def test_every_make_target_that_is_named_exists(target: str, tmp_path: Path) -> None:
+    assert f"make {target}" in README
+    done = run("make", "-n", "-C", ROOT, target, f"VENV={tmp_path / 'venv'}", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+
+
+def test_links_lead_to_files_that_are_there() -> None:
+    links = re.findall(r"\]\(([^)#]+)", README)
+    assert len(links) > 8
+    assert [link for link in links if "://" not in link and not (ROOT / link).exists()] == []
+
+
+def test_screen_of_the_demo_is_what_the_demo_prints(tmp_path: Path) -> None:
+    def timeless(text: str) -> str:
+        text = re.sub(r"\d+\.\d s", "N s", text)
+        return re.sub(r"\d\d:\d\d:\d\d", "HH:MM:SS", text)
+
+    done = oa_sync("demo", cwd=tmp_path)
+    assert timeless(second_half(done.stdout)) == timeless(block("text", "Second sync"))
+
+
+def test_picture_of_the_demo_shows_the_same_screen() -> None:
+    svg = (ROOT / "docs" / "demo.svg").read_text(encoding="utf-8")
+    shown = re.sub(r"<[^>]+>", "", svg).replace("&#160;", " ")
+    for line in block("text", "Second sync").splitlines():
+        if line.strip() and not re.search(r"\d s;|\d:\d", line):
+            assert "".join(line.split()) in "".join(shown.split()), line
+
+
+def test_commands_for_a_workspace_of_one_s_own_run_as_written(tmp_path: Path) -> None:
+    lines = block("sh", "oa-sync check").splitlines()
+    assert lines[0] == "pip install ."
+    with emulator() as api:
+        done = run(
+            "sh",
+            "-ec",
+            "\n".join(lines[1:]),
+            cwd=tmp_path,
+            PATH=on_path(tmp_path),
+            OPENANALYST_BASE_URL=api.base_url,
+        )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (tmp_path / "oa_sync.duckdb").exists()
+
+
+def test_cron_line_runs_as_written(tmp_path: Path) -> None:
+    line = block("cron", "oa-sync").strip()
+    fields = line.split(maxsplit=5)
+    assert all(re.fullmatch(r"\d+|\*", field) for field in fields[:5])
+    on_path(tmp_path)
+    command = fields[5].replace("/srv/analytics", str(tmp_path))
+    with emulator() as api:
+        # cron gives a job hardly more than HOME and a short PATH.
+        done = run(
+            "sh",
+            "-c",
+            command,
+            cwd=Path("/"),
+            PATH="/usr/bin:/bin",
+            HOME=str(tmp_path),
+            OA_SYNC_HOME=str(tmp_path / "home"),
+            OPENANALYST_API_KEY=KEY,
+            OPENANALYST_BASE_URL=api.base_url,
+        )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert "complete" in (tmp_path / "oa_sync.log").read_text()
+
+
+def test_python_lines_run_as_written(tmp_path: Path) -> None:
+    with emulator() as api:
+        done = run(
+            sys.executable,
+            "-c",
+            block("python", "oa_sync"),
+            cwd=tmp_path,
+            OPENANALYST_API_KEY=KEY,
+            OPENANALYST_BASE_URL=api.base_url,
+        )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("complete ")
+    assert (tmp_path / "analytics.duckdb").exists()
+
+
+def test_definition_file_is_valid(tmp_path: Path) -> None:
+    (tmp_path / "shop.yaml").write_text(block("yaml", "name: shop"), encoding="utf-8")
+    done = oa_sync("validate", "shop.yaml", cwd=tmp_path, SHOP_TOKEN="t")
+    assert done.returncode == 0, done.stderr
+    assert "order_lines" in done.stdout
+
+
+def test_table_of_commands_is_complete() -> None:
+    assert [row[0].strip("`") for row in table("Commands")] == cli.list_commands(click.Context(cli))
+
+
+def test_table_of_settings_is_complete() -> None:
+    rows = table("Settings")
+    assert {row[2].strip("`") for row in rows if row[2]} == set(_ENVIRONMENT.values())
+    sync = cli.get_command(click.Context(cli), "sync")
+    assert sync is not None
+    flags = {option for parameter in sync.params for option in parameter.opts}
+    named = {row[1].strip("`") for row in rows if row[1].startswith("`")}
+    assert named - flags == set()
+    not_settings = {"resources", "--full-refresh", "--json", "--log-format", "-v", "--verbose"}
+    assert flags - named - not_settings == set()
+
+
+def test_table_of_exit_codes_is_complete() -> None:
+    codes = {
+        error.exit_code
+        for error in vars(oa_sync.errors).values()
+        if isinstance(error, type) and issubclass(error, oa_sync.errors.OaSyncError)
+    }
+    assert {int(row[0]) for row in table("Exit codes")} == codes | {0}
+
+
+@pytest.mark.parametrize("dialect", ["page", "cursor"])
+def test_tables_are_those_of_the_built_in_definitions(dialect: str) -> None:
+    definition = load_definition(dialect, dialect="page", environ={})
+    declared = {name for resource in definition.resources for name in resource.tables()}
+    assert {row[0].strip("`") for row in table("Tables")} - declared == {"syncs"}
+
+
+def test_changelog_has_the_form_of_keep_a_changelog() -> None:
+    text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    titles = re.findall(r"^## (.*)$", text, re.MULTILINE)
+    assert titles[0] == "[Unreleased]"
+    assert all(re.fullmatch(r"\[\d+\.\d+\.\d+\] - \d{4}-\d\d-\d\d", title) for title in titles[1:])
+    kinds = set(re.findall(r"^### (.*)$", text, re.MULTILINE))
+    assert kinds <= {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
