@@ -34,12 +34,14 @@ def sync(
     and asks only for what is new or changed.
     """
     from oa_sync.cli.progress import Progress
+    from oa_sync.ops.allocation import give_memory_back
     from oa_sync.ops.logs import configure
-    from oa_sync.settings import resolve
     from oa_sync.run import sync as run
+    from oa_sync.settings import resolve
 
     settings = resolve(flags)
     configure(log_format, verbose, (settings.api_key or "",))
+    give_memory_back()
     with Progress(enabled=log_format == "text") as progress:
         report = run(settings, resources, full_refresh=full_refresh, progress=progress)
     if as_json:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from oa_sync.definitions.model import Definition, Resource
@@ -17,7 +18,8 @@ from oa_sync.extract.changes import Known
 from oa_sync.extract.items import Item, Kind
 from oa_sync.load.drift import SchemaChanges
 from oa_sync.load.resource_tables import ResourceTables
-from oa_sync.load.tables import Batch, Break, Output
+from oa_sync.load.runs import STALLED_AT, events_batch
+from oa_sync.load.tables import DELETED_AT, Batch, Break, Output
 from oa_sync.load.target import Target
 from oa_sync.settings import Settings
 from oa_sync.shape.document import (
@@ -38,14 +40,14 @@ class Assembler:
     """Shapes the items of one definition for one target. Lives on the loading thread."""
 
     def __init__(self, definition: Definition, target: Target, settings: Settings) -> None:
-        self._changes = SchemaChanges(target)
+        self._changes, self._workspace = SchemaChanges(target), settings.workspace
         declared = {table for resource in definition.resources for table in resource.tables()}
         self._tables = {
             resource.name: ResourceTables(resource, target, settings, self._changes, declared)
             for resource in definition.resources
         }
         self._resources = {resource.name: resource for resource in definition.resources}
-        self._groups: dict[tuple[str, Kind, bool], _Group] = {}
+        self._groups: dict[tuple[str, Kind, bool, tuple[str, ...]], _Group] = {}
 
     @property
     def drift(self) -> list[dict[str, Any]]:
@@ -105,10 +107,12 @@ class Assembler:
             yield from tables.flush()
 
     def _take(self, item: Item) -> Iterator[Output]:
-        key = (item.resource, item.kind, item.whole or item.kind is Kind.DETAIL)
+        whole = item.whole or item.kind is Kind.DETAIL
+        # Rows that say different things keep different columns of what is loaded.
+        key = (item.resource, item.kind, whole, () if whole else item.list_keys)
         group = self._groups.get(key)
         if group is None:
-            group = self._groups[key] = _Group(self._resources[item.resource], *key[1:])
+            group = self._groups[key] = _Group(self._resources[item.resource], *key[1:3])
         try:
             document = _document(group.resource, item)
         except InvalidResponseError as error:  # extraction has read it before
@@ -128,8 +132,12 @@ class Assembler:
         if not items:
             return
         tables = self._tables[group.resource.name]
-        if group.kind is Kind.GONE:
-            yield from tables.gone(items)
+        if group.kind is Kind.EVENTS:
+            yield events_batch(group.resource, texts, self._workspace)
+        elif group.kind is Kind.GONE:
+            yield from tables.marked(items, DELETED_AT)
+        elif group.kind is Kind.STALLED:
+            yield from tables.marked(items, STALLED_AT)
         else:
             yield from tables.rows(items, texts, whole=group.whole)
 
@@ -155,7 +163,8 @@ class _Group:
         self.nbytes = 0
 
     def add(self, item: Item, text: bytes) -> None:
-        self.items.append(item)
+        # Without the body: it may be large, and the group waits for thousands of items.
+        self.items.append(replace(item, row=b"", body=None, document=None))
         self._texts.append(text)
         self.nbytes += len(text)
 

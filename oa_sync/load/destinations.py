@@ -8,12 +8,19 @@ from oa_sync.errors import ConfigurationError
 from oa_sync.settings import Settings
 
 
-def dlt_destination(settings: Settings, *, read_only: bool = False) -> Any:
+def dlt_destination(
+    settings: Settings,
+    *,
+    read_only: bool = False,
+    duckdb_config: dict[str, Any] | None = None,
+) -> Any:
     """The dlt destination that `settings.destination` names, configured.
 
     `duckdb` opens `settings.database`, with `read_only` beside other readers; PostgreSQL is created without the unique index on `_dlt_id`
     that blocks every later run after a crash; any other name is left to dlt, which finds its
     credentials under its own names (`DESTINATION__<NAME>__CREDENTIALS`).
+
+    `duckdb_config` is read anew whenever a DuckDB connection is opened.
 
     Raises:
         ConfigurationError: dlt does not know the name, or its driver is not installed.
@@ -24,11 +31,11 @@ def dlt_destination(settings: Settings, *, read_only: bool = False) -> Any:
     name = settings.destination
     if name == "duckdb":
         settings.database.parent.mkdir(parents=True, exist_ok=True)
-        if not read_only:
-            return dlt.destinations.duckdb(str(settings.database))
         from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
 
-        return dlt.destinations.duckdb(DuckDbCredentials(str(settings.database), read_only=True))
+        credentials = DuckDbCredentials(str(settings.database), read_only=read_only)
+        credentials.global_config = duckdb_config
+        return dlt.destinations.duckdb(credentials)
     if name == "postgres":
         return dlt.destinations.postgres(create_indexes=False)
     try:

@@ -35,8 +35,8 @@ from oa_sync.shape.report_rows import ReportTables, json_rows, report_rows_spec
 from oa_sync.shape.shaper import Shaped, Shaper
 from oa_sync.shape.spans import Rows
 
-BATCH_BYTES = 8 * 1024 * 1024
-BATCH_ROWS = 100_000
+BATCH_BYTES = 4 * 1024 * 1024
+BATCH_ROWS = 50_000
 
 
 class LongList(Protocol):

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from oa_sync.shape import rawjson
@@ -22,6 +21,7 @@ from oa_sync.shape.learn import learn
 from oa_sync.shape.learned import LearnedColumn, LearnedSchema
 from oa_sync.shape.naming import Path
 from oa_sync.shape.schema import Schema, Table
+from oa_sync.shape.spans import is_utf8
 from oa_sync.shape.spec import TableSpec
 from oa_sync.shape.structure import InvalidJsonError
 from oa_sync.shape.tables import Misfit, Part, assemble, joined, key_names
@@ -203,7 +203,7 @@ def _changes(before: LearnedSchema, after: LearnedSchema) -> Iterator[Drift]:
 
 
 def _batch(ndjson: bytes, extras: Mapping[str, Any]) -> _Batch:
-    if not _is_utf8(ndjson):
+    if not is_utf8(ndjson):
         ndjson = ndjson.decode("utf-8", "replace").encode()
     if ndjson and not ndjson.endswith(b"\n"):
         ndjson += b"\n"
@@ -212,18 +212,6 @@ def _batch(ndjson: bytes, extras: Mapping[str, Any]) -> _Batch:
         if len(values) != batch.rows:
             raise ValueError(f"the column {name!r} has {len(values)} values for {batch.rows} rows")
     return batch
-
-
-def _is_utf8(text: bytes) -> bool:
-    """Whether `text` is UTF-8. Arrow looks at 4 GB a second, where decoding and encoding makes 0.5."""
-    whole = pa.StringArray.from_buffers(
-        1, pa.py_buffer(np.array([0, len(text)], np.int32)), pa.py_buffer(text)
-    )
-    try:
-        whole.validate(full=True)
-    except pa.ArrowInvalid:
-        return False
-    return True
 
 
 def _line_ends(ndjson: bytes) -> NDArray[np.int64]:
