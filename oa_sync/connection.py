@@ -83,6 +83,17 @@ class Connection:
             self.dialect = dialect
         return self._definition
 
+    async def api_dialect(self) -> Literal["page", "cursor"]:
+        """The dialect of the endpoints that no definition describes: as set, else as found out, which
+        takes one request when it is not remembered.
+
+        Raises:
+            ApiError: the API could not be asked.
+        """
+        if self.dialect not in ("page", "cursor"):
+            self.dialect = await self._find_dialect()
+        return "page" if self.dialect == "page" else "cursor"
+
     async def _find_dialect(self) -> Literal["page", "cursor"]:
         known = self._memory.get("dialect")
         if known in ("page", "cursor"):

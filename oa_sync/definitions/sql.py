@@ -47,9 +47,9 @@ def sql_literal(value: Any) -> str:
         case bool():
             return "TRUE" if value else "FALSE"
         case int():
-            return str(value)
+            return number_literal(str(value))
         case float() | Decimal() if isfinite(value):
-            return repr(value) if isinstance(value, float) else format(value, "f")
+            return number_literal(repr(value) if isinstance(value, float) else f"{value:f}")
         case datetime():
             return f"'{_instant(value)}'"
         case date():
@@ -58,6 +58,11 @@ def sql_literal(value: Any) -> str:
             return _text(value)
         case _:
             raise ValueError(f"a value of the kind {type(value).__name__} cannot stand in SQL")
+
+
+def number_literal(text: str) -> str:
+    """The number `text` as a literal: behind a minus sign, `-5` by itself would begin a comment."""
+    return f"({text})" if text.startswith("-") else text
 
 
 def _instant(value: datetime) -> str:

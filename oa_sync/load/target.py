@@ -61,6 +61,9 @@ class Target(Protocol):
         """All rows of `table`, of every workspace."""
 
     def standing(self, table: str) -> Standing:
+    def largest(self, table: str, column: str) -> Any:
+        """The largest value of `column` in this workspace's rows of `table`; None: there is none."""
+
         """This workspace's rows in `table`, counted."""
 
     def recent(

@@ -164,6 +164,14 @@ class Lake:
         query = f"SELECT DISTINCT {identifiers([column])} FROM loaded"
         return set(self._read(table, [column], query)[column].to_pylist())
 
+    def largest(self, table: str, column: str) -> Any:
+        """The largest value of `column` in this workspace's rows of `table`; None: there is none."""
+        if table not in self._tables:
+            return None
+        query = f"SELECT max({identifiers([column])}) AS largest FROM loaded"
+        values = self._read(table, [column], query)
+        return values[0][0].as_py() if values.num_rows else None
+
     def select(self, table: str, columns: Sequence[str]) -> list[tuple[Any, ...]]:
         """`columns` of this workspace's rows of `table`; a column that it does not have is None."""
         if table not in self._tables:
