@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TypeVar
 
+from oa_sync.announced import announced
 from oa_sync.clock import Clock
 from oa_sync.connection import Connection, connect
 from oa_sync.definitions.model import Definition, Resource
@@ -23,10 +24,13 @@ from oa_sync.extract.changes import Known
 from oa_sync.extract.extraction import Extraction
 from oa_sync.extract.journal import Journal
 from oa_sync.extract.refusal import as_exhausted
+from oa_sync.extract.runs.history import RunHistory
+from oa_sync.extract.runs.known import Announcement, runs_resource
 from oa_sync.extract.steps import Steps
 from oa_sync.load.assembler import Assembler
 from oa_sync.load.loader import Loader
 from oa_sync.load.queue import SegmentQueue
+from oa_sync.load.runs import loaded_runs, newly_referenced
 from oa_sync.load.syncs import syncs_batch
 from oa_sync.load.target import Target, open_target
 from oa_sync.ops.lock import sync_lock
@@ -97,7 +101,8 @@ class _Run:
             try:
                 async with connect(self._settings, self._clock, self._stopping) as connection:
                     await self._loading(target.__enter__)
-                    await self._through(connection, target, journal, names)
+                    with announced(self._settings, self._clock) as self._announced:
+                        await self._through(connection, target, journal, names)
             except (ConfigurationError, LockHeldError):
                 raise
             except OaSyncError as error:
@@ -127,6 +132,7 @@ class _Run:
             )
             if self._full_refresh:
                 known = {name: _without_details(rows) for name, rows in known.items()}
+            history = await self._loading(lambda: self._history(definition, chosen, target))
             queue = SegmentQueue()
             loading = asyncio.ensure_future(self._loading(lambda: loader.run(queue)))
             steps = Steps(journal, queue, self._clock)
@@ -137,10 +143,13 @@ class _Run:
                 read=read_document,
                 emit=steps.emit,
                 progress=self._progress,
+                history=history,
             )
             report.tallies = extraction.tallies
+            is_whole = False
             try:
                 await extraction.run(chosen, known)
+                is_whole = True
             except OaSyncError as error:
                 self._fail(error)
             finally:
@@ -151,8 +160,28 @@ class _Run:
                 steps.finish(lambda: [syncs_batch(report)])
                 queue.close()
                 await loading
+            if is_whole:
+                self._announced.acknowledge()
         finally:
             connection.fill(report.requests)
+
+    def _history(
+        self, definition: Definition, chosen: Sequence[Resource], target: Target
+    ) -> RunHistory:
+        """What is known of runs, with what was heard of them since the last sync."""
+        loaded = {resource.name: loaded_runs(target, resource) for resource in chosen}
+        now = self._clock.now()
+        heard = {
+            name: [
+                Announcement(run_id, now, "reference")
+                for run_id in newly_referenced(target, definition, name, runs)
+            ]
+            for name, runs in loaded.items()
+        }
+        runs = runs_resource(definition)
+        if runs is not None and runs in chosen:
+            heard[runs.name] += self._announced.drain()
+        return RunHistory(chosen, loaded, heard, self._clock, read=read_document)
 
     async def _loading(self, function: Callable[[], T]) -> T:
         """Run `function` on the loading thread: dlt's objects belong to one thread."""

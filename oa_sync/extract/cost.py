@@ -81,7 +81,11 @@ def unseen_backlog(scan: Scan) -> int:
 
 
 def _unseen(scan: Scan) -> dict[str, Known]:
-    return {key: row for key, row in scan.known.items() if not row.deleted and key not in scan.seen}
+    return {
+        key: row
+        for key, row in scan.known.items()
+        if not row.deleted and key not in scan.seen and key not in scan.pending
+    }
 
 
 def _not_loaded(scan: Scan, loaded_unseen: int) -> int:

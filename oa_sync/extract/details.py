@@ -27,6 +27,11 @@ class DetailTask:
     list_keys: tuple[str, ...]
     attempts: int = 0
 
+    @property
+    def row(self) -> tuple[str, str]:
+        """The resource and the key of its row."""
+        return self.resource.name, self.pending.listed.key
+
     def path(self) -> str:
         """The path of the request; values of the row are percent-encoded as one segment each.
 

@@ -8,7 +8,9 @@ list rows at the end, so that the backlog is visible in the tables and the next 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
 from oa_sync.client import ApiClient
@@ -30,6 +32,7 @@ from oa_sync.extract.listing import OpenList
 from oa_sync.extract.order_memory import FULL_SCAN_DAYS, OrderMemory, Store
 from oa_sync.extract.reading import scan
 from oa_sync.extract.refusal import as_exhausted
+from oa_sync.extract.runs.history import RunHistory
 from oa_sync.extract.scan import Scan
 from oa_sync.extract.tally import Tally
 
@@ -50,7 +53,8 @@ class Lists(Store, Protocol):
 
 
 class Extraction:
-    """Runs once. `lists` opens lists, `emit` takes an item, `progress` hears of every step.
+    """Runs once. `lists` opens lists, `emit` takes an item, `progress` hears of every step, `history`
+    knows the runs that no list shows.
 
     `full_scan_days`: after as many days a list is read whole, although the rest of it could be proven
     known (see `oa_sync.extract.early_stop`).
@@ -65,10 +69,12 @@ class Extraction:
         read: Callable[[Resource, bytes | memoryview], DetailDocument],
         emit: Callable[[Item], Awaitable[None]],
         progress: Callable[[str, str, int, int | None], None],
+        history: RunHistory,
         full_scan_days: float = FULL_SCAN_DAYS,
     ) -> None:
         self._clock, self._lists = clock, lists
         self._hand_on, self._progress = emit, progress
+        self._history = history
         self._orders = OrderMemory(lists, clock, full_scan_days=full_scan_days)
         self.tallies: dict[str, Tally] = {}
         self.exhausted: BudgetExhausted | None = None
@@ -95,11 +101,17 @@ class Extraction:
             for resource in resources
         ]
         for result in scans:
+            tally = self.tallies[result.resource.name]
+            await self._write(self._history.after_list(result, tally))
             await self._emit_rows(result)
         done: set[tuple[str, str]] = set()
         if self.exhausted is None and self._unreachable is None:
             done = await self._details.fetch(in_order(scans))
+            if found := self._history.referenced(self.tallies):
+                wanted = (task for task in in_order(scans) if task.row in found)
+                done = await self._details.fetch(deque(wanted))
             self.exhausted = self._details.exhausted
+        await self._write(self._history.gone_unseen(done))
         for result in scans:
             await self._emit_unreached(result, done)
             self._orders.conclude(result)
@@ -108,14 +120,17 @@ class Extraction:
     def _cost(self, scans: Sequence[Scan], done: set[tuple[str, str]]) -> Cost:
         """What the next run has to send: every list again, and what is not settled."""
         rows = {result.resource.name: len(result.seen or result.known) for result in scans}
-        return total_cost(
-            cost_of(
+        costs = {
+            result.resource.name: cost_of(
                 result,
                 settled={key for name, key in done if name == result.resource.name},
                 parents=rows.get(result.resource.parent) if result.resource.parent else None,
             )
             for result in scans
-            if not self.tallies[result.resource.name].missing
+        }
+        return total_cost(
+            replace(cost, lists=0) if self.tallies[name].missing else cost
+            for name, cost in costs.items()
         )
 
     # -- lists ----------------------------------------------------------------------------------
@@ -160,8 +175,13 @@ class Extraction:
             yield opened
 
     async def _emit(self, item: Item) -> None:
-        self._orders.note(item)
-        await self._hand_on(item)
+        await self._write(self._history.completed(item))
+
+    async def _write(self, items: Iterable[Item]) -> None:
+        for item in items:
+            if item.kind not in (Kind.EVENTS, Kind.STALLED):
+                self._orders.note(item)
+            await self._hand_on(item)
 
     async def _emit_rows(self, result: Scan) -> None:
         """Rows that wait for no detail, and rows that are gone."""

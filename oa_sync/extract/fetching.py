@@ -27,6 +27,7 @@ from oa_sync.extract.concurrency import Concurrency
 from oa_sync.extract.details import DetailTask, detail_item, second_ends
 from oa_sync.extract.items import Item, Kind
 from oa_sync.extract.refusal import as_exhausted
+from oa_sync.extract.runs.known import has_ended
 from oa_sync.extract.tally import Tally
 
 logger = logging.getLogger(__name__)
@@ -143,7 +144,7 @@ class DetailFetcher:
             return
         else:
             task.attempts += 1
-            if self._is_racy(response, item) and task.attempts < MAX_ASKS:
+            if self._is_racy(task, response, item) and task.attempts < MAX_ASKS:
                 tasks.append(task)
                 return
             await self._emit(item)
@@ -201,8 +202,14 @@ class DetailFetcher:
             await self._clock.sleep(left.total_seconds())
 
     @staticmethod
-    def _is_racy(response: Response, item: Item) -> bool:
-        """Whether the detail was read in the second that its own version names."""
+    def _is_racy(task: DetailTask, response: Response, item: Item) -> bool:
+        """Whether the detail was read in the second that its own version names, and what may still
+        happen in it would not be seen otherwise. A run that has ended never changes, and one that
+        no list shows is asked for until it has."""
         if response.server_date is None or item.detail_version is None:
+            return False
+        if task.resource.status is not None and (
+            not task.pending.listed.row_hash or has_ended(task.resource, item)
+        ):
             return False
         return second_ends(item.detail_version, response.server_date) is not None

@@ -15,6 +15,7 @@ from oa_sync.extract.items import Item, key_of
 from oa_sync.load.drift import SchemaChanges
 from oa_sync.load.learned import learned_of
 from oa_sync.load.long_lists import LongList, open_long_list
+from oa_sync.load.runs import FIRST_SEEN_AT, FIRST_SEEN_BY, STALLED_AT
 from oa_sync.load.tables import (
     DELETED_AT,
     INSTANT,
@@ -39,8 +40,11 @@ SYSTEM_COLUMNS: dict[str, Any] = {
     "_oa_row_hash": pa.string(),
     "_oa_detail_version": pa.string(),
     DELETED_AT: INSTANT,
+    FIRST_SEEN_AT: INSTANT,
+    FIRST_SEEN_BY: pa.string(),
+    STALLED_AT: INSTANT,
 }
-"""The columns that every resource table has beside the API's own."""
+"""The columns that resource tables have beside the API's own; the last three where rows have a status."""
 
 KEYLESS = "_oa_row_hash"
 """The key column of a resource without primary key: a row is its content."""
@@ -107,12 +111,14 @@ class ResourceTables:
                 yield self._batch(name, table)
         yield from self._emptied(root, items, shaped, whole)
 
-    def gone(self, items: Sequence[Item]) -> Iterator[Output]:
-        """The rows of `items` as they are loaded, marked as deleted; with `replace`, removed."""
+    def marked(self, items: Sequence[Item], column: str) -> Iterator[Output]:
+        """The rows of `items` as they are loaded, with the time in `column`: when they left the API (with
+        `replace`, they are removed), or were given up."""
         when = {item.key: item.observed_at for item in items}
         loaded = self._loaded({item.key for item in items})
+        removes = column == DELETED_AT and self._replaces_whole
         for key, row in loaded.items():
-            row[DELETED_AT] = REMOVAL if self._replaces_whole else when[key]
+            row[column] = REMOVAL if removes else when[key]
             row["_oa_synced_at"] = when[key]
         if loaded:
             yield self._batch(self._name, self._as_table(list(loaded.values())))
@@ -227,12 +233,20 @@ class ResourceTables:
 
 
 def _system_columns(items: Sequence[Item]) -> dict[str, Any]:
-    return {
+    columns = {
         "_oa_synced_at": pa.array([item.observed_at for item in items], INSTANT),
         "_oa_version": pa.array([item.version for item in items], pa.string()),
         "_oa_row_hash": pa.array([item.row_hash for item in items], pa.string()),
         "_oa_detail_version": pa.array([item.detail_version for item in items], pa.string()),
     }
+    seen = [item.first_seen for item in items]
+    if any(seen):
+        columns[FIRST_SEEN_AT] = pa.array([one.at if one else None for one in seen], INSTANT)
+        columns[FIRST_SEEN_BY] = pa.array([one.how if one else None for one in seen], pa.string())
+    if any(item.deleted for item in items):
+        gone = [item.observed_at if item.deleted else None for item in items]
+        columns[DELETED_AT] = pa.array(gone, INSTANT)
+    return columns
 
 
 def one_line(text: bytes) -> bytes:

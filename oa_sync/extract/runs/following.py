@@ -1,0 +1,61 @@
+"""When a run that no list shows is asked for again.
+
+The first time at once. While it has not ended, again when it is twice as old as it was when it was last
+looked at: soon at first, then ever more seldom, at least once a night. So no schedule has to be kept: it
+follows from two instants that are loaded with the row. A run that has ended never changes again.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from oa_sync.definitions.model import Resource
+from oa_sync.extract.changes import Known
+from oa_sync.extract.runs.known import LoadedRun, is_terminal
+
+SHORTEST = timedelta(minutes=1)
+LONGEST = timedelta(hours=20)
+"""Less than a day, so that a nightly sync that begins a little earlier than the night before asks."""
+
+GIVE_UP_AFTER = timedelta(days=30)
+"""A run that did not end in this time is flagged and no longer asked for."""
+
+
+class State(StrEnum):
+    """What is to be done about a loaded run."""
+
+    GONE = "gone"
+    """The API no longer has it."""
+
+    WAITING = "waiting"
+    """Its detail, or the newest version of it, is not loaded."""
+
+    FOLLOWED = "followed"
+    """It has not ended, and will be asked for again."""
+
+    STALLED = "stalled"
+    """It has not ended for so long that it is no longer asked for."""
+
+    ENDED = "ended"
+    """Its status is terminal, and all of it is loaded."""
+
+
+def state_of(resource: Resource, run: LoadedRun, known: Known, now: datetime) -> State:
+    """The state of a run at `now`."""
+    if known.deleted:
+        return State.GONE
+    ended = is_terminal(resource, run.status)
+    if known.detail_version is None or (ended and known.detail_version != known.version):
+        return State.WAITING
+    if ended:
+        return State.ENDED
+    if run.stalled or now - run.first_seen.at > GIVE_UP_AFTER:
+        return State.STALLED
+    return State.WAITING if known.detail_version != known.version else State.FOLLOWED
+
+
+def ask_again_at(run: LoadedRun) -> datetime:
+    """When a run that has not ended is due."""
+    age = run.observed_at - run.first_seen.at
+    return run.observed_at + min(LONGEST, max(SHORTEST, age))

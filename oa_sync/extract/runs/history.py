@@ -1,0 +1,117 @@
+"""The history of one sync's runs: between the lists and the details, and between these and the journal.
+
+`RunHistory` is told of every list that was read (`after_list`) and adds to it the runs that no list
+shows and that are due. Every item passes through `completed`, which adds when a run was first seen, and
+before it the statuses that are new. It makes items and hands none on itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+
+import orjson
+
+from oa_sync.clock import Clock
+from oa_sync.definitions.model import Resource
+from oa_sync.definitions.paths import parse_path
+from oa_sync.extract.items import Item, Kind
+from oa_sync.extract.runs.followed import Read, ResourceHistory
+from oa_sync.extract.runs.known import Announcement, LoadedRun, fields_of, has_history, ids_at
+from oa_sync.extract.scan import Scan
+from oa_sync.extract.tally import Tally
+
+
+class RunHistory:
+    """Of all `resources` of a sync that have a status.
+
+    `loaded` holds their loaded runs by resource and key, `announced` what was heard of runs since the
+    last sync (by resource). `read` reads a detail's body.
+    """
+
+    def __init__(
+        self,
+        resources: Sequence[Resource],
+        loaded: Mapping[str, Mapping[str, LoadedRun]],
+        announced: Mapping[str, Sequence[Announcement]],
+        clock: Clock,
+        *,
+        read: Read,
+    ) -> None:
+        self._clock = clock
+        self._histories = {
+            resource.name: ResourceHistory(
+                resource, loaded.get(resource.name, {}), announced.get(resource.name, ()), read
+            )
+            for resource in resources
+            if has_history(resource)
+        }
+        self._references = {
+            resource.name: paths
+            for resource in resources
+            if (paths := _references(resource, self._histories))
+        }
+        self._scans: dict[str, Scan] = {}
+
+    def after_list(self, scan: Scan, tally: Tally) -> list[Item]:
+        """The list of `scan` was read, as far as it was. Puts what is due into `scan.pending`; gives
+        what the list shows and what was announced."""
+        history = self._histories.get(scan.resource.name)
+        if history is None:
+            return []
+        self._scans[scan.resource.name] = scan
+        now = self._clock.now()
+        items = history.after_list(scan, tally, now)
+        return [*history.events.take(now), *items]
+
+    def referenced(self, tallies: Mapping[str, Tally]) -> set[tuple[str, str]]:
+        """Put runs that were found in fetched rows only now into the pending of their scans; gives
+        resource and key of each."""
+        now = self._clock.now()
+        return {
+            (name, key)
+            for name, scan in self._scans.items()
+            for key in self._histories[name].add_referenced(scan, tallies[name], now)
+        }
+
+    def gone_unseen(self, done: Collection[tuple[str, str]]) -> list[Item]:
+        """Details are over; `done` holds resource and key of all that were settled. Gives the runs that
+        turned out to be gone before they were ever loaded."""
+        now = self._clock.now()
+        return [
+            item
+            for name, scan in self._scans.items()
+            for item in self._histories[name].gone_unseen(scan, done, now)
+        ]
+
+    def completed(self, item: Item) -> list[Item]:
+        """`item` with what only the history knows, the new events before it; none where it would write
+        an older state over a newer one."""
+        self._collect(item)
+        history = self._histories.get(item.resource)
+        if history is None:
+            return [item]
+        completed = history.completed(item)
+        if completed is None:
+            return []
+        return [*history.events.take(item.observed_at), completed]
+
+    def _collect(self, item: Item) -> None:
+        """Take note of the runs that the row of `item` refers to."""
+        paths = self._references.get(item.resource)
+        if not paths or item.kind not in (Kind.ROW, Kind.DETAIL):
+            return
+        rows = [orjson.loads(item.row) if item.row else {}, fields_of(item)]
+        for path, target in paths:
+            for row in rows:
+                self._histories[target].refer(ids_at(row, path))
+
+
+def _references(
+    resource: Resource, histories: Mapping[str, ResourceHistory]
+) -> list[tuple[tuple[str, ...], str]]:
+    """The paths in rows of `resource` at which ids of followed resources stand."""
+    return [
+        (parse_path(path), target)
+        for path, target in resource.references.items()
+        if target in histories and histories[target].follows
+    ]

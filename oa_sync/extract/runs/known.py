@@ -1,0 +1,109 @@
+"""What is known of one run, and what is heard of it outside of lists."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+from oa_sync.definitions.model import Definition, Resource
+from oa_sync.definitions.paths import parse_path, select
+from oa_sync.extract.changes import identity
+from oa_sync.extract.items import Item, Sighting
+
+RUNS = "agent_runs"
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedRun:
+    """A run as it is loaded. `observed_at`: when its row was last written; `stalled`: given up."""
+
+    key_values: tuple[Any, ...]
+    status: str | None
+    observed_at: datetime
+    first_seen: Sighting
+    stalled: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Announcement:
+    """A run heard of at `at`, in the way `how` (see `Sighting`; also `poll`: asked for by `runs start`).
+
+    `status` and `payload` are what was said of it. `body`: the answer to a request for the ended run,
+    whole, so that it need not be asked for again.
+    """
+
+    run_id: str
+    at: datetime
+    how: str
+    status: str | None = None
+    payload: Mapping[str, Any] | None = field(default=None, repr=False)
+    body: bytes | None = field(default=None, repr=False)
+
+
+def has_history(resource: Resource) -> bool:
+    """Whether the statuses of this resource's rows are recorded and its rows followed."""
+    return resource.status is not None and bool(identity(resource))
+
+
+def runs_resource(definition: Definition) -> Resource | None:
+    """The resource whose ids `runs add`, `runs start` and webhooks tell: the one called `agent_runs`,
+    else the first that has a status, one key column and a detail; None where there is none."""
+    fitting = [
+        resource
+        for resource in definition.resources
+        if has_history(resource) and resource.detail and len(resource.primary_key) == 1
+    ]
+    return next((one for one in fitting if one.name == RUNS), fitting[0] if fitting else None)
+
+
+def status_of(resource: Resource, fields: Mapping[str, Any]) -> str | None:
+    """The status in a decoded row as text; None where it has none. Any value passes through."""
+    assert resource.status is not None
+    value = select(fields, resource.status.path, None)
+    if value is None or isinstance(value, dict | list):
+        return None
+    return value if isinstance(value, str) else orjson.dumps(value).decode()
+
+
+def is_terminal(resource: Resource, status: str | None) -> bool:
+    """Whether a row with `status` never changes again; one that is not known might."""
+    return resource.status is not None and status in resource.status.terminal
+
+
+def fields_of(item: Item) -> dict[str, Any]:
+    """The decoded object of a detail; empty for other items."""
+    fields: dict[str, Any] = getattr(item.document, "fields", {})
+    return fields
+
+
+def has_ended(resource: Resource, item: Item) -> bool:
+    """Whether the detail `item` shows a terminal status."""
+    return is_terminal(resource, status_of(resource, fields_of(item)))
+
+
+def row_of_key(resource: Resource, key_values: tuple[Any, ...]) -> dict[str, Any]:
+    """A row that holds its key and nothing else."""
+    row: dict[str, Any] = {}
+    for path, value in zip(identity(resource), key_values, strict=True):
+        inside = row
+        *outer, last = parse_path(path)
+        for name in outer:
+            inside = inside.setdefault(name, {})
+        inside[last] = value
+    return row
+
+
+def ids_at(data: Any, path: tuple[str, ...]) -> Iterator[str]:
+    """The ids at `path` in a decoded row, through lists on the way."""
+    if isinstance(data, list):
+        for element in data:
+            yield from ids_at(element, path)
+    elif path:
+        if isinstance(data, dict) and path[0] in data:
+            yield from ids_at(data[path[0]], path[1:])
+    elif (isinstance(data, str) and data.strip()) or type(data) is int:
+        yield str(data)

@@ -1,0 +1,159 @@
+"""Runs in the destination: their loaded state, read back, and the table of every status they were seen in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+import pyarrow as pa
+
+from oa_sync.definitions.model import Child, Definition, Resource
+from oa_sync.definitions.paths import parse_path
+from oa_sync.extract.changes import identity
+from oa_sync.extract.items import Sighting, key_of
+from oa_sync.extract.runs.known import LoadedRun, has_history
+from oa_sync.load.tables import INSTANT, WORKSPACE, Batch, TableHints
+from oa_sync.load.target import Target
+from oa_sync.shape.learned import LearnedSchema
+from oa_sync.shape.naming import singular, snake_case
+
+FIRST_SEEN_AT, FIRST_SEEN_BY = "_oa_first_seen_at", "_oa_first_seen_by"
+STALLED_AT = "_oa_stalled_at"
+_OBSERVED_AT = "_oa_synced_at"
+_LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def events_table(resource: Resource) -> str:
+    """The table of the statuses of `resource`: `agent_run_events` for `agent_runs`."""
+    return f"{singular(resource.name)}_events"
+
+
+def event_key(resource: Resource) -> tuple[str, ...]:
+    """The columns of the events table that hold the key of the run: called as in the resource's first
+    child table, else `<singular>_<column>`."""
+    declared = next((child.parent_key for child in resource.children.values()), ())
+    names = [snake_case(parse_path(path)[-1]) for path in identity(resource)]
+    one = singular(resource.name)
+    return tuple(
+        declared[place] if place < len(declared) else f"{one}_{name}"
+        for place, name in enumerate(names)
+    )
+
+
+def events_batch(resource: Resource, texts: Iterable[bytes], workspace: str) -> Batch:
+    """The rows of the events that `texts`, each a JSON list, hold; an event that repeats counts once."""
+    rows: dict[tuple[str, ...], dict[str, Any]] = {}
+    for text in texts:
+        for event in orjson.loads(text):
+            rows[(*event["key"], event["observed_at"], event["status"])] = event
+    events = list(rows.values())
+    names = event_key(resource)
+    columns: dict[str, pa.Array] = {WORKSPACE: pa.array([workspace] * len(events), pa.string())}
+    for place, name in enumerate(names):
+        columns[name] = pa.array([event["key"][place] for event in events], pa.string())
+    instants = [datetime.fromisoformat(event["observed_at"]) for event in events]
+    columns["observed_at"] = pa.array(instants, INSTANT)
+    columns["status"] = pa.array([event["status"] for event in events], pa.string())
+    columns["how"] = pa.array([event["how"] for event in events], pa.string())
+    key = (WORKSPACE, *names, "observed_at", "status")
+    return Batch(TableHints(events_table(resource), primary_key=key), pa.table(columns))
+
+
+def loaded_runs(target: Target, resource: Resource) -> dict[str, LoadedRun]:
+    """What is loaded of the runs of this workspace, by key; empty for a resource without a status."""
+    if resource.status is None or not has_history(resource):
+        return {}
+    keys = _columns_of(target, resource.name, [parse_path(path) for path in identity(resource)])
+    if None in keys:
+        return {}
+    [status] = _columns_of(target, resource.name, [parse_path(resource.status.path)])
+    columns = [
+        *(name for name in keys if name),
+        status or "",
+        _OBSERVED_AT,
+        FIRST_SEEN_AT,
+        FIRST_SEEN_BY,
+        STALLED_AT,
+    ]
+    runs = {}
+    for row in target.select(resource.name, columns):
+        values = tuple(row[: len(keys)])
+        said, observed, seen_at, seen_by, stalled = row[len(keys) :]
+        observed_at = _instant(observed) or _LONG_AGO
+        first_seen = Sighting(_instant(seen_at) or observed_at, seen_by or "list")
+        runs[key_of(values)] = LoadedRun(
+            values, _text(said), observed_at, first_seen, stalled is not None
+        )
+    return runs
+
+
+def newly_referenced(
+    target: Target, definition: Definition, name: str, runs: Mapping[str, LoadedRun]
+) -> set[str]:
+    """The ids of the resource `name` that stand in loaded rows of other resources, where the definition
+    says so, and are not among its loaded `runs`."""
+    if not has_history(definition.resource(name)):
+        return set()
+    found: set[str] = set()
+    for other in definition.resources:
+        for path, referred in other.references.items():
+            if referred != name:
+                continue
+            table = _table_of(other, parse_path(path))
+            [column] = _columns_of(target, table, [parse_path(path)])
+            if column is not None:
+                values = target.distinct(table, column)
+                found.update(str(value) for value in values if value not in (None, ""))
+    return {run_id for run_id in found if key_of((run_id,)) not in runs}
+
+
+def _table_of(resource: Resource, path: tuple[str, ...]) -> str:
+    """The table that the values at `path` in rows of `resource` stand in."""
+    table, children = resource.name, resource.children
+    while (child := _child_on(path, children)) is not None:
+        dotted, inner = child
+        table, children, path = inner.table, inner.children, path[len(parse_path(dotted)) :]
+    return table
+
+
+def _child_on(path: tuple[str, ...], children: Mapping[str, Child]) -> tuple[str, Child] | None:
+    for dotted, child in children.items():
+        keys = parse_path(dotted)
+        if len(path) > len(keys) and path[: len(keys)] == keys:
+            return dotted, child
+    return None
+
+
+def _columns_of(target: Target, table: str, paths: Sequence[tuple[str, ...]]) -> list[str | None]:
+    """The columns of `table` that hold the values at `paths` in the rows, whatever they are called."""
+    ours = [column for column in target.columns() if column.table == table]
+    learned = LearnedSchema.from_columns((c.table, c.name, c.data_type, c.path) for c in ours)
+    by_path = {
+        tuple(part for part in column.path if part != "[]"): column.name
+        for column in learned.columns(table)
+        if column.kind in ("value", "large")
+    }
+    names = {column.name for column in ours}
+    return [by_path.get(path) or _plain_name(path, names) for path in paths]
+
+
+def _plain_name(path: tuple[str, ...], names: set[str]) -> str | None:
+    """Key columns have no learned path: they are called as in the rows."""
+    name = "__".join(snake_case(part) for part in path)
+    return name if name in names else None
+
+
+def _instant(value: Any) -> datetime | None:
+    if isinstance(value, str):
+        value = datetime.fromisoformat(value)
+    if not isinstance(value, datetime):
+        return None
+    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+def _text(value: Any) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    return orjson.dumps(value, default=str).decode()
