@@ -48,7 +48,8 @@ class Journal:
         self._path: Path | None = None
 
     def append(self, item: Item) -> None:
-        """Write `item` to the open segment; a crash after the return does not lose it."""
+        """Write `item` to the open segment. A crash after the return does not lose an item that cost a
+        request of its own; what a list told may be lost, for the next list tells it again."""
         if self._file is None:
             self._open()
         assert self._file is not None
@@ -60,7 +61,8 @@ class Journal:
         self._file.write(header)
         self._file.write(item.row)
         self._file.write(body)
-        self._file.flush()
+        if item.kind is Kind.DETAIL:
+            self._file.flush()
 
     def rotate(self) -> Path | None:
         """Close the open segment durably and return its path; None when nothing was appended."""
@@ -103,7 +105,7 @@ class Journal:
         last = max((int(path.stem) for path in self._folder.glob("*.oaj")), default=0)
         self._path = self._folder / f"{last + 1:08d}.oaj"
         handle = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        self._file = os.fdopen(handle, "wb", buffering=1 << 16)
+        self._file = os.fdopen(handle, "wb", buffering=1 << 18)
 
 
 def _header(item: Item) -> dict[str, Any]:
