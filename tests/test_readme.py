@@ -10,8 +10,8 @@ from pathlib import Path
 import click
 import pytest
 
-import oa_sync.errors
 from docs.demo_screen import second_half
+from oa_sync import errors
 from oa_sync.cli import cli
 from oa_sync.definitions.loader import load_definition
 from oa_sync.settings import _ENVIRONMENT
@@ -166,8 +166,8 @@ def test_table_of_settings_is_complete() -> None:
 def test_table_of_exit_codes_is_complete() -> None:
     codes = {
         error.exit_code
-        for error in vars(oa_sync.errors).values()
-        if isinstance(error, type) and issubclass(error, oa_sync.errors.OaSyncError)
+        for error in vars(errors).values()
+        if isinstance(error, type) and issubclass(error, errors.OaSyncError)
     }
     assert {int(row[0]) for row in table("Exit codes")} == codes | {0}
 
