@@ -152,15 +152,15 @@ class Connection:
         """What is spent and left, by the ledger."""
         return self._account.status()
 
-    def forecast(self, cost: Cost) -> Forecast:
-        """When and how often to sync until `cost` is paid."""
+    def forecast(self, cost: Cost, now: datetime) -> Forecast:
+        """When and how often to sync until `cost` is paid, as seen from `now`."""
         return forecast(
             self._account,
             reserve=self._settings.reserve,
             max_requests=self._settings.max_requests,
             once=cost.details,
             each_run=cost.lists,
-            now=self._clock.now(),
+            now=now,
         )
 
 

@@ -163,7 +163,7 @@ def _summary(
     limits = quota.limits
     budget = budget_now(quota, settings.reserve, settings.max_requests)
     cost = total_cost(resource.cost for resource in resources)
-    forecast = connection.forecast(cost)
+    forecast = connection.forecast(cost, now)
     starts_now = forecast.come_back_at <= now
     return Plan(
         workspace=settings.workspace,

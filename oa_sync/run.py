@@ -200,7 +200,7 @@ class _Run:
         elif extraction.exhausted is not None:
             self._fail(extraction.exhausted)
         if report.status == "partial":
-            report.next = connection.forecast(extraction.remaining)
+            report.next = connection.forecast(extraction.remaining, self._clock.now())
 
     def _fail(self, error: OaSyncError) -> None:
         exhausted = as_exhausted(error, self._clock.now())

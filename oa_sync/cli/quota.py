@@ -80,7 +80,14 @@ def _print_plan(plan: Plan) -> None:
     from rich.markup import escape
 
     console = Console(file=sys.stdout, highlight=False)
-    console.print(_cost_table(plan), "")
+    console.print(_cost_table(plan))
+    if plan.cost.estimated:
+        note = "~ estimated: beyond the first page, rows that are loaded count as unchanged"
+        console.print(note, style="dim", soft_wrap=True)
+    if missing := [resource.name for resource in plan.resources if resource.missing]:
+        note = f"not offered by this API: {escape(', '.join(missing))}"
+        console.print(note, style="dim", soft_wrap=True)
+    console.print()
     console.print(_facts([*_quota_facts(plan.quota, plan.reserved), ("this plan sent", plan.made)]))
     for resource in plan.resources:
         if resource.error is not None:
@@ -100,13 +107,6 @@ def _cost_table(plan: Plan) -> Table:
         table.add_row(escape(resource.name), total, f"{resource.loaded:,}", *_numbers(cost))
     table.add_section()
     table.add_row("total", "", "", *_numbers(plan.cost))
-    notes = []
-    if plan.cost.estimated:
-        notes.append("~ estimated: beyond the first page, rows that are loaded count as unchanged")
-    missing = [resource.name for resource in plan.resources if resource.missing]
-    if missing:
-        notes.append(f"not offered by this API: {escape(', '.join(missing))}")
-    table.caption = "\n".join(notes) or None
     return table
 
 
@@ -189,7 +189,7 @@ def _syncs_table(status: Status) -> Table:
     for sync in status.syncs:
         started, finished = sync["started_at"], sync["finished_at"]
         took = f"{(finished - started).total_seconds():,.1f} s" if finished else ""
-        code = f" ({sync['error_code']})" if sync["error_code"] else ""
+        code = f" ({sync['error_code']})" if sync["status"] == "failed" else ""
         numbers = (sync[name] or 0 for name in ("requests_made", "rows_written", "backlog"))
         table.add_row(
             isoformat(started),
@@ -234,7 +234,7 @@ def _table(*columns: str, left: int = 1) -> Table:
     """A table without lines, whose first `left` columns are text and the others numbers."""
     from rich.table import Table
 
-    table = Table(box=None, pad_edge=False, caption_justify="left", header_style="dim")
+    table = Table(box=None, pad_edge=False, header_style="dim")
     for number, name in enumerate(columns):
         table.add_column(name, justify="left" if number < left else "right", no_wrap=True)
     return table
