@@ -12,6 +12,7 @@ whole or not at all on every destination.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -21,7 +22,12 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from oa_sync.errors import ConfigurationError, InvalidResponseError
+from oa_sync.errors import (
+    ConfigurationError,
+    DestinationError,
+    InvalidResponseError,
+    OaSyncError,
+)
 from oa_sync.load.drift import SchemaChanges
 from oa_sync.load.learned import learned_of
 from oa_sync.load.tables import (
@@ -40,6 +46,9 @@ from oa_sync.shape.spans import Rows
 from oa_sync.shape.spec import TableSpec
 from oa_sync.shape.structure import InvalidJsonError
 from oa_sync.shape.tables import ARROW_TYPES
+from oa_sync.shape.times import TimesInText
+
+logger = logging.getLogger(__name__)
 
 RESULT = "_oa_result"
 POSITION = "position"
@@ -85,7 +94,15 @@ def load_result(
         ConfigurationError: the table is loaded in another way already.
         DestinationError: the destination did not take it; a table has the old rows or the new.
     """
-    return _Result(table, source, target, workspace, observed_at).load()
+    try:
+        return _Result(table, source, target, workspace, observed_at).load()
+    except OaSyncError:
+        raise
+    except Exception as error:
+        logger.exception("loading failed")
+        raise DestinationError(
+            f"{table.name}: loading failed: {type(error).__name__}: {error}"
+        ) from error
 
 
 class _Result:
@@ -103,15 +120,7 @@ class _Result:
         self._workspace, self._observed_at = workspace, observed_at
         self._merges = table.disposition == "merge"
         _check_layout(table, target)
-        self._shaper = Shaper(
-            TableSpec(
-                table.name,
-                key=table.key if self._merges else (POSITION,),
-                columns=table.types,
-                constants={WORKSPACE: workspace},
-            ),
-            learned_of(target.columns(), {table.name}, {table.name}),
-        )
+        self._shaper = self._new_shaper(table.types)
         self._number = self._first = 0
         self._kept: NDArray[np.bool_] | None = None
         self._written: dict[str, int] = {}
@@ -122,8 +131,7 @@ class _Result:
         if self._table.disposition == "append" and self._target.has_table(self._table.name):
             self._number = self._after(RESULT)
             self._first = self._after(POSITION)
-        changes = SchemaChanges(self._target)
-        counts = self._learn(changes)
+        counts, changes = self._learn()
         if self._merges:
             self._kept = self._last_of_each_key()
         below = [name for name in self._shaper.tables if name != self._table.name]
@@ -138,9 +146,22 @@ class _Result:
 
     # -- what the rows are ----------------------------------------------------------------------
 
-    def _learn(self, changes: SchemaChanges) -> dict[str, int]:
+    def _learn(self) -> tuple[dict[str, int], SchemaChanges]:
         """How many rows each table gets; loaded columns are made as wide as the rows need."""
-        counts = {self._table.name: 0}
+        times = TimesInText(self._typed())
+        learned = self._walk(times)
+        if found := times.found():
+            self._shaper = self._new_shaper({**self._table.types, **found})
+            learned = self._walk(times)
+        return learned
+
+    def _typed(self) -> set[Path]:
+        """The paths whose columns have a type before any row is seen."""
+        loaded = self._shaper.learned.columns(self._table.name)
+        return {*self._table.types, *(column.path for column in loaded)}
+
+    def _walk(self, times: TimesInText) -> tuple[dict[str, int], SchemaChanges]:
+        counts, changes = {self._table.name: 0}, SchemaChanges(self._target)
         for start, rows in self._blocks():
             _check_objects(rows, start)
             try:
@@ -153,7 +174,15 @@ class _Result:
                 pass
             for name, table in shaped.tables.items():
                 counts[name] = counts.get(name, 0) + table.num_rows
-        return counts
+            own = self._table.name
+            times.look(shaped.tables[own], self._shaper.learned.columns(own))
+        return counts, changes
+
+    def _new_shaper(self, types: Mapping[Path, str]) -> Shaper:
+        name = self._table.name
+        key = self._table.key if self._merges else (POSITION,)
+        spec = TableSpec(name, key, types, constants={WORKSPACE: self._workspace})
+        return Shaper(spec, learned_of(self._target.columns(), {name}, {name}))
 
     def _last_of_each_key(self) -> NDArray[np.bool_] | None:
         """Which rows stay where a key comes more than once: the last. None: all of them."""
