@@ -18,7 +18,7 @@ import orjson
 
 from oa_sync.clock import Clock, isoformat
 from oa_sync.errors import OaSyncError
-from oa_sync.extract.runs.known import Announcement
+from oa_sync.extract.runs.known import Announcement, is_usable_id
 from oa_sync.settings import Settings
 from oa_sync.webhooks.inbox import Delivery, Inbox, inbox_folder
 from oa_sync.webhooks.payload import run_event
@@ -101,7 +101,7 @@ def announced(settings: Settings, clock: Clock) -> Iterator[Announced]:
 
 def _callback(delivery: Delivery) -> Announcement | None:
     event = run_event(delivery.body)
-    if event is None:
+    if event is None or not is_usable_id(event.run_id):
         logger.info("a callback is about no agent run and is passed over")
         return None
     at = delivery.received_at

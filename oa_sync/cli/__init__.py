@@ -18,6 +18,7 @@ _COMMANDS = {
     "plan": ("quota", "plan", "What a sync would cost, and how many days it takes."),
     "status": ("quota", "status", "Last syncs, backlog, quota used. No request."),
     "query": ("query", "query", "Run a query and load its result."),
+    "runs": ("runs", "runs", "Start, register and list agent runs."),
     "export": ("export", "export", "Write the loaded tables as Parquet files. No request."),
     "webhook": ("webhook", "webhook", "Receive signed callbacks of agent runs."),
     "resources": ("definitions", "resources", "Show what the definition declares."),

@@ -13,7 +13,7 @@ from oa_sync.definitions.model import Child, Definition, Resource
 from oa_sync.definitions.paths import parse_path
 from oa_sync.extract.changes import identity
 from oa_sync.extract.items import Sighting, key_of
-from oa_sync.extract.runs.known import LoadedRun, has_history
+from oa_sync.extract.runs.known import LoadedRun, has_history, is_usable_id
 from oa_sync.load.tables import INSTANT, WORKSPACE, Batch, TableHints
 from oa_sync.load.target import Target
 from oa_sync.shape.learned import LearnedSchema
@@ -105,8 +105,8 @@ def newly_referenced(
             [column] = _columns_of(target, table, [parse_path(path)])
             if column is not None:
                 values = target.distinct(table, column)
-                found.update(str(value) for value in values if value not in (None, ""))
-    return {run_id for run_id in found if key_of((run_id,)) not in runs}
+                found.update(str(value) for value in values if value is not None)
+    return {each for each in found if is_usable_id(each) and key_of((each,)) not in runs}
 
 
 def _table_of(resource: Resource, path: tuple[str, ...]) -> str:

@@ -15,6 +15,8 @@ from oa_sync.extract.changes import identity
 from oa_sync.extract.items import Item, Sighting
 
 RUNS = "agent_runs"
+LONGEST_ID = 512
+"""Characters; what is longer is no id, whoever sent it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,13 @@ def runs_resource(definition: Definition) -> Resource | None:
         if has_history(resource) and resource.detail and len(resource.primary_key) == 1
     ]
     return next((one for one in fitting if one.name == RUNS), fitting[0] if fitting else None)
+
+
+def is_usable_id(text: str) -> bool:
+    """Whether `text` can be an id that a request asks for: some path segment without control characters."""
+    return (
+        0 < len(text) <= LONGEST_ID and text.strip() not in ("", ".", "..") and text.isprintable()
+    )
 
 
 def status_of(resource: Resource, fields: Mapping[str, Any]) -> str | None:
@@ -105,5 +114,5 @@ def ids_at(data: Any, path: tuple[str, ...]) -> Iterator[str]:
     elif path:
         if isinstance(data, dict) and path[0] in data:
             yield from ids_at(data[path[0]], path[1:])
-    elif (isinstance(data, str) and data.strip()) or type(data) is int:
+    elif (isinstance(data, str) and is_usable_id(data)) or type(data) is int:
         yield str(data)

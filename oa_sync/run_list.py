@@ -1,0 +1,136 @@
+"""`oa-sync runs list`: the runs that are loaded, and those that the next sync will hear of."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from oa_sync.announced import waiting
+from oa_sync.clock import Clock, isoformat
+from oa_sync.definitions.loader import OPENANALYST, load_definition
+from oa_sync.definitions.model import Resource
+from oa_sync.errors import ConfigurationError
+from oa_sync.extract.changes import identity
+from oa_sync.extract.items import key_of
+from oa_sync.extract.runs.following import State, ask_again_at, state_of
+from oa_sync.extract.runs.known import Announcement, is_usable_id, runs_resource
+from oa_sync.load.runs import loaded_runs
+from oa_sync.load.target import Target, open_for_reading
+from oa_sync.ops.lock import sync_lock
+from oa_sync.settings import Settings
+
+REGISTERED = "registered"
+"""The state of a run that no sync has heard of yet."""
+
+
+@dataclass(frozen=True)
+class RunLine:
+    """One run. `state` is a `State` or `registered`; `due_at`: when it is asked for again, for those
+    that are followed."""
+
+    run_id: str
+    status: str | None
+    state: str
+    first_seen_at: datetime
+    first_seen_by: str
+    observed_at: datetime | None
+    due_at: datetime | None
+
+    def as_json(self) -> dict[str, Any]:
+        """Its object in `runs list --json`."""
+        return {
+            "run_id": self.run_id,
+            "status": self.status,
+            "state": self.state,
+            "first_seen_at": isoformat(self.first_seen_at),
+            "first_seen_by": self.first_seen_by,
+            "observed_at": isoformat(self.observed_at) if self.observed_at else None,
+            "due_at": isoformat(self.due_at) if self.due_at else None,
+        }
+
+
+def list_runs(settings: Settings, clock: Clock | None = None) -> list[RunLine]:
+    """All runs known here, the one first seen last at the top. Sends no request.
+
+    Raises:
+        ConfigurationError: the definition has no runs.
+        LockHeldError: a sync is writing just now.
+        DestinationError: the destination cannot be read.
+    """
+    clock = clock or Clock()
+    resource = _resource(settings)
+    what = f"workspace {settings.workspace!r} into {settings.destination}"
+    with (
+        sync_lock(settings.home / "locks", settings.fingerprint(), what, clock),
+        open_for_reading(settings) as target,
+    ):
+        lines = {} if target is None else _loaded(target, resource, clock.now())
+    for heard in waiting(settings, clock):
+        if heard.run_id not in lines:
+            lines[heard.run_id] = _registered(heard)
+    return sorted(lines.values(), key=lambda line: line.first_seen_at, reverse=True)
+
+
+def ids_of_query(settings: Settings, sql: str) -> list[str]:
+    """The values in the first column of `sql`, asked of the destination; nulls are left out.
+
+    Raises:
+        ConfigurationError: there is no database yet.
+        DestinationError: the query failed.
+    """
+    with open_for_reading(settings) as target:
+        if target is None:
+            raise ConfigurationError(
+                f"{settings.database}: no such database; name one with --database or --destination"
+            )
+        return [str(row[0]) for row in target.query(sql) if row[0] is not None]
+
+
+def checked_ids(ids: Iterable[str]) -> list[str]:
+    """`ids` without blanks around them, each once, in their order.
+
+    Raises:
+        ConfigurationError: one cannot be the id of a run, or there is none.
+    """
+    found = list(dict.fromkeys(text.strip() for text in ids if text.strip()))
+    for text in found:
+        if not is_usable_id(text):
+            raise ConfigurationError(
+                f"{text[:80]!r} cannot be the id of a run; give ids as the API writes them"
+            )
+    if not found:
+        raise ConfigurationError("no run id: name some, or give --file or --sql")
+    return found
+
+
+def _resource(settings: Settings) -> Resource:
+    dialect: Literal["page", "cursor"] = "cursor" if settings.dialect == "cursor" else "page"
+    source = settings.source or OPENANALYST
+    definition = load_definition(source, dialect=dialect, environ=os.environ)
+    resource = runs_resource(definition)
+    if resource is None:
+        raise ConfigurationError("the definition has no resource with a status and a detail")
+    return resource
+
+
+def _loaded(target: Target, resource: Resource, now: datetime) -> dict[str, RunLine]:
+    known = {
+        key_of(values): row
+        for values, row in target.known(resource.name, identity(resource)).items()
+    }
+    lines = {}
+    for key, run in loaded_runs(target, resource).items():
+        state = state_of(resource, run, known[key], now)
+        due = ask_again_at(run) if state is State.FOLLOWED else None
+        lines[key] = RunLine(
+            key, run.status, state, run.first_seen.at, run.first_seen.how, run.observed_at, due
+        )
+    return lines
+
+
+def _registered(heard: Announcement) -> RunLine:
+    at = heard.at.astimezone(UTC)
+    return RunLine(heard.run_id, heard.status, REGISTERED, at, heard.how, None, None)
