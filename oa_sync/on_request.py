@@ -133,7 +133,7 @@ async def _run(settings: Settings, report: ResultReport, clock: Clock, story: St
                 lambda: load_result(table, source, target, settings.workspace, clock.now())
             )
             report.count, report.rows = loaded.count, dict(loaded.rows)
-            report.drift = [dict(change) for change in loaded.drift]
+            report.drift = list(loaded.drift)
             return loaded
 
         try:

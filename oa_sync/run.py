@@ -18,9 +18,11 @@ from typing import TypeVar
 from oa_sync.announced import announced
 from oa_sync.clock import Clock
 from oa_sync.connection import Connection, connect
-from oa_sync.definitions.model import Definition, Resource
-from oa_sync.errors import ConfigurationError, LockHeldError, OaSyncError
+from oa_sync.declared_queries import DeclaredQueries
+from oa_sync.definitions.model import Definition, Query, Resource
+from oa_sync.errors import BudgetExhausted, ConfigurationError, LockHeldError, OaSyncError
 from oa_sync.extract.changes import Known
+from oa_sync.extract.cost import Cost
 from oa_sync.extract.extraction import Extraction
 from oa_sync.extract.journal import Journal
 from oa_sync.extract.refusal import as_exhausted
@@ -34,7 +36,7 @@ from oa_sync.load.runs import loaded_runs, newly_referenced
 from oa_sync.load.syncs import syncs_batch
 from oa_sync.load.target import Target, open_target
 from oa_sync.ops.lock import sync_lock
-from oa_sync.ops.stopping import Stopping
+from oa_sync.ops.stopping import StoppableClock, Stopping
 from oa_sync.report import SyncReport
 from oa_sync.settings import Settings
 from oa_sync.shape.document import read_document
@@ -123,7 +125,7 @@ class _Run:
         try:
             definition = await connection.definition()
             report.dialect = connection.dialect
-            chosen = _chosen(definition, names)
+            chosen, queries = _chosen(definition, names)
             assembler = await self._loading(lambda: Assembler(definition, target, self._settings))
             loader = Loader(target, journal, assembler)
             await self._loading(loader.finish_pending)
@@ -153,17 +155,49 @@ class _Run:
             except OaSyncError as error:
                 self._fail(error)
             finally:
-                self._conclude(extraction, connection)
+                self._conclude(extraction.exhausted, extraction.remaining, connection)
                 connection.fill(report.requests)
                 report.rows, report.drift = loader.rows, assembler.drift
                 report.finished_at = self._clock.now()
-                steps.finish(lambda: [syncs_batch(report)])
+                steps.finish(lambda: [] if queries else [syncs_batch(report)])
                 queue.close()
                 await loading
             if is_whole:
                 self._announced.acknowledge()
+            if queries:
+                await self._query(queries if is_whole else (), extraction, connection, target)
         finally:
             connection.fill(report.requests)
+
+    async def _query(
+        self,
+        queries: Sequence[Query],
+        extraction: Extraction,
+        connection: Connection,
+        target: Target,
+    ) -> None:
+        """Run the declared queries when the resources are loaded, then write the row of the sync."""
+        report = self._report
+        declared = DeclaredQueries(
+            connection,
+            target,
+            self._settings.workspace,
+            StoppableClock(self._clock, self._stopping),
+            self._loading,
+            full_refresh=self._full_refresh,
+            progress=self._progress,
+        )
+        declared.exhausted = extraction.exhausted
+        try:
+            await declared.run(queries, report.tallies)
+        except OaSyncError as error:
+            self._fail(error)
+        self._conclude(declared.exhausted, extraction.remaining, connection)
+        connection.fill(report.requests)
+        report.rows = {**report.rows, **declared.rows}
+        report.drift = [*report.drift, *declared.drift]
+        report.finished_at = self._clock.now()
+        await self._loading(lambda: target.load([syncs_batch(report)]))
 
     def _history(
         self, definition: Definition, chosen: Sequence[Resource], target: Target
@@ -189,7 +223,9 @@ class _Run:
 
     # -- the outcome ----------------------------------------------------------------------------
 
-    def _conclude(self, extraction: Extraction, connection: Connection) -> None:
+    def _conclude(
+        self, exhausted: BudgetExhausted | None, remaining: Cost, connection: Connection
+    ) -> None:
         """Turn what happened into a status; must run before the `syncs` row is written."""
         report = self._report
         if report.status == "failed":
@@ -197,10 +233,10 @@ class _Run:
         failed = next((t.errors[0] for t in report.tallies.values() if t.errors), None)
         if failed is not None:
             self._fail(failed)
-        elif extraction.exhausted is not None:
-            self._fail(extraction.exhausted)
+        elif exhausted is not None:
+            self._fail(exhausted)
         if report.status == "partial":
-            report.next = connection.forecast(extraction.remaining, self._clock.now())
+            report.next = connection.forecast(remaining, self._clock.now())
 
     def _fail(self, error: OaSyncError) -> None:
         exhausted = as_exhausted(error, self._clock.now())
@@ -208,14 +244,18 @@ class _Run:
         self._report.error = exhausted or error
 
 
-def _chosen(definition: Definition, names: tuple[str, ...]) -> list[Resource]:
-    known = {resource.name: resource for resource in definition.resources}
+def _chosen(definition: Definition, names: tuple[str, ...]) -> tuple[list[Resource], list[Query]]:
+    known = [resource.name for resource in definition.resources]
+    known += [query.name for query in definition.queries]
     for name in names:
         if name not in known:
             raise ConfigurationError(
                 f"resource {name!r} is not in the definition; it has {', '.join(known)}"
             )
-    return [resource for name, resource in known.items() if not names or name in names]
+    return (
+        [resource for resource in definition.resources if not names or resource.name in names],
+        [query for query in definition.queries if not names or query.name in names],
+    )
 
 
 def _without_details(rows: Mapping[str, Known]) -> dict[str, Known]:

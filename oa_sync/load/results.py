@@ -81,7 +81,7 @@ class Loaded:
 
     count: int
     rows: Mapping[str, int]
-    drift: Sequence[Mapping[str, Any]]
+    drift: Sequence[dict[str, Any]]
 
 
 def load_result(
