@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -17,12 +18,15 @@ from oa_sync.cli import cli
 from oa_sync.definitions.model import Detail, Endpoint, Incremental, Resource
 from oa_sync.emulator.data import Workspace
 from oa_sync.emulator.synthetic import synthetic_workspace
-from oa_sync.errors import BudgetExhausted, LockHeldError, NotAuthorisedError
+from oa_sync.errors import BudgetExhausted, DestinationError, LockHeldError, NotAuthorisedError
 from oa_sync.extract.changes import Known
 from oa_sync.extract.cost import cost_of
 from oa_sync.extract.scan import Scan
+from oa_sync.load.tables import Batch
+from oa_sync.load.warehouse import Warehouse
 from oa_sync.ops.lock import sync_lock
 from oa_sync.plan import Plan, plan
+from oa_sync.run import sync
 from tests.support.clock import ManualClock
 from tests.support.emulator import KEY, emulator, workspace_of
 from tests.support.syncing import run_sync, settings_for
@@ -153,21 +157,27 @@ def test_the_backlog_of_pages_that_are_not_asked_for_is_in_the_plan(tmp_path: Pa
         assert server.state.counters.total == reports.cost.requests
 
 
-def test_what_an_interrupted_run_fetched_is_not_planned_again(tmp_path: Path) -> None:
+def test_what_an_interrupted_run_fetched_is_not_planned_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A run whose destination fails keeps what it fetched in the journal."""
-    from oa_sync.run import sync
+
+    def refuse(target: Warehouse, batches: Iterable[Batch]) -> dict[str, int]:
+        list(batches)
+        raise DestinationError("no space left")
 
     with emulator(small()) as server:
-        settings = settings_for(server.base_url, tmp_path)
-        settings.database.write_bytes(b"this is no database")
-        assert sync(settings).exit_code == 1
-        settings.database.unlink()
-        server.state.counters.reset()
+        settings = settings_for(server.base_url, tmp_path, max_requests=5 + 10)
+        with monkeypatch.context() as broken:
+            broken.setattr(Warehouse, "load", refuse)
+            assert sync(settings).exit_code == 1
+        fetched = len(server.state.counters.details)
+        assert fetched > 0
         planned = plan(settings)
-        fetched = 29 - planned.cost.details
+        assert planned.cost.details == 29 - fetched
         server.state.counters.reset()
-        assert run_sync(settings).requests.made == planned.cost.requests
-        assert sum(server.state.counters.details.values()) == 29 - fetched
+        assert run_sync(settings_for(server.base_url, tmp_path)).exit_code == 0
+        assert server.state.counters.total == planned.cost.requests
 
 
 def test_a_list_that_shows_the_latest_change_first_is_planned_as_it_is_read(tmp_path: Path) -> None:
