@@ -11,8 +11,7 @@ deleted or moved meanwhile, by whatever way of paging, in whatever order pages w
 was not seen was not in the list. In a list that nobody touches this holds at once, and costs nothing.
 
 Where it does not hold, `missing` says how many rows of L are unaccounted for. Some were deleted before
-they were read, others may have slipped through a seam; `oa_sync.extract.healing` looks there. `drops`,
-the rows that the total was seen to lose, is how many of them deletions may explain.
+they were read, others may have slipped through a seam; `oa_sync.extract.healing` looks there.
 
 What is relied on, and what follows where it is wrong:
 
@@ -27,7 +26,7 @@ What is relied on, and what follows where it is wrong:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
@@ -75,21 +74,38 @@ class Seam:
         """Whether the list was seen to change between the two pages."""
         return self.right is None or self.left.page.total != self.right.page.total
 
+    @property
+    def is_lost_soon(self) -> bool:
+        """Whether rows are likely to be hidden here, and the place is hard to find again later: the
+        list became shorter, and its pages are not read by position."""
+        if self.right is None or self.left.page.start is not None:
+            return False
+        before, after = self.left.page.total, self.right.page.total
+        return self.is_open and before is not None and after is not None and after < before
+
 
 class Evidence:
-    """Takes in the pages of one list, in any order after the first; `was_loaded` tells whether an
-    id is loaded and was not known to be deleted."""
+    """Takes in the pages of one list; `was_loaded` tells whether an id is loaded and was not known
+    to be deleted."""
 
     def __init__(self, was_loaded: Callable[[str], bool], *, keyed: bool = True) -> None:
         self._was_loaded, self._keyed = was_loaded, keyed
         self._windows: list[Window] = []
+        self._in_turn: list[Window] = []
         self._there: set[str] = set()
         self._unclear: set[str] = set()
         self._late: set[str] = set()
         self._repeated = False
 
+    def add_next(self, page: ListPage, rows: Sequence[Listed]) -> Seam | None:
+        """Take in the next page in turn, whose rows are `rows`; gives the seam to the page before."""
+        window = self.add(page, rows)
+        before = self._in_turn[-1] if self._in_turn else None
+        self._in_turn.append(window)
+        return Seam(before, window) if before else None
+
     def add(self, page: ListPage, rows: Sequence[Listed]) -> Window:
-        """Take in one page, whose rows are `rows`."""
+        """Take in a page beyond those, from anywhere in the list."""
         window = Window(page, frozenset(row.key for row in rows))
         is_first = not self._windows
         self._windows.append(window)
@@ -147,19 +163,22 @@ class Evidence:
         """Rows of the list, when its first page was read, that are unaccounted for; 0 where there is
         no total to say so.
 
-        Of the rows whose time says nothing, as many count as inserted meanwhile as the total rose.
+        A row whose time says nothing counts as one of them only while nothing was seen to change.
         """
         total = self._windows[0].page.total if self._windows else None
         if total is None or self._is_overstated:
             return 0
-        rises, _ = self._moves()
-        young = max(len(self._late), min(rises, len(self._unclear)))
-        return max(0, total - (len(self._there) + len(self._unclear) - young))
+        young = self._late if self.steady else self._unclear
+        return max(0, total - len(self.keys) + len(young))
 
     @property
-    def drops(self) -> int:
-        """Rows that the total was seen to lose."""
-        return self._moves()[1]
+    def is_explained(self) -> bool:
+        """Whether deletions that were seen may explain all that is missing: the total fell by as many
+        rows, and nothing was inserted that could have made up for more."""
+        steps = [after - before for before, after in pairwise(self._totals())]
+        if self._unclear or any(step > 0 for step in steps):
+            return not self.missing
+        return self.missing <= -sum(steps)
 
     @property
     def steady(self) -> bool:
@@ -168,11 +187,11 @@ class Evidence:
         return len(totals) <= 1 and self._delivered == len(self.keys)
 
     def seams(self) -> Iterator[Seam]:
-        """The places between the pages read so far, and the one behind the last."""
-        for left, right in pairwise(self._windows):
+        """The places between the pages that were read in turn, and the one behind the last."""
+        for left, right in pairwise(self._in_turn):
             yield Seam(left, right)
-        if self._windows:
-            yield Seam(self._windows[-1], None)
+        if self._in_turn:
+            yield Seam(self._in_turn[-1], None)
 
     @property
     def _delivered(self) -> int:
@@ -180,17 +199,11 @@ class Evidence:
 
     @property
     def _is_overstated(self) -> bool:
-        """Whether the total counts rows that the list never gives out: the pages together are shorter
-        than it says, and a list that moves has no shorter pages than one that does not."""
-        *_, newest = self._totals()
-        return self._delivered < newest
+        """Whether the total counts rows that the list never gives out: nothing was seen to change, and
+        the pages together are shorter than it says."""
+        return self.steady and self._delivered < self._totals()[-1]
 
-    def _totals(self) -> Iterable[int]:
+    def _totals(self) -> list[int]:
         """The totals in the order in which they were told."""
         told = [(w.page.received_at, w.page.total) for w in self._windows]
         return [total for _, total in sorted(told, key=lambda pair: pair[0]) if total is not None]
-
-    def _moves(self) -> tuple[int, int]:
-        """How many rows the total was seen to win, and to lose."""
-        steps = [after - before for before, after in pairwise(self._totals())]
-        return sum(s for s in steps if s > 0), -sum(s for s in steps if s < 0)

@@ -168,8 +168,8 @@ class Extraction:
             yield self._lists.open_list(resource, None, {})
             return
         parents = self._scans[resource.parent]
-        # A parent that was missed has rows here that will not be seen.
-        result.proven = parents.whole
+        # The rows of a parent that was missed will not be seen either.
+        result.proven = parents.whole or (parents.finished and not parents.absent())
         rows = (parents.rows or {}).values()
         async for opened in dependent_lists(self._lists.open_list, resource, rows):
             yield opened

@@ -12,10 +12,11 @@ A row that stays in a list of pages can be missed in two ways:
 While rows are `missing` (see `oa_sync.extract.evidence`; never in a list that nobody touches, nor in
 one that only grew), look in this order, and stop as soon as none is:
 
-1. one window across each seam where the total changed and whose pages share no row;
+1. one window across each seam where the total changed and whose pages share no row (by cursor, where
+   the place of a seam is not found again after many changes: as soon as the total is seen to fall);
 2. the head, page after page until one brings nothing new;
-3. if more are missing than the total was seen to lose: one window across every other open seam. This
-   finds what an insertion and a deletion did that left the total as it was.
+3. unless the total was only seen to fall, by as many rows as are missing: one window across every
+   other open seam. This finds what an insertion and a deletion did that left the total as it was.
 
 At most as many requests as the list has pages, and those of the head. After that, what is missing
 was deleted before it was read, or moves faster than it can be read: it is not proven which, so
@@ -30,7 +31,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import aclosing
 
-from oa_sync.extract.evidence import Evidence, Window
+from oa_sync.extract.evidence import Evidence, Seam, Window
 from oa_sync.extract.listing import ListPage, OpenList
 
 WINDOWS_A_SEAM = 3
@@ -44,6 +45,12 @@ class Healing:
     ) -> None:
         self._opened, self._evidence, self._take = opened, evidence, take
         self._can_cross = True
+        self._tried: set[Seam] = set()
+
+    async def at_once(self, seam: Seam) -> None:
+        """Look into a seam that has just come to be, if later will be too late. Raises as `run`."""
+        if seam.is_lost_soon and self._can_cross:
+            await self._close(seam)
 
     async def run(self) -> None:
         """Look wherever a row can be.
@@ -51,22 +58,23 @@ class Healing:
         Raises:
             BudgetExhausted, ApiError: as `OpenList`.
         """
-        seams = [seam for seam in self._evidence.seams() if seam.is_open]
+        open_seams = (seam for seam in self._evidence.seams() if seam.is_open)
+        seams = [seam for seam in open_seams if seam not in self._tried]
         for seam in seams:
             if seam.is_shifted and self._can_cross and self._evidence.missing:
-                await self._close(seam.left, seam.right)
-        if self._evidence.missing:
-            await self._read_head()
+                await self._close(seam)
+        if self._can_cross and self._evidence.missing:
+            await self._read_again(to_the_end=False)
         for seam in seams:
-            if not seam.is_shifted and self._can_cross and self._is_unexplained:
-                await self._close(seam.left, seam.right)
+            if not seam.is_shifted and self._can_cross and not self._evidence.is_explained:
+                await self._close(seam)
+        if not self._can_cross and self._evidence.missing:
+            await self._read_again(to_the_end=True)
 
-    @property
-    def _is_unexplained(self) -> bool:
-        return self._evidence.missing > self._evidence.drops
-
-    async def _close(self, left: Window, right: Window | None) -> None:
+    async def _close(self, seam: Seam) -> None:
         """Read windows between two pages until one touches both."""
+        self._tried.add(seam)
+        left, right = seam.left, seam.right
         for _ in range(WINDOWS_A_SEAM):
             pages = await self._opened.across(left.page, right.page if right else None)
             self._can_cross = bool(pages)
@@ -74,23 +82,24 @@ class Healing:
             if not windows:
                 return
             middle = windows[-1]
-            meets_left = bool(left.keys & middle.keys)
+            meets_left = any(left.keys & window.keys for window in windows)
             meets_right = bool(right.keys & middle.keys) if right else middle.page.is_last
             if meets_left == meets_right:
                 return
             if meets_left:
                 left = middle
-            else:
+            elif middle.page.start is not None:
                 right = middle
+            else:
+                return
 
-    async def _read_head(self) -> None:
-        """Read from the start until a page brings nothing new; all of a list that has no other way."""
+    async def _read_again(self, *, to_the_end: bool) -> None:
+        """Read from the start until nothing is missing, or a page brings nothing new."""
         async with aclosing(self._opened.pages(ahead=False)) as pages:
             async for page in pages:
                 before = len(self._evidence.keys)
                 self._take(page)
                 if not self._evidence.missing:
                     return
-                is_news = len(self._evidence.keys) > before
-                if not is_news and (self._can_cross or not self._is_unexplained):
+                if len(self._evidence.keys) == before and not to_the_end:
                     return

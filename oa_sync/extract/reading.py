@@ -63,20 +63,14 @@ class _Reading:
         self._scan, self._opened = result, opened
         self._is_keyed = bool(identity(result.resource))
         self.evidence = Evidence(result.is_loaded, keyed=self._is_keyed)
+        self._healing = Healing(opened, self.evidence, self._take)
         self.ended_early = False
 
     async def run(self, early_stop: EarlyStop | None) -> None:
         """Read the list once, and again where rows may have slipped through."""
         await self._read(early_stop)
         if self._is_keyed and not self.ended_early and self.evidence.missing:
-            await self._beyond_need(Healing(self._opened, self.evidence, self._take).run())
-            if self.evidence.missing > self.evidence.drops:
-                logger.warning(
-                    "%s: the list changed faster than it could be read; up to %d rows may be seen"
-                    " by the next sync only",
-                    self._scan.resource.name,
-                    self.evidence.missing,
-                )
+            await self._beyond_need(self._healing.run())
 
     async def repeat(self) -> None:
         """Read the list a second time: it is whole if that gives the same rows, or proves it."""
@@ -87,13 +81,15 @@ class _Reading:
         async with aclosing(self._opened.pages(ahead=early_stop is None)) as pages:
             async for page in pages:
                 rows = self._scan.add(page)
-                self.evidence.add(page, rows)
+                seam = self.evidence.add_next(page, rows)
                 self._scan.since = self._scan.since or self.evidence.since
                 order.add(page.rows, rows, known)
                 if early_stop is not None and early_stop.proves_rest(page.total, rows, order):
                     self._scan.leave_rest(early_stop.rest)
                     self.ended_early = True
                     return
+                if seam is not None and self._is_keyed:
+                    await self._beyond_need(self._healing.at_once(seam))
 
     async def _repeat(self) -> None:
         first = set(self.evidence.keys)
