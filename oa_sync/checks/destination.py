@@ -39,7 +39,8 @@ def try_destination(settings: Settings, clock: Clock) -> str:
 
 
 def _try_folder(settings: Settings, scratch: Path) -> str:
-    from oa_sync.load.lake.store import Store, destination_errors
+    from oa_sync.load.destination_errors import destination_errors
+    from oa_sync.load.lake.store import Store
 
     store = Store(settings, scratch)
     name = f"{str(settings.bucket_url).rstrip('/')}/.oa_sync_check_{uuid.uuid4().hex}"

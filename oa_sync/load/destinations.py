@@ -7,6 +7,20 @@ from typing import Any
 from oa_sync.errors import ConfigurationError
 from oa_sync.settings import Settings
 
+MERGE_STRATEGY = "delete-insert"
+"""How every merge through dlt is done: the one that may be repeated after a crash without duplicates."""
+
+
+def require_repeatable_merge(name: str, destination: Any) -> None:
+    """Raise ConfigurationError unless the dlt `destination` says that it can merge as we need it."""
+    supported = destination.capabilities().supported_merge_strategies or []
+    if MERGE_STRATEGY not in supported:
+        raise ConfigurationError(
+            f"destination {name!r} cannot merge by {MERGE_STRATEGY} (it knows"
+            f" {', '.join(supported) or 'no merge'}); for files use --destination parquet, delta or"
+            " iceberg"
+        )
+
 
 def dlt_destination(
     settings: Settings,

@@ -11,9 +11,10 @@ from typing import Any, Protocol, Self
 
 import pyarrow as pa
 
+from oa_sync.errors import ConfigurationError
 from oa_sync.extract.changes import Known
 from oa_sync.load.standing import Standing
-from oa_sync.load.tables import Batch, LoadedColumn
+from oa_sync.load.tables import Batch, LoadedColumn, TableHints
 from oa_sync.settings import Settings
 
 
@@ -40,16 +41,28 @@ class Target(Protocol):
     def has_table(self, table: str) -> bool:
         """Whether `table` has ever been loaded into."""
 
+    def hints(self, table: str) -> TableHints:
+        """How rows of `table` are loaded: its keys, and the type and path of each column."""
+
     def known(self, table: str, key_columns: Sequence[str]) -> Mapping[tuple[Any, ...], Known]:
         """What is loaded of this workspace in `table`, by the values of `key_columns`."""
 
     def current_rows(
-        self, table: str, key_columns: Sequence[str], keys: Sequence[tuple[Any, ...]]
+        self,
+        table: str,
+        key_columns: Sequence[str],
+        keys: Sequence[tuple[Any, ...]],
+        *,
+        null: str | None = None,
     ) -> list[dict[str, Any]]:
-        """This workspace's loaded rows with `keys`, whole; JSON columns as text."""
+        """This workspace's loaded rows with `keys`, whole; JSON columns as text. With `null`, only the
+        rows in which that column is NULL."""
 
     def distinct(self, table: str, column: str) -> set[Any]:
         """The values of `column` in this workspace's rows of `table`."""
+
+    def largest(self, table: str, column: str) -> Any:
+        """The largest value of `column` in this workspace's rows of `table`; None: there is none."""
 
     def select(self, table: str, columns: Sequence[str]) -> list[tuple[Any, ...]]:
         """`columns` of this workspace's rows of `table`; a column that it does not have is None."""
@@ -61,9 +74,6 @@ class Target(Protocol):
         """All rows of `table`, of every workspace."""
 
     def standing(self, table: str) -> Standing:
-    def largest(self, table: str, column: str) -> Any:
-        """The largest value of `column` in this workspace's rows of `table`; None: there is none."""
-
         """This workspace's rows in `table`, counted."""
 
     def recent(
@@ -78,6 +88,10 @@ class Target(Protocol):
     def widen(self, table: str, column: str, data_type: str) -> None:
         """Change the type of a loaded column to a wider one, keeping its values."""
 
+    def probe(self) -> str:
+        """Try what a load needs and leave nothing behind; one line that says where this is, that it may
+        be written, and how rows are merged."""
+
 
 def open_target(settings: Settings, workdir: Path, *, read_only: bool = False) -> Target:
     """The target for `settings.destination`; not opened yet. `read_only`: nothing in it will be
@@ -86,6 +100,14 @@ def open_target(settings: Settings, workdir: Path, *, read_only: bool = False) -
         from oa_sync.load.lake import Lake
 
         return Lake(settings, workdir, read_only=read_only)
+    if settings.destination == "postgres":
+        try:
+            from oa_sync.load.postgres import Postgres
+        except ImportError as error:
+            raise ConfigurationError(
+                f"destination postgres: {error}; pip install 'oa-sync[postgres]'"
+            ) from error
+        return Postgres(settings, workdir, read_only=read_only)
     from oa_sync.load.warehouse import Warehouse
 
     return Warehouse(settings, workdir, read_only=read_only)

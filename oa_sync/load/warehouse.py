@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 import shutil
+import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
@@ -22,10 +23,15 @@ import pyarrow as pa
 
 from oa_sync.errors import DestinationError
 from oa_sync.extract.changes import Known
-from oa_sync.load.destinations import dlt_destination
+from oa_sync.load.destinations import (
+    MERGE_STRATEGY,
+    dlt_destination,
+    require_repeatable_merge,
+)
 from oa_sync.load.standing import Standing, standing_columns, standing_of
 from oa_sync.load.tables import DELETED_AT, WORKSPACE, Batch, LoadedColumn, TableHints
 from oa_sync.settings import Settings
+from oa_sync.shape.learned import HINT
 from oa_sync.shape.tables import ARROW_TYPES
 
 if TYPE_CHECKING:
@@ -41,7 +47,7 @@ NARROW_COLUMNS = 24
 NARROW_MEMORY = "150MB"
 """DuckDB's memory bound while loading tables of at most `NARROW_COLUMNS` columns: measured to cost no
 time, and to halve the peak of a load of a million rows."""
-_MERGE: Any = {"disposition": "merge", "strategy": "delete-insert"}
+_MERGE: Any = {"disposition": "merge", "strategy": MERGE_STRATEGY}
 
 
 class Warehouse:
@@ -103,6 +109,25 @@ class Warehouse:
         """Whether `table` has ever been loaded into."""
         return bool(self._schema.tables.get(table, {}).get("columns"))
 
+    def hints(self, table: str) -> TableHints:
+        """How rows of `table` are loaded: its keys, and the type and path of each column."""
+        columns = {
+            name: column
+            for name, column in self._schema.tables[table]["columns"].items()
+            if "data_type" in column
+        }
+        keys = {
+            kind: tuple(
+                sorted((n for n, c in columns.items() if c.get(kind)), key=_workspace_first)
+            )
+            for kind in ("primary_key", "merge_key")
+        }
+        hints = {
+            name: {hint: column[hint] for hint in ("data_type", HINT) if hint in column}  # type: ignore[literal-required]
+            for name, column in columns.items()
+        }
+        return TableHints(table, **keys, columns=hints)
+
     def known(self, table: str, key_columns: Sequence[str]) -> dict[tuple[Any, ...], Known]:
         """What is loaded of this workspace in `table`, by the values of `key_columns`."""
         if not self.has_table(table):
@@ -121,11 +146,17 @@ class Warehouse:
         }
 
     def current_rows(
-        self, table: str, key_columns: Sequence[str], keys: Sequence[tuple[Any, ...]]
+        self,
+        table: str,
+        key_columns: Sequence[str],
+        keys: Sequence[tuple[Any, ...]],
+        *,
+        null: str | None = None,
     ) -> list[dict[str, Any]]:
         """The loaded rows of this workspace with `keys`, whole, as column name -> value.
 
-        JSON columns come as text. Keys that are not loaded are left out.
+        JSON columns come as text. Keys that are not loaded are left out, and with `null` all rows in
+        which that column has a value.
         """
         if not keys or not self.has_table(table):
             return []
@@ -144,6 +175,8 @@ class Warehouse:
                 condition = f"{self._quoted(key_columns)} IN ({marks})"
             else:
                 condition = "(" + " OR ".join([one] * len(part)) + ")"
+            if null is not None:
+                condition += f" AND {self._quoted([null])} IS NULL"
             rows = self._query(
                 f"SELECT {self._quoted(names)} FROM {self._qualified(table)}"
                 f" WHERE {self._quoted([WORKSPACE])} = %s AND {condition}",
@@ -333,6 +366,32 @@ class Warehouse:
         for hint in ("precision", "scale", "timezone"):
             changed.pop(hint, None)
 
+    def probe(self) -> str:
+        """Make a table and drop it again, and the dataset too if it was not there; says what was found.
+
+        Raises:
+            ConfigurationError: this destination has no merge that may be repeated.
+        """
+        require_repeatable_merge(self._settings.destination, self._pipeline.destination)
+        try:
+            with self._pipeline.sql_client() as client:
+                existed = bool(client.has_dataset())
+                if not existed:
+                    client.create_dataset()
+                name = f"oa_sync_check_{uuid.uuid4().hex[:12]}"
+                table = client.make_qualified_table_name(name)
+                client.execute_sql(f"CREATE TABLE {table} (id INTEGER)")
+                client.execute_sql(f"DROP TABLE {table}")
+                if not existed:
+                    # Without CASCADE, unlike dlt's own: what somebody else made meanwhile stays.
+                    client.execute_sql(f"DROP SCHEMA {client.fully_qualified_dataset_name()}")
+        except Exception as error:
+            raise _as_ours(error) from error
+        return (
+            f"{self._settings.place}, schema {self._settings.dataset_name}"
+            f" ({'has tables' if existed else 'new'}): may make tables; merges by {MERGE_STRATEGY}"
+        )
+
     # -- dlt ------------------------------------------------------------------------------------
 
     def _stored_schema(self) -> Schema | None:
@@ -420,6 +479,10 @@ class Warehouse:
             else value
             for name, value in zip(names, row, strict=True)
         }
+
+
+def _workspace_first(name: str) -> bool:
+    return name != WORKSPACE
 
 
 def quiet_dlt() -> None:

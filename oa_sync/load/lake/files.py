@@ -11,15 +11,16 @@ from dataclasses import dataclass, replace
 
 import pyarrow.parquet as pq
 
-from oa_sync.load.lake.schema import (
+from oa_sync.load.destination_errors import destination_errors
+from oa_sync.load.lake.store import Found, Store
+from oa_sync.load.staging import ROW
+from oa_sync.load.table_schema import (
     TableSchema,
     identifier,
     literal,
     projection,
     stored_schema,
 )
-from oa_sync.load.lake.staging import ROW
-from oa_sync.load.lake.store import Found, Store, destination_errors
 
 logger = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -20,21 +20,16 @@ import pyarrow as pa
 import oa_sync
 from oa_sync.clock import Clock, isoformat
 from oa_sync.errors import DestinationError
-from oa_sync.extract.changes import Known
+from oa_sync.load.destination_errors import destination_errors
 from oa_sync.load.lake.files import LakeTable, owner_of
 from oa_sync.load.lake.merging import Merge
-from oa_sync.load.lake.schema import identifier, identifiers, literal
-from oa_sync.load.lake.staging import StagedTable, Staging
-from oa_sync.load.lake.store import Store, destination_errors
+from oa_sync.load.lake.store import Store
 from oa_sync.load.lake.writing import TARGET_BYTES
-from oa_sync.load.standing import (
-    DETAIL_VERSION,
-    VERSION,
-    Standing,
-    standing_columns,
-    standing_of,
-)
-from oa_sync.load.tables import DELETED_AT, Batch, LoadedColumn
+from oa_sync.load.reading import DuckReads
+from oa_sync.load.staged import children_first, stage
+from oa_sync.load.staging import StagedTable, Staging
+from oa_sync.load.table_schema import TableSchema, identifier, identifiers, literal
+from oa_sync.load.tables import Batch
 from oa_sync.settings import Settings
 from oa_sync.shape.tables import ARROW_TYPES
 
@@ -45,10 +40,8 @@ _MEMORY = "1GB"
 
 _BATCH_ROWS = 8_192
 
-_COMPARED = ("_oa_version", "_oa_row_hash", "_oa_detail_version", DELETED_AT)
 
-
-class Lake:
+class Lake(DuckReads):
     """One workspace's tables as Parquet files under `<bucket_url>/<dataset_name>/<table>/`.
 
     Use it as a context manager and from one thread. `target_bytes` is the size from which a file takes
@@ -103,86 +96,6 @@ class Lake:
 
     # -- reading back ---------------------------------------------------------------------------
 
-    def columns(self) -> list[LoadedColumn]:
-        """Every column of every table, of all workspaces in the folder, as the files' metadata say."""
-        return [
-            LoadedColumn(table.name, name, column.data_type, column.hints.get("x-oa-path"))
-            for table in self._tables.values()
-            for name, column in table.schema.columns.items()
-        ]
-
-    def has_table(self, table: str) -> bool:
-        """Whether `table` has ever been loaded into."""
-        return table in self._tables
-
-    def known(self, table: str, key_columns: Sequence[str]) -> dict[tuple[Any, ...], Known]:
-        """What is loaded of this workspace in `table`, by the values of `key_columns`."""
-        if table not in self._tables:
-            return {}
-        columns = self._tables[table].schema.columns
-        compared = [name if name in columns else None for name in _COMPARED]
-        names = [*key_columns, *(name for name in compared if name)]
-        values = self._read(table, names, f"SELECT {identifiers(names)} FROM loaded").to_pydict()
-        count = len(values[names[0]])
-        versions = [values[name] if name else [None] * count for name in compared]
-        keys = zip(*(values[name] for name in key_columns), strict=True)
-        return {
-            key: Known(version, row_hash, detail_version, deleted_at is not None)
-            for key, version, row_hash, detail_version, deleted_at in zip(
-                keys, *versions, strict=True
-            )
-        }
-
-    def current_rows(
-        self, table: str, key_columns: Sequence[str], keys: Sequence[tuple[Any, ...]]
-    ) -> list[dict[str, Any]]:
-        """The loaded rows of this workspace with `keys`, whole, as column name -> value.
-
-        JSON columns come as text. Keys that are not loaded are left out.
-        """
-        if not keys or table not in self._tables:
-            return []
-        columns = self._tables[table].schema.columns
-        wanted = pa.table(
-            {
-                name: pa.array(values, ARROW_TYPES[columns[name].data_type])
-                for name, values in zip(key_columns, zip(*keys, strict=True), strict=True)
-            }
-        )
-        self._connection.register("wanted", wanted)
-        try:
-            using = identifiers(key_columns)
-            query = f"SELECT {identifiers(columns)} FROM loaded SEMI JOIN wanted USING ({using})"
-            return list(self._read(table, list(columns), query).to_pylist())
-        finally:
-            self._connection.unregister("wanted")
-
-    def distinct(self, table: str, column: str) -> set[Any]:
-        """The values of `column` in this workspace's rows of `table`."""
-        if table not in self._tables:
-            return set()
-        query = f"SELECT DISTINCT {identifiers([column])} FROM loaded"
-        return set(self._read(table, [column], query)[column].to_pylist())
-
-    def largest(self, table: str, column: str) -> Any:
-        """The largest value of `column` in this workspace's rows of `table`; None: there is none."""
-        if table not in self._tables:
-            return None
-        query = f"SELECT max({identifiers([column])}) AS largest FROM loaded"
-        values = self._read(table, [column], query)
-        return values[0][0].as_py() if values.num_rows else None
-
-    def select(self, table: str, columns: Sequence[str]) -> list[tuple[Any, ...]]:
-        """`columns` of this workspace's rows of `table`; a column that it does not have is None."""
-        if table not in self._tables:
-            return []
-        names = [name for name in columns if name in self._tables[table].schema.columns]
-        if not names:
-            return []
-        read = self._read(table, names, f"SELECT {identifiers(names)} FROM loaded").to_pydict()
-        empty = [None] * len(read[names[0]])
-        return list(zip(*(read.get(name, empty) for name in columns), strict=True))
-
     def query(self, sql: str) -> list[tuple[Any, ...]]:
         """The rows of `sql`, in DuckDB's dialect, over all rows of the folder's tables."""
         with destination_errors(f"{self._store.shown}: the query"):
@@ -193,28 +106,6 @@ class Lake:
                     f"CREATE OR REPLACE TEMP VIEW {identifier(name)} AS {relation}"
                 )
             return self._connection.execute(sql).fetchall()
-
-    def standing(self, table: str) -> Standing:
-        """This workspace's rows in `table`, counted."""
-        columns = self._tables[table].schema.columns
-        names = [name for name in (VERSION, DETAIL_VERSION, DELETED_AT) if name in columns]
-        counted = standing_columns(columns, identifier)
-        read = self._read(table, names or list(columns)[:1], f"SELECT {counted} FROM loaded")
-        if not len(read):
-            return Standing(0, 0, 0 if len(names) == 3 else None)
-        return standing_of([column[0].as_py() for column in read.columns])
-
-    def recent(
-        self, table: str, columns: Sequence[str], by: str, count: int
-    ) -> list[dict[str, Any]]:
-        """The `count` rows of this workspace with the largest `by`, largest first."""
-        if table not in self._tables:
-            return []
-        there = [name for name in columns if name in self._tables[table].schema.columns]
-        query = f"SELECT * FROM loaded ORDER BY {identifier(by)} DESC LIMIT {count:d}"
-        empty: dict[str, Any] = dict.fromkeys(columns)
-        rows = self._read(table, sorted({*there, by}), query).to_pylist()
-        return [{**empty, **{name: row[name] for name in there}} for row in rows]
 
     def batches(self, table: str) -> Iterator[pa.RecordBatch]:
         """All rows of `table`, of every workspace, with each column's type as field metadata.
@@ -231,6 +122,12 @@ class Lake:
                 for batch in reader:
                     yield batch.cast(schema)
 
+    def probe(self) -> str:
+        """Write an empty file and delete it again; says what was found."""
+        with destination_errors(self._store.shown):
+            self._store.try_writing()
+        return f"parquet in {self._store.shown}: may write and delete; each key once, by replacing files"
+
     # -- writing --------------------------------------------------------------------------------
 
     def load(self, batches: Iterable[Batch]) -> dict[str, int]:
@@ -239,16 +136,9 @@ class Lake:
         The batches are staged on the local disk while they arrive, then table after table is merged.
         Safe to repeat after any failure.
         """
-        counts: dict[str, int] = {}
         with Staging(self._workdir / "staged") as staging:
-            for batch in batches:
-                if batch.rows.num_rows:
-                    name = batch.hints.name
-                    counts[name] = counts.get(name, 0) + batch.rows.num_rows
-                    with destination_errors(f"{name}: staging"):
-                        staging.add(batch)
-            staging.close()
-            for staged in staging.tables.values():
+            counts = stage(staging, batches)
+            for staged in children_first(staging.tables.values()):
                 self._merge(staged)
         return counts
 
@@ -313,6 +203,9 @@ class Lake:
         connection.execute("SET enable_external_file_cache = false")
         self._store.connect(connection)
         return connection
+
+    def _schemas(self) -> Mapping[str, TableSchema]:
+        return {name: table.schema for name, table in self._tables.items()}
 
     def _read(self, name: str, columns: Sequence[str], query: str) -> pa.Table:
         """The result of `query` over the relation `loaded`: `columns` of this workspace's rows."""

@@ -9,10 +9,10 @@ import duckdb
 import pyarrow as pa
 
 from oa_sync.load.lake.files import LakeFile, LakeTable
-from oa_sync.load.lake.schema import identifiers, literal
-from oa_sync.load.lake.staging import ROW, StagedTable
 from oa_sync.load.lake.store import Store
 from oa_sync.load.lake.writing import live_bytes, write_file, write_files
+from oa_sync.load.staging import ROW, StagedTable
+from oa_sync.load.table_schema import identifiers, literal
 
 _FILE = "__file"
 _BATCH_ROWS = 2_048

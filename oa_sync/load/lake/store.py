@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 import duckdb
 
-from oa_sync.errors import ConfigurationError, DestinationError, OaSyncError
+from oa_sync.errors import ConfigurationError, DestinationError
 from oa_sync.settings import Settings
 
 if TYPE_CHECKING:
@@ -122,6 +122,13 @@ class Store:
             self.filesystem.mv(hidden, path)
         unfinished.unlink()
 
+    def try_writing(self) -> None:
+        """Write an empty file beside the tables and delete it again."""
+        path = posixpath.join(self._root, f".oa_sync_check_{uuid.uuid4().hex}")
+        self.filesystem.makedirs(self._root, exist_ok=True)
+        self.filesystem.pipe_file(path, b"")
+        self.filesystem.rm_file(path)
+
     def remove_leftovers(self, owner: str) -> None:
         """Delete the unfinished files of `owner` that a killed process left."""
         folder = posixpath.join(self._root, HIDDEN)
@@ -173,18 +180,6 @@ class Store:
 def is_folder_name(table: str) -> bool:
     """Whether `table` names a visible folder and nothing else."""
     return bool(table) and not table.startswith(".") and not set(table) & set("/\\\0")
-
-
-@contextlib.contextmanager
-def destination_errors(doing: str) -> Iterator[None]:
-    """Raise whatever the disk, the store or a reader raises as a DestinationError that says `doing`."""
-    try:
-        yield
-    except OaSyncError:
-        raise
-    except Exception as error:
-        text = " ".join(str(error).split())[:500]
-        raise DestinationError(f"{doing}: {type(error).__name__}: {text}") from error
 
 
 def _resolved(settings: Settings) -> tuple[AbstractFileSystem, str, str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from oa_sync.load.lake.schema import (
+from oa_sync.load.table_schema import (
     TableSchema,
     arriving_schema,
     identifier,

@@ -1,0 +1,201 @@
+"""The tables of one dataset in PostgreSQL: which there are, and how they are made, extended and widened."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from oa_sync.load.table_schema import TableSchema, schema_of_text
+from oa_sync.load.widening import widen_sql
+
+logger = logging.getLogger(__name__)
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+
+SCHEMAS = "_oa_schemas"
+"""Our table of table schemas."""
+
+TYPES = {
+    "text": sql.SQL("text"),
+    "json": sql.SQL("jsonb"),
+    "bigint": sql.SQL("bigint"),
+    "double": sql.SQL("double precision"),
+    "bool": sql.SQL("boolean"),
+    "timestamp": sql.SQL("timestamptz"),
+    "date": sql.SQL("date"),
+    "decimal": sql.SQL("numeric(38,9)"),
+}
+
+_MAX_NAME_BYTES = 63
+_COLUMNS = """
+SELECT c.relname, a.attname
+FROM pg_class c
+JOIN pg_namespace n ON n.oid = c.relnamespace
+JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+WHERE n.nspname = %s AND c.relkind IN ('r', 'p')
+"""
+
+
+def short(name: str) -> str:
+    """`name` as PostgreSQL can store it: at most 63 bytes, the end of longer ones replaced by a hash.
+
+    PostgreSQL itself would cut them off, and two names could become one.
+    """
+    if len(name.encode()) <= _MAX_NAME_BYTES:
+        return name
+    digest = hashlib.sha256(name.encode()).hexdigest()[:8]
+    kept = name.encode()[: _MAX_NAME_BYTES - 9].decode(errors="ignore")
+    return f"{kept}_{digest}"
+
+
+def quoted(name: str) -> sql.Identifier:
+    """A column of ours, quoted."""
+    return sql.Identifier(short(name))
+
+
+def quoted_list(names: Sequence[str]) -> sql.Composed:
+    """Columns of ours, quoted, with commas."""
+    return sql.SQL(", ").join(quoted(name) for name in names)
+
+
+class Catalog:
+    """`tables` is what `read` found last; changes are made in the caller's transaction."""
+
+    def __init__(self, dataset: str) -> None:
+        self._dataset = dataset
+        self.tables: dict[str, TableSchema] = {}
+
+    def table(self, name: str) -> sql.Identifier:
+        """A table of ours, quoted, with its schema."""
+        return sql.Identifier(self._dataset, short(name))
+
+    def read(self, connection: Connection) -> None:
+        """Look which tables and columns there are. What somebody dropped by hand is not there."""
+        there: dict[str, set[str]] = defaultdict(set)
+        for table, name in connection.execute(_COLUMNS, [self._dataset]):
+            there[table].add(name)
+        self.tables = {}
+        if SCHEMAS not in there:
+            return
+        rows = connection.execute(
+            sql.SQL("SELECT name, schema FROM {}").format(self.table(SCHEMAS))
+        )
+        for table, text in rows:
+            schema = schema_of_text(text)
+            if schema is not None and short(table) in there:
+                kept = {n: c for n, c in schema.columns.items() if short(n) in there[short(table)]}
+                self.tables[table] = replace(schema, columns=kept)
+
+    def lock(self, connection: Connection, *, shared: bool) -> None:
+        """Until the end of the transaction: `shared` among those who write rows, alone for those who
+        change tables."""
+        function = "pg_advisory_xact_lock_shared" if shared else "pg_advisory_xact_lock"
+        connection.execute(
+            sql.SQL("SELECT {}(hashtextextended(%s, 0))").format(sql.SQL(function)),
+            [f"oa_sync {self._dataset}"],
+        )
+
+    def create_dataset(self, connection: Connection) -> None:
+        """Make the schema and our own table in it, where they are not there."""
+        found = connection.execute("SELECT 1 FROM pg_namespace WHERE nspname = %s", [self._dataset])
+        if found.fetchone() is None:
+            dataset = sql.Identifier(self._dataset)
+            connection.execute(sql.SQL("CREATE SCHEMA {}").format(dataset))
+        connection.execute(
+            sql.SQL(
+                "CREATE TABLE IF NOT EXISTS {} (name text PRIMARY KEY, schema text NOT NULL)"
+            ).format(self.table(SCHEMAS))
+        )
+
+    def extend(self, connection: Connection, name: str, arriving: TableSchema) -> None:
+        """Make the table, or give it the columns of `arriving` that it lacks."""
+        before = self.tables.get(name)
+        after = before.merged(arriving) if before else arriving
+        if before is None:
+            parts = [self._definition(c, after) for c in after.columns]
+            statement = sql.SQL("CREATE TABLE {} ({})").format(
+                self.table(name), sql.SQL(", ").join(parts)
+            )
+            connection.execute(statement)
+        elif after.columns != before.columns or after.key != before.key:
+            self._alter(connection, name, before, after)
+        else:
+            return
+        self._store(connection, name, after)
+
+    def widen(self, connection: Connection, name: str, changed: str, data_type: str) -> None:
+        """Give the column `changed` of a table the type `data_type`, converting its values."""
+        schema = self.tables[name]
+        before = schema.columns[changed].data_type
+        for statement in widen_sql(
+            "postgres",
+            self.table(name).as_string(connection),
+            quoted(changed).as_string(connection),
+            before,
+            data_type,
+        ):
+            connection.execute(statement.encode())
+        self._store(connection, name, schema.retyped(changed, data_type))
+
+    def create_index(self, connection: Connection, name: str) -> None:
+        """The index on the key of a table, if it is not there; unique where a row has a key of its own."""
+        schema = self.tables[name]
+        index = short(f"{name}__oa_key")
+        found = connection.execute(
+            "SELECT 1 FROM pg_indexes WHERE schemaname = %s AND indexname = %s",
+            [self._dataset, index],
+        )
+        if found.fetchone() is not None:
+            return
+        connection.execute(
+            sql.SQL("CREATE {} {} ON {} ({})").format(
+                sql.SQL("INDEX" if schema.by_parent else "UNIQUE INDEX"),
+                sql.Identifier(index),
+                self.table(name),
+                quoted_list(schema.key),
+            )
+        )
+        connection.execute(sql.SQL("ANALYZE {}").format(self.table(name)))
+
+    def drop_index(self, connection: Connection, name: str) -> None:
+        """Drop that index."""
+        index = sql.Identifier(self._dataset, short(f"{name}__oa_key"))
+        connection.execute(sql.SQL("DROP INDEX IF EXISTS {}").format(index))
+
+    def _alter(
+        self, connection: Connection, name: str, before: TableSchema, after: TableSchema
+    ) -> None:
+        added = [c for c in after.columns if c not in before.columns]
+        if added:
+            parts = [
+                sql.SQL("ADD COLUMN {} {}").format(quoted(c), TYPES[after.columns[c].data_type])
+                for c in added
+            ]
+            connection.execute(
+                sql.SQL("ALTER TABLE {} {}").format(self.table(name), sql.SQL(", ").join(parts))
+            )
+        for changed, now in after.columns.items():
+            if changed in before.columns and before.columns[changed].data_type != now.data_type:
+                self.widen(connection, name, changed, now.data_type)
+                before = self.tables[name]
+
+    def _definition(self, name: str, schema: TableSchema) -> sql.Composed:
+        null = sql.SQL(" NOT NULL" if name in schema.key else "")
+        return sql.SQL("{} {}{}").format(quoted(name), TYPES[schema.columns[name].data_type], null)
+
+    def _store(self, connection: Connection, name: str, schema: TableSchema) -> None:
+        self.tables[name] = schema
+        connection.execute(
+            sql.SQL(
+                "INSERT INTO {} (name, schema) VALUES (%s, %s)"
+                " ON CONFLICT (name) DO UPDATE SET schema = excluded.schema"
+            ).format(self.table(SCHEMAS)),
+            [name, schema.text()],
+        )

@@ -1,0 +1,393 @@
+"""The load target for `--destination postgres`; why and how stands in the package's docstring."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import psycopg
+import pyarrow as pa
+from psycopg import sql
+
+from oa_sync.errors import ConfigurationError, DestinationError, OaSyncError
+from oa_sync.extract.changes import Known
+from oa_sync.load.postgres.catalog import TYPES, Catalog, Connection, quoted, quoted_list
+from oa_sync.load.postgres.copying import copy_in, copy_out
+from oa_sync.load.staged import StagedRows, children_first, in_memory_duckdb, stage
+from oa_sync.load.staging import StagedTable, Staging
+from oa_sync.load.standing import Standing, standing_columns, standing_of
+from oa_sync.load.table_schema import TableSchema
+from oa_sync.load.tables import DELETED_AT, WORKSPACE, Batch, LoadedColumn, TableHints
+from oa_sync.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+_CHANGED = sql.Identifier("oa_sync_changed_keys")
+_COMPARED = ("_oa_version", "_oa_row_hash", "_oa_detail_version", DELETED_AT)
+_TOO_MUCH = (psycopg.DataError, psycopg.OperationalError, psycopg.errors.ProgramLimitExceeded)
+
+
+class Postgres:
+    """One workspace's tables in one schema of a PostgreSQL database.
+
+    Use it as a context manager and from one thread. Every method that talks to the database raises
+    `DestinationError` when it cannot; opening raises ConfigurationError without credentials.
+    """
+
+    def __init__(self, settings: Settings, workdir: Path, *, read_only: bool = False) -> None:
+        self._settings, self._workdir = settings, workdir
+        self._read_only = read_only
+        self._catalog = Catalog(settings.dataset_name)
+        self._opened = contextlib.ExitStack()
+
+    def __enter__(self) -> Self:
+        shutil.rmtree(self._workdir, ignore_errors=True)
+        self._workdir.mkdir(parents=True, mode=0o700)
+        with self._errors():
+            address = _address()
+            self._connection: Connection = self._opened.enter_context(
+                psycopg.connect(address, autocommit=True, application_name="oa-sync")
+            )
+            dataset = sql.Identifier(self._settings.dataset_name)
+            for setting in (
+                sql.SQL("SET TimeZone = 'UTC'"),
+                sql.SQL("SET DateStyle = 'ISO'"),
+                sql.SQL("SET search_path = {}, public").format(dataset),
+                sql.SQL("SET default_transaction_read_only = {}").format(
+                    sql.Literal(self._read_only)
+                ),
+            ):
+                self._connection.execute(setting)
+            self._catalog.read(self._connection)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._opened.close()
+        shutil.rmtree(self._workdir, ignore_errors=True)
+
+    # -- reading back ---------------------------------------------------------------------------
+
+    def columns(self) -> list[LoadedColumn]:
+        """Every column of every table of ours."""
+        return [
+            LoadedColumn(table, name, c.data_type, c.hints.get("x-oa-path"))
+            for table, schema in self._catalog.tables.items()
+            for name, c in schema.columns.items()
+        ]
+
+    def has_table(self, table: str) -> bool:
+        """Whether `table` has ever been loaded into."""
+        return table in self._catalog.tables
+
+    def hints(self, table: str) -> TableHints:
+        """How rows of `table` are loaded: its keys, types and paths."""
+        return self._catalog.tables[table].hints(table)
+
+    def known(self, table: str, key_columns: Sequence[str]) -> dict[tuple[Any, ...], Known]:
+        """What is loaded of this workspace in `table`, by the values of `key_columns`."""
+        if not self.has_table(table):
+            return {}
+        width = len(key_columns)
+        return {
+            row[:width]: Known(row[width], row[width + 1], row[width + 2], row[-1] is not None)
+            for row in self.select(table, [*key_columns, *_COMPARED])
+        }
+
+    def current_rows(
+        self,
+        table: str,
+        key_columns: Sequence[str],
+        keys: Sequence[tuple[Any, ...]],
+        *,
+        null: str | None = None,
+    ) -> list[dict[str, Any]]:
+        """The loaded rows of this workspace with `keys`, whole, as column name -> value.
+
+        JSON columns come as text. Keys that are not loaded are left out, and with `null` all rows in
+        which that column has a value.
+        """
+        if not keys or not self.has_table(table):
+            return []
+        schema = self._catalog.tables[table]
+        arrays = [
+            sql.SQL("%s::{}[]").format(TYPES[schema.columns[name].data_type])
+            for name in key_columns
+        ]
+        condition = sql.SQL("({}) IN (SELECT * FROM unnest({}))").format(
+            quoted_list(key_columns), sql.SQL(", ").join(arrays)
+        )
+        if null is not None:
+            condition = sql.SQL("{} AND {} IS NULL").format(condition, quoted(null))
+        names = list(schema.columns)
+        rows = self._select(
+            table, names, condition, [list(values) for values in zip(*keys, strict=True)]
+        )
+        return [dict(zip(names, row, strict=True)) for row in rows]
+
+    def distinct(self, table: str, column: str) -> set[Any]:
+        """The values of `column` in this workspace's rows of `table`."""
+        if not self.has_table(table):
+            return set()
+        return {value for (value,) in self._select(table, [column], distinct=True)}
+
+    def largest(self, table: str, column: str) -> Any:
+        """The largest value of `column` in this workspace's rows of `table`; None: there is none."""
+        if not self.has_table(table):
+            return None
+        [(value,)] = self._aggregate(table, sql.SQL("max({})").format(quoted(column)))
+        return value
+
+    def select(self, table: str, columns: Sequence[str]) -> list[tuple[Any, ...]]:
+        """`columns` of this workspace's rows of `table`; a column that it does not have is None."""
+        return self._select(table, columns) if self.has_table(table) else []
+
+    def query(self, text: str) -> list[tuple[Any, ...]]:
+        """The rows of a query in PostgreSQL's dialect."""
+        return self._rows(sql.Composed([_plain_sql(text)]))
+
+    def standing(self, table: str) -> Standing:
+        """This workspace's rows in `table`, counted."""
+        schema = self._catalog.tables[table]
+        counted = standing_columns(
+            schema.columns, lambda name: quoted(name).as_string(self._connection)
+        )
+        [row] = self._aggregate(table, _plain_sql(counted))
+        return standing_of(row)
+
+    def recent(
+        self, table: str, columns: Sequence[str], by: str, count: int
+    ) -> list[dict[str, Any]]:
+        """The `count` rows of this workspace with the largest `by`, largest first."""
+        if not self.has_table(table):
+            return []
+        order = sql.SQL("true ORDER BY {} DESC LIMIT {}").format(quoted(by), sql.Literal(count))
+        rows = self._select(table, columns, order)
+        return [dict(zip(columns, row, strict=True)) for row in rows]
+
+    def batches(self, table: str) -> Iterator[pa.RecordBatch]:
+        """All rows of `table`, of every workspace, with each column's type as field metadata.
+
+        Use them up before anything else is asked for.
+        """
+        schema = self._catalog.tables[table]
+        query = sql.SQL("SELECT {} FROM {}").format(
+            quoted_list(list(schema.columns)), self._catalog.table(table)
+        )
+        with self._errors(table):
+            yield from copy_out(self._connection, query, schema.arrow({}).remove_metadata())
+
+    # -- writing --------------------------------------------------------------------------------
+
+    def load(self, batches: Iterable[Batch]) -> dict[str, int]:
+        """Merge `batches` in one transaction and return the rows written by table.
+
+        They are staged on the local disk while they arrive, so that the transaction is short. Safe to
+        repeat after any failure.
+        """
+        with Staging(self._workdir / "staged") as staging:
+            counts = stage(staging, batches)
+            tables = children_first(staging.tables.values())
+            if tables:
+                with self._errors():
+                    self._extend(tables)
+                    self._write(tables)
+                    self._index(tables)
+        return counts
+
+    def widen(self, table: str, column: str, data_type: str) -> None:
+        """Change the type of a loaded column to a wider one, keeping its values."""
+        if not self.has_table(table):
+            return
+        with self._errors(table), self._changing_tables():
+            loaded = self._catalog.tables[table].columns.get(column)
+            if loaded is not None and loaded.data_type != data_type:
+                self._catalog.widen(self._connection, table, column, data_type)
+
+    def probe(self) -> str:
+        """Try what a load needs, in a transaction that is rolled back; says what was found."""
+        with self._errors(), self._connection.transaction(force_rollback=True):
+            self._catalog.create_dataset(self._connection)
+            table = self._catalog.table("oa_sync_check")
+            self._connection.execute(sql.SQL("CREATE TABLE {} (id bigint)").format(table))
+        state = f"{len(self._catalog.tables)} tables" if self._catalog.tables else "new"
+        version = self._connection.info.server_version // 10_000
+        return (
+            f"PostgreSQL {version} at {self._connection.info.host}, schema"
+            f" {self._settings.dataset_name} ({state}): may make tables; merges by delete and COPY,"
+            " one transaction a load"
+        )
+
+    def _extend(self, tables: Sequence[StagedTable]) -> None:
+        """Make room for what is staged, before and apart from the rows: readers of a table that gets a
+        column wait for this transaction, and not for the rows."""
+        with self._changing_tables():
+            self._catalog.create_dataset(self._connection)
+            for staged in tables:
+                self._catalog.extend(self._connection, staged.name, staged.schema)
+
+    def _write(self, tables: Sequence[StagedTable]) -> None:
+        try:
+            self._merge_all(tables, careful=False)
+        except _TOO_MUCH as error:
+            if self._connection.closed:
+                raise
+            logger.info("the database did not take a value (%s); looking at each", error.sqlstate)
+            if isinstance(error, psycopg.errors.ProgramLimitExceeded):
+                self._drop_indexes(tables)
+            self._merge_all(tables, careful=True)
+
+    def _merge_all(self, tables: Sequence[StagedTable], *, careful: bool) -> None:
+        connection = self._connection
+        with connection.transaction(), in_memory_duckdb(self._workdir / "spill") as duck:
+            self._catalog.lock(connection, shared=True)
+            self._catalog.read(connection)
+            for staged in tables:
+                schema = self._catalog.tables[staged.name]
+                rows = StagedRows(duck, staged, schema)
+                if self._has_rows(staged.name):
+                    self._delete(staged.name, rows)
+                target = sql.SQL("{} ({})").format(
+                    self._catalog.table(staged.name), quoted_list(list(schema.columns))
+                )
+                copy_in(connection, target, rows.rows(), schema, careful=careful)
+
+    def _delete(self, table: str, rows: StagedRows) -> None:
+        connection, schema = self._connection, self._catalog.tables[table]
+        definition = sql.SQL(", ").join(
+            sql.SQL("{} {}").format(quoted(name), TYPES[schema.columns[name].data_type])
+            for name in schema.key
+        )
+        connection.execute(
+            sql.SQL("CREATE TEMPORARY TABLE {} ({}) ON COMMIT DROP").format(_CHANGED, definition)
+        )
+        changed = sql.SQL("{} ({})").format(_CHANGED, quoted_list(schema.key))
+        copy_in(connection, changed, rows.keys(), schema)
+        connection.execute(sql.SQL("ANALYZE {}").format(_CHANGED))
+        same = sql.SQL(" AND ").join(
+            sql.SQL("loaded.{0} = changed.{0}").format(quoted(name)) for name in schema.key
+        )
+        connection.execute(
+            sql.SQL("DELETE FROM {} AS loaded USING {} AS changed WHERE {}").format(
+                self._catalog.table(table), _CHANGED, same
+            )
+        )
+        connection.execute(sql.SQL("DROP TABLE {}").format(_CHANGED))
+
+    def _index(self, tables: Sequence[StagedTable]) -> None:
+        for staged in tables:
+            try:
+                with self._changing_tables():
+                    self._catalog.create_index(self._connection, staged.name)
+            except (psycopg.errors.ProgramLimitExceeded, psycopg.IntegrityError) as error:
+                logger.warning("%s has no index on its key: %s", staged.name, _text_of(error))
+
+    def _drop_indexes(self, tables: Sequence[StagedTable]) -> None:
+        with self._changing_tables():
+            for staged in tables:
+                self._catalog.drop_index(self._connection, staged.name)
+
+    # -- PostgreSQL -----------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def _changing_tables(self) -> Iterator[None]:
+        with self._connection.transaction():
+            self._catalog.lock(self._connection, shared=False)
+            self._catalog.read(self._connection)
+            yield
+
+    def _has_rows(self, table: str) -> bool:
+        query = sql.SQL("SELECT EXISTS (SELECT 1 FROM {})").format(self._catalog.table(table))
+        [(found,)] = self._connection.execute(query)
+        return bool(found)
+
+    def _select(
+        self,
+        table: str,
+        names: Sequence[str],
+        condition: sql.Composable | None = None,
+        parameters: Sequence[Any] = (),
+        *,
+        distinct: bool = False,
+    ) -> list[tuple[Any, ...]]:
+        schema = self._catalog.tables[table]
+        query = sql.SQL("SELECT {} {} FROM {} WHERE {} = %s AND {}").format(
+            sql.SQL("DISTINCT" if distinct else ""),
+            sql.SQL(", ").join(_selected(name, schema) for name in names),
+            self._catalog.table(table),
+            quoted(WORKSPACE),
+            condition or sql.SQL("true"),
+        )
+        return self._rows(query, [self._settings.workspace, *parameters])
+
+    def _aggregate(self, table: str, expression: sql.Composable) -> list[tuple[Any, ...]]:
+        query = sql.SQL("SELECT {} FROM {} WHERE {} = %s").format(
+            expression, self._catalog.table(table), quoted(WORKSPACE)
+        )
+        return self._rows(query, [self._settings.workspace])
+
+    def _rows(
+        self, query: sql.Composed, parameters: Sequence[Any] | None = None
+    ) -> list[tuple[Any, ...]]:
+        with self._errors():
+            return self._connection.execute(query, parameters).fetchall()
+
+    @contextlib.contextmanager
+    def _errors(self, table: str = "") -> Iterator[None]:
+        try:
+            yield
+        except OaSyncError:
+            raise
+        except Exception as error:
+            where = f"postgres: {table}: " if table else "postgres: "
+            raise DestinationError(f"{where}{type(error).__name__}: {_text_of(error)}") from error
+
+
+def _selected(name: str, schema: TableSchema) -> sql.Composable:
+    if name not in schema.columns:
+        return sql.SQL("NULL")
+    is_json = schema.columns[name].data_type == "json"
+    return sql.SQL("{}::text" if is_json else "{}").format(quoted(name))
+
+
+def _address() -> str:
+    """The connection string, from dlt's configuration: `DESTINATION__POSTGRES__CREDENTIALS` and so on.
+
+    Raises:
+        ConfigurationError: there are no credentials.
+    """
+    from dlt.common.configuration.exceptions import ConfigurationException
+    from dlt.common.configuration.resolve import resolve_configuration
+    from dlt.destinations.impl.postgres.configuration import PostgresCredentials
+
+    try:
+        credentials = resolve_configuration(
+            PostgresCredentials(), sections=("destination", "postgres")
+        )
+    except (ConfigurationException, ValueError) as error:
+        raise ConfigurationError(
+            "destination postgres: its credentials are not set; use"
+            " DESTINATION__POSTGRES__CREDENTIALS=postgresql://user:password@host:5432/database, or"
+            " [destination.postgres.credentials] in .dlt/secrets.toml"
+        ) from error
+    return str(credentials.to_native_representation())
+
+
+def _plain_sql(text: str) -> sql.SQL:
+    return sql.SQL(text)
+
+
+def _text_of(error: BaseException) -> str:
+    """One line, without the row that the database quotes in its details."""
+    if isinstance(error, psycopg.Error) and error.diag.message_primary:
+        return str(error.diag.message_primary)
+    return " ".join(str(error).split())[:500]
