@@ -5,17 +5,26 @@ from __future__ import annotations
 import logging
 import os
 from pathlib import Path
+from typing import Any
 
 import click
 
-from oa_sync.cli.options import log_options
+from oa_sync.cli.options import api_options, log_options
 
 _file = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
+_home = click.option("--home", type=click.Path(), metavar="DIR", help="Quota ledger; as for sync.")
+_json = click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+
+
 @click.group()
 def webhook() -> None:
-    """Receive the signed callbacks that the API sends when an agent run ends."""
+    """Receive the signed callbacks that the API sends when an agent run ends.
+
+    register, list and delete are for the cursor dialect; in the page dialect each run names its own
+    address (runs start --webhook-url).
+    """
 
 
 @webhook.command()
@@ -86,3 +95,72 @@ def serve(
         )
         with closing(listen(host, port)) as listener:
             server.serve(listener)
+
+
+@webhook.command()
+@click.argument("url", metavar="URL")
+@click.option(
+    "--event",
+    "events",
+    multiple=True,
+    metavar="NAME",
+    help="May be repeated. Default: agent.session.completed.",
+)
+@api_options
+@_home
+@_json
+def register(url: str, events: tuple[str, ...], as_json: bool, **flags: Any) -> None:
+    """Ask the API to deliver events to URL, and print the id of the webhook.
+
+    They are signed with the first secret in OPENANALYST_WEBHOOK_SECRET, if it is set, else with the
+    API's own.
+    """
+    from oa_sync.settings import resolve
+    from oa_sync.webhooks.registry import RUN_ENDED, register_webhook
+    from oa_sync.webhooks.signature import SECRET_VARIABLE, parse_secrets
+
+    text = os.environ.get(SECRET_VARIABLE)
+    secret = parse_secrets(text)[0] if text else None
+    hook = register_webhook(resolve(flags), url, events or (RUN_ENDED,), secret)
+    if as_json:
+        _print_json(hook)
+    else:
+        click.echo(hook.get("id", ""))
+
+
+@webhook.command("list")
+@api_options
+@_home
+@_json
+def list_(as_json: bool, **flags: Any) -> None:
+    """Show the webhooks that are registered at the API."""
+    from oa_sync.settings import resolve
+    from oa_sync.webhooks.registry import registered_webhooks
+
+    hooks = registered_webhooks(resolve(flags))
+    if as_json:
+        _print_json({"webhooks": hooks})
+        return
+    for hook in hooks:
+        events = hook.get("events")
+        named = ", ".join(map(str, events)) if isinstance(events, list) else ""
+        click.echo(f"{hook.get('id', '')}\t{hook.get('url', '')}\t{named}")
+
+
+@webhook.command()
+@click.argument("webhook_id", metavar="ID")
+@api_options
+@_home
+def delete(webhook_id: str, **flags: Any) -> None:
+    """Remove the webhook ID from the API."""
+    from oa_sync.settings import resolve
+    from oa_sync.webhooks.registry import delete_webhook
+
+    delete_webhook(resolve(flags), webhook_id)
+    click.echo(f"{webhook_id} removed")
+
+
+def _print_json(value: dict[str, Any]) -> None:
+    import orjson
+
+    click.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2))

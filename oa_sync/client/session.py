@@ -153,7 +153,8 @@ class ApiClient:
         deadline: float | None = None,
         max_tries: int | None = None,
     ) -> Response:
-        """Send a request, again where that can heal, and return the whole 2xx answer.
+        """Send a request, again where that can heal, and return the whole 2xx answer. Only that to a
+        DELETE may have no body.
 
         `path_or_url` is relative to the base URL, or an absolute URL of the same origin. `params`
         that are None are left out. `note` stands behind the path in messages (`page 7`).
@@ -284,11 +285,13 @@ class ApiClient:
 
     async def _whole(self, answer: httpx.Response, what: str) -> Response:
         body = await read_body(answer, what, self._body_limits)
-        content_type = answer.headers.get("content-type", "")
+        if answer.request.method != "DELETE" or len(body):
+            content_type = answer.headers.get("content-type", "")
+            body = checked_body(body, content_type, what, answer.status_code)
         return Response(
             status=answer.status_code,
             headers=answer.headers,
-            body=checked_body(body, content_type, what, answer.status_code),
+            body=body,
             url=str(answer.request.url),
             what=what,
             received_at=self._clock.now(),
