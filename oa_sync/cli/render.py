@@ -49,9 +49,6 @@ def resource_table(report: SyncReport) -> Table:
         table.add_column(name, justify="right", no_wrap=True)
     missing = []
     for name, tally in report.tallies.items():
-        if tally.missing:
-            missing.append(name)
-            continue
         numbers = (
             tally.listed,
             tally.new,
@@ -61,6 +58,10 @@ def resource_table(report: SyncReport) -> Table:
             tally.details_fetched,
             tally.backlog,
         )
+        # Rows may be known without a list.
+        if tally.missing and not any(numbers):
+            missing.append(name)
+            continue
         table.add_row(escape(name), *(f"{n:,}" if n else "[dim]0[/dim]" for n in numbers))
     if missing:
         table.caption = f"not offered by this API: {escape(', '.join(missing))}"

@@ -14,7 +14,7 @@ from typing import Any
 
 from oa_sync.definitions.model import Definition, Resource
 from oa_sync.errors import InvalidResponseError
-from oa_sync.extract.changes import Known
+from oa_sync.extract.changes import Known, identity
 from oa_sync.extract.items import Item, Kind
 from oa_sync.load.drift import SchemaChanges
 from oa_sync.load.resource_tables import ResourceTables
@@ -122,7 +122,10 @@ class Assembler:
             group.add(item, item.row)
         else:
             is_detail = item.kind is Kind.DETAIL
-            group.add(item, with_list_fields(item.row, document) if is_detail else document.text)
+            text = document.text
+            if is_detail:
+                text = with_list_fields(item.row, document, identity(group.resource))
+            group.add(item, text)
             yield from self._tables[item.resource].add_long_lists(item, document)
         if group.nbytes >= BATCH_BYTES or len(group.items) >= BATCH_ITEMS:
             yield from self._flush(group)

@@ -6,7 +6,9 @@ are shaped with it.
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import orjson
@@ -21,6 +23,8 @@ from oa_sync.shape.structure import InvalidJsonError
 
 LONG_LISTS = frozenset({"report_rows"})
 """Child tables whose rows are cut out of the body instead of being parsed with it."""
+
+_AS_IT_IS: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,18 +103,34 @@ def _read(resource: Resource, body: bytes, at: tuple[str, ...]) -> Document:
     return Document(body, fields, rows)
 
 
-def with_list_fields(row: bytes, document: Document) -> bytes:
-    """The document's object plus the top-level fields that only the list row has, as exact bytes."""
+def with_list_fields(row: bytes, document: Document, key: Collection[str] = ()) -> bytes:
+    """The document's object plus the top-level fields that only the list row has, as exact bytes.
+
+    The fields `key` are the list row's: by them the detail was asked for. Where the detail has others,
+    an id of its own, they stay as `<field>_in_detail`.
+    """
     if not row:
         return document.text
-    names = [name for name in orjson.loads(row) if name not in document.fields]
-    texts = lift(row, [(name,) for name in names]).texts if names else {}
-    members = [
-        orjson.dumps(name) + b":" + texts[(name,)][0].as_py().encode()
-        for name in names
-        if len(texts[(name,)])
-    ]
+    listed = orjson.loads(row)
+    own = {n for n in key if n in listed and document.fields.get(n, listed[n]) != listed[n]}
+    members = _members(row, [n for n in listed if n in own or n not in document.fields])
+    if own:
+        renamed = {name: f"{name}_in_detail" for name in own}
+        members += _members(document.text, list(document.fields), renamed)
+        return b"{" + b",".join(members) + b"}"
     if not members:
         return document.text
     inside = document.text.strip()[1:-1].strip()
     return b"{" + b",".join([*members, *([inside] if inside else [])]) + b"}"
+
+
+def _members(
+    text: bytes, names: Sequence[str], renamed: Mapping[str, str] = _AS_IT_IS
+) -> list[bytes]:
+    """The members `names` of the object `text` but those that are null, each as exact bytes."""
+    texts = lift(text, [(name,) for name in names]).texts if names else {}
+    return [
+        orjson.dumps(renamed.get(name, name)) + b":" + texts[(name,)][0].as_py().encode()
+        for name in names
+        if len(texts[(name,)])
+    ]

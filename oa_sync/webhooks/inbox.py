@@ -231,7 +231,7 @@ def _told(path: Path) -> Iterator[None]:
         yield
     except (sqlite3.Error, OSError) as error:
         raise OaSyncError(
-            f"{path}: the webhook inbox failed ({error}); check that the disk is local and not full and"
+            f"{path}: the inbox failed ({error}); check that the disk is local and not full and"
             " that the folder belongs to this user"
         ) from error
 

@@ -161,7 +161,7 @@ def test_deleted_file_is_made_anew_rather_than_written_in_vain(
 
 def test_damaged_file_is_an_error_that_names_it(tmp_path: Path, clock: ManualClock) -> None:
     (tmp_path / "inbox.sqlite").write_bytes(b"this is not a database, and long enough to tell" * 99)
-    with pytest.raises(OaSyncError, match=r"inbox\.sqlite: the webhook inbox failed"):
+    with pytest.raises(OaSyncError, match=r"inbox\.sqlite: the inbox failed"):
         Inbox(tmp_path, clock)
 
 
