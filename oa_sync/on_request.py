@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -83,6 +83,18 @@ class Session:
     clock: Clock
     report: ResultReport
     load: Callable[[ResultTable, RowSource], Awaitable[Loaded]]
+    stopping: Stopping
+
+    async def until_stopped(self, work: Coroutine[Any, Any, T]) -> T:
+        """The result of `work`, which is broken off when the process is told to stop.
+
+        Raises:
+            Interrupted: it was told so.
+        """
+        doing = asyncio.ensure_future(work)
+        await self.stopping.first(doing)
+        self.stopping.check()
+        return doing.result()
 
 
 Story = Callable[[Session], Awaitable[None]]
@@ -146,7 +158,7 @@ async def _run(settings: Settings, report: ResultReport, clock: Clock, story: St
                         report.table, {t for r in definition.resources for t in r.tables()}
                     )
                     waiting = StoppableClock(clock, stopping)
-                    await story(Session(connection, waiting, report, load))
+                    await story(Session(connection, waiting, report, load, stopping))
                 finally:
                     connection.fill(report.requests)
         except ConfigurationError:

@@ -19,6 +19,7 @@ _COMMANDS = {
     "status": ("quota", "status", "Last syncs, backlog, quota used. No request."),
     "query": ("query", "query", "Run a query and load its result."),
     "runs": ("runs", "runs", "Start, register and list agent runs."),
+    "download": ("download", "download", "Export a dataset at the API and load the file."),
     "export": ("export", "export", "Write the loaded tables as Parquet files. No request."),
     "webhook": ("webhook", "webhook", "Receive signed callbacks of agent runs."),
     "resources": ("definitions", "resources", "Show what the definition declares."),

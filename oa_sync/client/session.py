@@ -129,6 +129,11 @@ class ApiClient:
             trust_env=self._base.scheme == "https",
         )
 
+    @property
+    def base(self) -> str:
+        """The base URL, without a closing slash."""
+        return str(self._base)
+
     async def __aenter__(self) -> ApiClient:
         await self._http.__aenter__()
         return self

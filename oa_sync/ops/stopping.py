@@ -31,7 +31,7 @@ class Stopping:
         if self._event.is_set():
             raise Interrupted("stopped by a signal; what was fetched is loaded")
 
-    async def first(self, waiting: asyncio.Future[None]) -> None:
+    async def first(self, waiting: asyncio.Future[Any]) -> None:
         """Wait for `waiting` or for the stop, whichever comes first; what loses is cancelled."""
         stop = asyncio.ensure_future(self._event.wait())
         both: set[asyncio.Future[Any]] = {waiting, stop}

@@ -1,0 +1,99 @@
+"""Which hosts a signed URL may name.
+
+The API tells the URL, and this machine fetches it: an API, or whoever writes its answers, must not be able
+to make it ask any address of the network that it is in. So the host has to be near the API's own, or
+be allowed by name. There is no list of public suffixes here; the rule errs on the strict side, and the
+message names the flag.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Collection
+
+import httpx
+
+from oa_sync.client.wording import origin_text
+from oa_sync.definitions.scalars import is_loopback
+from oa_sync.errors import ConfigurationError, RedirectRefusedError
+
+_HOST = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
+_SECOND_LEVEL = 3
+"""Letters up to which the second label of a country's domain is taken for `co`, `com`, `org` …"""
+
+
+class DownloadHosts:
+    """The hosts that may be asked: the API's, those beside or below it, and the `allowed` ones.
+
+    `allowed`: names of hosts, or `*.` and a domain for every host in it. `base`: the API's URL.
+
+    Raises ConfigurationError for an `allowed` that is no such name.
+    """
+
+    def __init__(self, base: httpx.URL, allowed: Collection[str] = ()) -> None:
+        self._base = base
+        self._exact = {base.host}
+        self._domains = [domain] if (domain := _domain(base.host)) else []
+        for name in allowed:
+            host = name.strip().lower().removeprefix("*.")
+            if not _HOST.fullmatch(host):
+                raise ConfigurationError(
+                    f"--download-host {name!r}: not a host name; write files.example.com, or"
+                    " *.example.com for all below it"
+                )
+            if name.strip().startswith("*."):
+                self._domains.append(host)
+            else:
+                self._exact.add(host)
+
+    def check(self, text: str) -> httpx.URL:
+        """The URL `text`, if it may be asked.
+
+        Raises:
+            RedirectRefusedError: it may not; the message has the host and nothing else of it.
+        """
+        try:
+            url = httpx.URL(text)
+        except httpx.InvalidURL:
+            raise RedirectRefusedError("the download URL is not a URL; tell the vendor") from None
+        where = origin_text(url)
+        plain = url.scheme == "http" and is_loopback(url.host) and is_loopback(self._base.host)
+        if not url.host or (url.scheme != "https" and not plain):
+            raise RedirectRefusedError(
+                f"the download URL is at {where}, which is not HTTPS; nothing was sent there"
+            )
+        if url.userinfo:
+            raise RedirectRefusedError(f"the download URL at {where} has a user in it; not asked")
+        if not self._may_be_asked(url.host):
+            raise RedirectRefusedError(
+                f"the download URL is at {where}, which is not the API's host or one beside it;"
+                f" nothing was sent there. If the vendor keeps exports there: --download-host"
+                f" {url.host}"
+            )
+        return url.copy_with(fragment=None)
+
+    def _may_be_asked(self, host: str) -> bool:
+        if host in self._exact:
+            return True
+        if is_loopback(host) or _is_address(host):
+            return is_loopback(host) and is_loopback(self._base.host)
+        return any(host == domain or host.endswith(f".{domain}") for domain in self._domains)
+
+
+def _domain(host: str) -> str | None:
+    """The domain whose hosts are beside `host`; None: only those below it can be told to be near."""
+    if _is_address(host) or "." not in host:
+        return None
+    labels = host.split(".")
+    parent = labels[1:]
+    country = len(labels[-1]) == 2 and len(labels[-2]) <= _SECOND_LEVEL
+    return ".".join(parent if len(parent) >= (3 if country else 2) else labels)
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
