@@ -29,6 +29,7 @@ from oa_sync.extract.refusal import as_exhausted
 from oa_sync.extract.runs.history import RunHistory
 from oa_sync.extract.runs.known import Announcement, runs_resource
 from oa_sync.extract.steps import Steps
+from oa_sync.extract.unfinished import Unfinished
 from oa_sync.load.assembler import Assembler
 from oa_sync.load.loader import Loader
 from oa_sync.load.queue import SegmentQueue
@@ -146,6 +147,7 @@ class _Run:
                 emit=steps.emit,
                 progress=self._progress,
                 history=history,
+                unfinished=Unfinished(self._settings.journal / "unfinished", self._clock),
             )
             report.tallies = extraction.tallies
             is_whole = False

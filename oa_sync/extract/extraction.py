@@ -4,12 +4,21 @@ lasts.
 Lists first: they are cheap, and they say what is worth a detail. What is fetched goes to `emit` at once
 (the journal and the loading thread stand behind it); what the budget did not reach is emitted as bare
 list rows at the end, so that the backlog is visible in the tables and the next run goes on there.
+After a kill, the details that the killed run had listed come before the lists.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterable,
+    Mapping,
+    MutableMapping,
+    Sequence,
+)
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -35,6 +44,7 @@ from oa_sync.extract.refusal import as_exhausted
 from oa_sync.extract.runs.history import RunHistory
 from oa_sync.extract.scan import Scan
 from oa_sync.extract.tally import Tally
+from oa_sync.extract.unfinished import Unfinished, known_after
 
 
 class Lists(Store, Protocol):
@@ -70,9 +80,10 @@ class Extraction:
         emit: Callable[[Item], Awaitable[None]],
         progress: Callable[[str, str, int, int | None], None],
         history: RunHistory,
+        unfinished: Unfinished,
         full_scan_days: float = FULL_SCAN_DAYS,
     ) -> None:
-        self._clock, self._lists = clock, lists
+        self._clock, self._lists, self._unfinished = clock, lists, unfinished
         self._hand_on, self._progress = emit, progress
         self._history = history
         self._orders = OrderMemory(lists, clock, full_scan_days=full_scan_days)
@@ -82,19 +93,21 @@ class Extraction:
         """What the next run has to send, known when this one is over."""
         self._unreachable: ConnectionFailedError | None = None
         self._scans: dict[str, Scan] = {}
+        self._resumed: Mapping[str, MutableMapping[str, Known]] | None = None
         self._details = DetailFetcher(
             client, clock, read=read, emit=self._emit, progress=progress, tallies=self.tallies
         )
 
     async def run(
-        self, resources: Sequence[Resource], known: Mapping[str, Mapping[str, Known]]
+        self, resources: Sequence[Resource], known: Mapping[str, MutableMapping[str, Known]]
     ) -> None:
         """Scan and fetch. The end of the budget and failing resources are in `exhausted` and
-        `tallies`, not raised.
+        `tallies`, not raised. `known` takes in what is fetched before the lists are read.
 
         Raises:
             NotAuthorisedError: the API refuses the key.
         """
+        await self._resume(resources, known)
         parents = {resource.parent for resource in resources}
         scans = [
             await self._scan(resource, known[resource.name], keep_rows=resource.name in parents)
@@ -105,8 +118,11 @@ class Extraction:
             await self._write(self._history.after_list(result, tally))
             await self._emit_rows(result)
         done: set[tuple[str, str]] = set()
-        if self.exhausted is None and self._unreachable is None:
-            done = await self._details.fetch(in_order(scans))
+        reached = self.exhausted is None and self._unreachable is None
+        if reached:
+            tasks = in_order(scans)
+            self._unfinished.note(tasks)
+            done = await self._details.fetch(tasks)
             if found := self._history.referenced(self.tallies):
                 wanted = (task for task in in_order(scans) if task.row in found)
                 done = await self._details.fetch(deque(wanted))
@@ -115,6 +131,8 @@ class Extraction:
         for result in scans:
             await self._emit_unreached(result, done)
             self._orders.conclude(result)
+        if reached:
+            self._unfinished.forget()
         self.remaining = self._cost(scans, done)
 
     def _cost(self, scans: Sequence[Scan], done: set[tuple[str, str]]) -> Cost:
@@ -132,6 +150,24 @@ class Extraction:
             replace(cost, lists=0) if self.tallies[name].missing else cost
             for name, cost in costs.items()
         )
+
+    async def _resume(
+        self, resources: Sequence[Resource], known: Mapping[str, MutableMapping[str, Known]]
+    ) -> None:
+        """Fetch the details that a killed run had listed."""
+        tasks = self._unfinished.rest(resources, known)
+        if not tasks:
+            return
+        for task in tasks:
+            self.tallies.setdefault(task.resource.name, Tally())
+        new = [(t.resource.name, t.pending.listed.key) for t in tasks if t.pending.known is None]
+        self._resumed = known
+        done = await self._details.resume(tasks)
+        self._resumed = None
+        self.exhausted = self._details.exhausted
+        if self.exhausted is not None:
+            for name, key in new:
+                self.tallies[name].backlog += (name, key) not in done
 
     # -- lists ----------------------------------------------------------------------------------
 
@@ -176,6 +212,8 @@ class Extraction:
 
     async def _emit(self, item: Item) -> None:
         await self._write(self._history.completed(item))
+        if self._resumed is not None:
+            self._resumed[item.resource][item.key] = known_after(item)
 
     async def _write(self, items: Iterable[Item]) -> None:
         for item in items:

@@ -33,6 +33,9 @@ from oa_sync.extract.tally import Tally
 logger = logging.getLogger(__name__)
 
 MAX_IN_FLIGHT = 64
+MAX_IN_FLIGHT_AFTER_KILL = 4
+"""What is in flight when a process is killed is lost and paid for again, and a process that was killed
+once (for its memory, say) may be killed again. At 80 ms an answer, four are 3,000 requests a minute."""
 MAX_ASKS = 3
 FAILURES_IN_A_ROW = 5
 SECOND_TRIES = 2
@@ -101,6 +104,22 @@ class DetailFetcher:
                 if (task.resource.name, task.pending.listed.key) not in self._done:
                     self._tallies[task.resource.name].errors.append(left[id(task)])
         return self._done
+
+    async def resume(self, tasks: deque[DetailTask]) -> set[tuple[str, str]]:
+        """Fetch what a killed run had listed and not fetched, with one try each, before the lists are
+        read again. What is not settled is left to `fetch`; returns what is.
+
+        Raises: as `fetch`.
+        """
+        self._concurrency = Concurrency(MAX_IN_FLIGHT_AFTER_KILL)
+        await self._all(tasks, len(tasks), tries=1)
+        done, self._done = self._done, set()
+        # `fetch` meets whatever failed here once more, and tells.
+        self._second_chance.clear()
+        self._failures.clear()
+        for tally in self._tallies.values():
+            tally.errors.clear()
+        return done
 
     async def _all(self, tasks: deque[DetailTask], total: int, tries: int | None) -> None:
         running: set[asyncio.Task[None]] = set()

@@ -1,0 +1,99 @@
+"""The details that a run set out to ask for, on disk, so that a killed run does not list in vain.
+
+A killed run leaves its journal, so no detail is asked for twice; but the lists that told it what to ask
+would be read again by every further run, and a run that is killed early each time would pay for
+lists and nothing else. So what is to be asked for is noted when the lists are read, and a run that
+finds such a note first asks for the rest of it. Then it reads the lists as always: a note is never
+more than a hint, and one that is old, damaged or lost costs requests, not rows.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
+from pathlib import Path
+
+import orjson
+
+from oa_sync.clock import Clock
+from oa_sync.definitions.model import Resource
+from oa_sync.errors import InvalidResponseError
+from oa_sync.extract.changes import Known, compare, identity, listed, needs_detail
+from oa_sync.extract.details import DetailTask
+from oa_sync.extract.items import Item, Kind
+from oa_sync.extract.journal import Journal
+from oa_sync.extract.scan import Pending
+
+MAX_AGE = timedelta(days=1)
+"""An older note is not worth a request: too much of it has changed or gone since."""
+
+
+class Unfinished:
+    """A note in `folder`. It stands from the end of the lists to the orderly end of a run."""
+
+    def __init__(self, folder: Path, clock: Clock) -> None:
+        self._journal, self._clock = Journal(folder), clock
+
+    def note(self, tasks: Iterable[DetailTask]) -> None:
+        """Note `tasks` in place of what was noted before. Rows without key are not, nor those of
+        resources with a status, whose requests follow other rules."""
+        before = self._journal.segments()
+        now = self._clock.now()
+        for task in tasks:
+            if task.pending.raw and task.resource.status is None and identity(task.resource):
+                self._journal.append(
+                    Item(
+                        Kind.ROW,
+                        task.resource.name,
+                        task.pending.listed.key,
+                        now,
+                        row=task.pending.raw,
+                        list_keys=task.list_keys,
+                    )
+                )
+        self._journal.close()
+        for segment in before:
+            self._journal.done(segment)
+
+    def forget(self) -> None:
+        """The run came to its end: whatever is left of the note is in the tables as backlog."""
+        for segment in self._journal.segments():
+            self._journal.done(segment)
+
+    def rest(
+        self, resources: Sequence[Resource], known: Mapping[str, Mapping[str, Known]]
+    ) -> deque[DetailTask]:
+        """What a killed run noted and did not fetch, of `resources`; `known` is what is loaded."""
+        by_name = {resource.name: resource for resource in resources}
+        oldest = self._clock.now() - MAX_AGE
+        tasks: dict[tuple[str, str], DetailTask] = {}
+        for segment in self._journal.segments():
+            for item in self._journal.read(segment):
+                resource = by_name.get(item.resource)
+                if resource is None or item.observed_at < oldest:
+                    continue
+                task = _task(resource, item, known[resource.name])
+                if task is not None:
+                    tasks[item.resource, item.key] = task
+        return deque(tasks.values())
+
+
+def _task(resource: Resource, item: Item, known: Mapping[str, Known]) -> DetailTask | None:
+    """The request for `item`, a noted row; None when its detail is loaded by now, or when the
+    definition no longer finds a key in it."""
+    row = orjson.loads(item.row)
+    try:
+        entry = listed(resource, row)
+    except InvalidResponseError:
+        return None
+    loaded = known.get(entry.key)
+    if not needs_detail(resource, entry, loaded):
+        return None
+    pending = Pending(entry, compare(entry, loaded), loaded, row, item.row, wants_detail=True)
+    return DetailTask(resource, pending, item.list_keys)
+
+
+def known_after(item: Item) -> Known:
+    """What will be loaded of the row of `item` when the loading thread has come to it."""
+    return Known(item.version, item.row_hash, item.detail_version, deleted=item.kind is Kind.GONE)
