@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -68,9 +68,10 @@ def list_runs(settings: Settings, clock: Clock | None = None) -> list[RunLine]:
         open_for_reading(settings) as target,
     ):
         lines = {} if target is None else _loaded(target, resource, clock.now())
-    for heard in waiting(settings, clock):
-        if heard.run_id not in lines:
-            lines[heard.run_id] = _registered(heard)
+    loaded = set(lines)
+    for heard in sorted(waiting(settings, clock), key=lambda one: one.at):
+        if heard.run_id not in loaded:
+            lines[heard.run_id] = _registered(heard, lines.get(heard.run_id))
     return sorted(lines.values(), key=lambda line: line.first_seen_at, reverse=True)
 
 
@@ -131,6 +132,9 @@ def _loaded(target: Target, resource: Resource, now: datetime) -> dict[str, RunL
     return lines
 
 
-def _registered(heard: Announcement) -> RunLine:
+def _registered(heard: Announcement, before: RunLine | None) -> RunLine:
+    """A run that was heard of; `before` is what was heard of it earlier."""
+    if before is not None:
+        return replace(before, status=heard.status or before.status)
     at = heard.at.astimezone(UTC)
     return RunLine(heard.run_id, heard.status, REGISTERED, at, heard.how, None, None)

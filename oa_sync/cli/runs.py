@@ -184,6 +184,6 @@ def _print_lines(lines: list[RunLine]) -> None:
             last,
             due,
         )
-    console = Console(file=sys.stdout, highlight=False)
-    # A file or a pipe is not cut to a screen.
-    console.print(table, width=None if console.is_terminal else 200, crop=False)
+    # Ids are for copying: neither a screen nor a pipe cuts them.
+    console = Console(file=sys.stdout, highlight=False, width=1_000)
+    console.print(table, soft_wrap=True)

@@ -13,6 +13,7 @@ from oa_sync.definitions.model import Resource
 from oa_sync.definitions.paths import parse_path
 from oa_sync.extract.absent import may_be_asked
 from oa_sync.extract.changes import Change, Known, Listed, content_hash, identity, version_of
+from oa_sync.extract.details import DetailTask, detail_item
 from oa_sync.extract.instants import instant_of
 from oa_sync.extract.items import Item, Kind, Sighting, key_of, values_of
 from oa_sync.extract.runs.events import EventLog
@@ -84,7 +85,7 @@ class ResourceHistory:
             self._hear(announcement, scan)
         for pending in list(scan.pending.values()):
             self._look_at(pending, scan, now)
-        items = list(self._answered_already(scan, now))
+        items = list(self._answered_already(scan, tally, now))
         if self.follows:
             self._add_wanted(scan, tally, now)
             items.extend(self._add_due(scan, tally, now))
@@ -156,26 +157,30 @@ class ResourceHistory:
             scan.pending[row.key] = replace(pending, wants_detail=True)
         self.events.observe(row.key, row.key_values, status, now, "list")
 
-    def _answered_already(self, scan: Scan, now: datetime) -> Iterator[Item]:
-        """The details that `runs start --wait` has fetched, as items."""
+    def _answered_already(self, scan: Scan, tally: Tally, now: datetime) -> Iterator[Item]:
+        """The details that `runs start --wait` has fetched, as items; a list that shows another version
+        knows better."""
         for key, body in self._bodies.items():
-            if key in scan.seen:
-                continue
-            self._wanted.discard(key)
-            self._followed.add(key)
             document = self._read(self._resource, body)
-            item = Item(
-                Kind.DETAIL,
-                self._resource.name,
-                key,
-                now,
-                body=body,
-                replaces=key in scan.known,
-                document=document,
-            )
-            completed = self.completed(item)
-            if completed is not None:
-                yield completed
+            pending = scan.pending.get(key)
+            if key not in scan.seen:
+                self._wanted.discard(key)
+                self._followed.add(key)
+                pending = self._pending(key, scan)
+                tally.new += pending.change is Change.NEW
+            elif pending is None or not self._is_of(pending, document.fields):
+                continue
+            else:
+                del scan.pending[key]
+            task = DetailTask(self._resource, pending, tuple(sorted(scan.list_keys)))
+            item = self.completed(detail_item(task, body, document, document.fields, now))
+            if item is not None:
+                yield item
+
+    def _is_of(self, pending: Pending, fields: dict[str, Any]) -> bool:
+        """Whether `fields` are the detail of the version that the list shows."""
+        version = version_of(self._resource, fields)
+        return pending.wants_detail and version == pending.listed.version
 
     # -- what is due ----------------------------------------------------------------------------
 
@@ -214,6 +219,14 @@ class ResourceHistory:
         )
 
     def _follow(self, key: str, scan: Scan, tally: Tally) -> None:
+        pending = scan.pending[key] = self._pending(key, scan)
+        self._followed.add(key)
+        tally.new += pending.change is Change.NEW
+        tally.changed += pending.change is Change.CHANGED
+        tally.unchanged += pending.change is Change.UNCHANGED
+
+    def _pending(self, key: str, scan: Scan) -> Pending:
+        """A row that no list shows: of what was said of the run, or its key alone."""
         known = scan.known.get(key)
         key_values = self._key_values(key)
         payload = self._payloads.get(key)
@@ -226,11 +239,7 @@ class ResourceHistory:
             version = version_of(self._resource, row) or content_hash(row)
         listed = Listed(key, key_values, version, row_hash="", whole=False)
         raw = json.dumps(row, ensure_ascii=False).encode()
-        scan.pending[key] = Pending(listed, change, known, row, raw, wants_detail=True)
-        self._followed.add(key)
-        tally.new += change is Change.NEW
-        tally.changed += change is Change.CHANGED
-        tally.unchanged += change is Change.UNCHANGED
+        return Pending(listed, change, known, row, raw, wants_detail=True)
 
     def add_referenced(self, scan: Scan, tally: Tally, now: datetime) -> list[str]:
         """Put what other resources' rows refer to, and nobody knew, into `scan.pending`."""
