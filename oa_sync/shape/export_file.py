@@ -232,9 +232,9 @@ def _csv(path: File) -> ExportRows:
         described = connection.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()
         names = [name for name, *_ in described]
         tests = [
-            f"count({c}) > 0 AND count_if({c} IS NOT NULL AND NOT ({test.format(c=c)})) = 0"
+            f"count({c}) > 0 AND count_if({c} IS NOT NULL AND NOT {test.format(c=c)}) = 0"
             for c in map(_identifier, names)
-            for test in _CSV_TYPES.values()
+            for test in (f"coalesce({test}, false)" for test in _CSV_TYPES.values())
         ]
         [found] = connection.execute(f"SELECT {', '.join(tests)} FROM {relation}").fetchall()
     expressions: dict[str, str] = {}
