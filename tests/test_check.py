@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import duckdb
@@ -215,7 +216,8 @@ def test_postgres_without_credentials_says_how_to_set_them(tmp_path: Path) -> No
 def test_postgres_is_tried_and_left_as_it_was(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with running_postgres(tmp_path / "pg") as server:
+    # Not below pytest's own folder, which the server's user may not enter.
+    with TemporaryDirectory() as data, running_postgres(Path(data) / "pg") as server:
         monkeypatch.setenv("DESTINATION__POSTGRES__CREDENTIALS", server.url())
         report = run_checks(
             settings_for("http://127.0.0.1:9/v1", tmp_path, api_key=None, destination="postgres")

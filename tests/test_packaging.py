@@ -63,15 +63,15 @@ def test_versions_are_bounded_where_a_release_is_known_to_break() -> None:
         assert not bounds[name].contains(broken), name
 
 
-def test_every_module_that_is_imported_is_a_declared_dependency() -> None:
+def test_every_module_can_be_imported_without_the_extras() -> None:
     program = (
         "import sys, importlib, pkgutil, oa_sync\n"
-        "for m in pkgutil.walk_packages(oa_sync.__path__, 'oa_sync.'):\n"
-        "    if 'postgres' not in m.name: importlib.import_module(m.name)\n"
-        "print(*sorted({name.partition('.')[0] for name in sys.modules}))"
+        "for name in ('psycopg', 'psycopg2', 's3fs', 'pytest', 'hypothesis'):\n"
+        "    sys.modules[name] = None\n"
+        "for found in pkgutil.walk_packages(oa_sync.__path__, 'oa_sync.'):\n"
+        "    if 'postgres' not in found.name: importlib.import_module(found.name)"
     )
     done = subprocess.run(
-        [sys.executable, "-c", program], cwd=ROOT, check=True, capture_output=True, text=True
+        [sys.executable, "-c", program], cwd=ROOT, check=False, capture_output=True, text=True
     )
-    # Packages of the extras must not be needed to import the rest.
-    assert not {"psycopg", "psycopg2", "pytest", "hypothesis"} & set(done.stdout.split())
+    assert done.returncode == 0, done.stderr

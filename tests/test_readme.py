@@ -97,6 +97,7 @@ def test_commands_for_a_workspace_of_one_s_own_run_as_written(tmp_path: Path) ->
             cwd=tmp_path,
             PATH=on_path(tmp_path),
             OPENANALYST_BASE_URL=api.base_url,
+            OA_SYNC_PLAN="max",
         )
     assert done.returncode == 0, done.stdout + done.stderr
     assert (tmp_path / "oa_sync.duckdb").exists()
@@ -120,6 +121,7 @@ def test_cron_line_runs_as_written(tmp_path: Path) -> None:
             OA_SYNC_HOME=str(tmp_path / "home"),
             OPENANALYST_API_KEY=KEY,
             OPENANALYST_BASE_URL=api.base_url,
+            OA_SYNC_PLAN="max",
         )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert "complete" in (tmp_path / "oa_sync.log").read_text()
@@ -134,6 +136,7 @@ def test_python_lines_run_as_written(tmp_path: Path) -> None:
             cwd=tmp_path,
             OPENANALYST_API_KEY=KEY,
             OPENANALYST_BASE_URL=api.base_url,
+            OA_SYNC_PLAN="max",
         )
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("complete ")
@@ -176,7 +179,11 @@ def test_table_of_exit_codes_is_complete() -> None:
 def test_tables_are_those_of_the_built_in_definitions(dialect: str) -> None:
     definition = load_definition(dialect, dialect="page", environ={})
     declared = {name for resource in definition.resources for name in resource.tables()}
-    assert {row[0].strip("`") for row in table("Tables")} - declared == {"syncs"}
+    assert {row[0].strip("`") for row in table("Tables")} - declared == {
+        "syncs",
+        "agent_run_events",
+        "query_<name>",
+    }
 
 
 def test_changelog_has_the_form_of_keep_a_changelog() -> None:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import duckdb
@@ -71,7 +72,12 @@ def test_nightly_says_in_the_log_why_it_could_not_start(tmp_path: Path) -> None:
 
 
 def test_metadata_goes_to_the_warehouse_without_report_rows(tmp_path: Path) -> None:
-    with emulator() as api, running_postgres(tmp_path / "pg") as server:
+    # Not below pytest's own folder, which the server's user may not enter.
+    with (
+        emulator() as api,
+        TemporaryDirectory() as data,
+        running_postgres(Path(data) / "pg") as server,
+    ):
         done = script(
             "metadata_to_warehouse.py",
             "postgres",
