@@ -10,7 +10,7 @@ A row that stays in a list of pages can be missed in two ways:
   as the head of a list that shows the latest change first.
 
 While rows are `missing` (see `oa_sync.extract.evidence`; never in a list that nobody touches, nor in
-one that only grew), look in this order, and stop as soon as none is:
+one of dated rows that only grew), look in this order, and stop as soon as none is:
 
 1. one window across each seam where the total changed and whose pages share no row (by cursor, where
    the place of a seam is not found again after many changes: as soon as the total is seen to fall);
@@ -18,9 +18,11 @@ one that only grew), look in this order, and stop as soon as none is:
 3. unless the total was only seen to fall, by as many rows as are missing: one window across every
    other open seam. This finds what an insertion and a deletion did that left the total as it was.
 
-At most as many requests as the list has pages, and those of the head. After that, what is missing
-was deleted before it was read, or moves faster than it can be read: it is not proven which, so
-the scan is not whole, nothing is taken for deleted on its account, and the next scan looks again.
+That is about one request a page in a list that never rests, and two by cursor; where the pages shifted
+by more than half a window, up to three windows a seam. After that, what is missing was deleted before
+it was read, or moves faster than it can be read: it is not proven which, so the scan is not whole,
+nothing is taken for deleted on its account, and the next scan looks again. (On a first sync a row that
+is changed before its page is read looks like one that was inserted; then every seam is looked into.)
 
 A list that cannot be read across a seam (links, or a page size that cannot be chosen) is read once
 more instead.

@@ -15,9 +15,9 @@ from oa_sync.extract.changes import Known, listed
 
 START = datetime(2026, 3, 2, 9, tzinfo=UTC)
 LONG_AGO = START - timedelta(days=30)
-AT_ONCE = 4
 
 Paging = Literal["number", "cursor", "links"]
+Order = Literal["stored", "latest_change"]
 
 REPORTS = Resource.model_validate(
     {
@@ -58,15 +58,20 @@ class PageRead:
 @dataclass
 class MovingList:
     """`rows` in the order of the list. `change(list)` runs before every read but the first; `seconds`
-    pass with each. Pages that are read ahead arrive in an order that `chance` decides."""
+    pass with each. Of pages by number, `at_once` are read together, in an order that `chance`
+    decides. With an `order`, the list keeps itself in it, latest first. `hidden` rows are in the
+    total and never shown."""
 
     rows: list[dict[str, Any]]
     size: int
     paging: Paging = "number"
     change: Callable[[MovingList], None] = lambda _: None
     chance: random.Random = field(default_factory=lambda: random.Random(0))
+    at_once: int = 4
+    order: Order = "stored"
     seconds: float = 2.0
     tells_total: bool = True
+    hidden: int = 0
     requests: int = 0
     now: datetime = START
     made: int = 0
@@ -81,6 +86,7 @@ class MovingList:
         self.made += 1
         key = f"new{self.made}"
         self.rows.insert(min(position, len(self.rows)), row_of(key, self.now))
+        self._sort()
         return key
 
     def delete(self, position: int) -> None:
@@ -95,6 +101,12 @@ class MovingList:
         row = self.rows.pop(place)
         changed = {**row, "updated_at": stamp(self.now), "name": f"changed {self.now}"}
         self.rows.insert(place if to is None else min(to, len(self.rows)), changed)
+        self._sort()
+
+    def _sort(self) -> None:
+        """Equal times stand in an order of their own."""
+        if self.order == "latest_change":
+            self.rows.sort(key=lambda row: (row["updated_at"], row["id"]), reverse=True)
 
     # -- how it is read -------------------------------------------------------------------------
 
@@ -105,7 +117,7 @@ class MovingList:
         last, start = page, self.size
         newest = page
         while not (last.is_last if self.paging != "number" else seen >= (newest.total or 0)):
-            together = AT_ONCE if ahead and self.paging == "number" else 1
+            together = self.at_once if ahead and self.paging == "number" else 1
             left = max(1, -(-((newest.total or 0) - start) // self.size))
             starts = [start + self.size * n for n in range(min(together, left))]
             order = self.chance.sample(starts, len(starts))
@@ -141,7 +153,7 @@ class MovingList:
         self.now += timedelta(seconds=self.seconds)
         return PageRead(
             rows=list(self.rows[start : start + size]),
-            total=len(self.rows) if self.tells_total else None,
+            total=len(self.rows) + self.hidden if self.tells_total else None,
             offset=start,
             is_last=start + size >= len(self.rows),
             received_at=self.now,
