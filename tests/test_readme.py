@@ -151,7 +151,8 @@ def test_definition_file_is_valid(tmp_path: Path) -> None:
 
 
 def test_table_of_commands_is_complete() -> None:
-    assert [row[0].strip("`") for row in table("Commands")] == cli.list_commands(click.Context(cli))
+    named = {row[0].strip("`") for row in table("Commands")}
+    assert named == set(cli.list_commands(click.Context(cli)))
 
 
 def test_table_of_settings_is_complete() -> None:
