@@ -1,5 +1,6 @@
 # make demo   see it work: no key, no network
 # make test   run the tests
+# make bench  measure speed and memory: half an hour on a quiet machine (BENCH_ARGS='--workloads rows')
 #
 # Needs Python 3.11 or newer with pip. Everything goes into .venv, or into the folder that VENV names.
 
@@ -11,13 +12,16 @@ BIN := $(VENV)/bin
 PIP = $(if $(wildcard $(BIN)/pip),$(BIN)/python -m pip,$(PYTHON) -m pip --python $(BIN)/python)
 INSTALL = @echo "installing oa-sync and what it needs into $(VENV)"; $(PIP) install --quiet --editable
 
-.PHONY: demo test lint picture clean
+.PHONY: demo test bench lint picture clean
 
 demo: $(VENV)/.installed
 	@$(BIN)/oa-sync demo
 
 test: $(VENV)/.installed-test
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+bench: $(VENV)/.installed-bench
+	@$(BIN)/python -m tests.benchmarks.speed $(BENCH_ARGS)
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
@@ -33,6 +37,10 @@ $(VENV)/.installed: pyproject.toml | $(BIN)/python
 
 $(VENV)/.installed-test: pyproject.toml | $(BIN)/python
 	$(INSTALL) '.[test]'
+	@touch $@ $(VENV)/.installed
+
+$(VENV)/.installed-bench: pyproject.toml | $(BIN)/python
+	$(INSTALL) '.[bench]'
 	@touch $@ $(VENV)/.installed
 
 $(VENV)/.installed-dev: pyproject.toml | $(BIN)/python
