@@ -26,6 +26,7 @@ from oa_sync.quota.pacer import QuotaLimiter
 from oa_sync.quota.status import QuotaAccount, QuotaStatus
 from oa_sync.report import Requests
 from oa_sync.settings import DEFAULT_BASE_URL, Settings
+from oa_sync.shape.document import cut_list
 
 PAGES_AT_ONCE = 4
 ASK_AGAIN = timedelta(days=7)
@@ -191,6 +192,7 @@ async def connect(
                 StoppableLimiter(limiter, stopping),
                 StoppableClock(clock, stopping),
                 headers=access.config.headers,
+                cut_list=cut_list,
             ) as client:
                 name = _name(access.base, settings.workspace)
                 memory = Memory(settings.home / "memory" / name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -11,10 +11,14 @@ from typing import Any
 import orjson
 
 from oa_sync.client.body import MIB, Buffer
+from oa_sync.client.rows import cut_list
 from oa_sync.errors import InvalidResponseError
 
 _CLOSING = {ord("{"): ord("}"), ord("["): ord("]")}
 _BOM = b"\xef\xbb\xbf"
+
+
+CutList = Callable[[Buffer, str], list[bytes]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +36,8 @@ class Response:
     what: str
     received_at: datetime
     server_date: datetime | None
+    cut_list: CutList = field(default=cut_list, repr=False)
+    """Gives the exact bytes of each object in the list at a dotted path of a body."""
 
     def json(self) -> Any:
         """The decoded body, decoded anew at every call.

@@ -85,7 +85,8 @@ class Scan:
         if page.total is not None and self.resource.parent is None:
             self.total = page.total
         entries = [self._listed(row) for row in page.rows]
-        for row, raw, entry in zip(page.rows, page.raw_rows(), entries, strict=True):
+        raws: list[bytes] = []
+        for number, (row, entry) in enumerate(zip(page.rows, entries, strict=True)):
             self.list_keys.update(row)
             if self.rows is not None:
                 self.rows[entry.key] = row
@@ -98,7 +99,10 @@ class Scan:
             self._count(change)
             wants_detail = needs_detail(self.resource, entry, loaded)
             if change is not Change.UNCHANGED or wants_detail:
-                self.pending[entry.key] = Pending(entry, change, loaded, row, raw, wants_detail)
+                raws = raws or page.raw_rows()
+                self.pending[entry.key] = Pending(
+                    entry, change, loaded, _without_lists(row), raws[number], wants_detail
+                )
         return entries
 
     def leave_rest(self, count: int) -> None:
@@ -129,3 +133,8 @@ class Scan:
     def _uncount(self, key: str) -> None:
         before = self.pending.pop(key, None)
         self._count(before.change if before else Change.UNCHANGED, by=-1)
+
+
+def _without_lists(row: dict[str, Any]) -> dict[str, Any]:
+    """What of a decoded row is asked for later: paths and statuses, never a list, which may be long."""
+    return {key: value for key, value in row.items() if not isinstance(value, list)}

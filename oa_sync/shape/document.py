@@ -62,6 +62,21 @@ def read_document(resource: Resource, body: bytes | memoryview) -> Document:
     return bare
 
 
+def cut_list(body: bytes | memoryview, path: str) -> list[bytes]:
+    """The exact bytes of each object in the list at the dotted `path` of `body`.
+
+    Raises:
+        InvalidResponseError: not JSON, or a key of the path stands twice.
+    """
+    text = bytes(body) if isinstance(body, memoryview) else body
+    try:
+        rows = cut(text, parse_path(path)).rows
+    except InvalidJsonError as error:
+        raise InvalidResponseError(f"a list cannot be cut into its rows: {error}") from None
+    found = (text[start:end] for start, end in zip(rows.starts, rows.ends, strict=True))
+    return [row for row in found if row.startswith(b"{")]
+
+
 def read_row(resource: Resource, row: bytes) -> Document:
     """A whole list row, with its long lists cut out.
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from oa_sync.client.paging import Page, pages
-from oa_sync.client.paging.spans import spans
+from oa_sync.client.rows import spans
 from oa_sync.definitions.model import (
     CursorPaginator,
     Endpoint,

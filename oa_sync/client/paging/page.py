@@ -7,7 +7,6 @@ from datetime import datetime
 from typing import Any
 
 from oa_sync.client.body import Buffer
-from oa_sync.client.paging.spans import spans
 from oa_sync.client.response import Response
 from oa_sync.errors import InvalidResponseError
 
@@ -61,10 +60,10 @@ class Page:
         Raises:
             InvalidResponseError: the list stands twice in the body, so that the rows are ambiguous.
         """
-        found = spans(self.body, self.rows_path)
+        found = self.response.cut_list(self.body, self.rows_path)
         if len(found) != len(self.rows):
             raise InvalidResponseError(
                 f"{self.response.what}: the key of the list stands twice in the body; tell the"
                 " vendor"
             )
-        return [bytes(self.body[start:end]) for start, end in found]
+        return found

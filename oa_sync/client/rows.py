@@ -52,3 +52,8 @@ def spans(body: Buffer, path: str) -> list[tuple[int, int]]:
             matched = min(matched, max(0, depth - 1))
             awaited = False
     return found
+
+
+def cut_list(body: Buffer, path: str) -> list[bytes]:
+    """The exact bytes of each object in the list at `path` of `body`."""
+    return [bytes(body[start:end]) for start, end in spans(body, path)]
