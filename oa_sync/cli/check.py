@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from oa_sync.checks import Check
 
 _COLOURS = {"ok": "green", "failed": "red", "skipped": "yellow"}
+_INDENT = 26
 
 
 @click.command()
@@ -44,7 +45,18 @@ def check(as_json: bool, log_format: str, verbose: bool, **flags: Any) -> None:
 
 def _print(check: Check) -> None:
     status = click.style(f"{check.status:<8}", fg=_COLOURS[check.status])
-    first, *others = check.detail.splitlines()
+    first, *others = _lines(check.detail)
     click.echo(f"{status} {check.name:<16} {first}")
     for line in others:
-        click.echo(f"{'':<25} {line}")
+        click.echo(f"{'':<{_INDENT}}{line}")
+
+
+def _lines(text: str) -> list[str]:
+    """`text` as it is, but folded to the width of a terminal."""
+    if not sys.stdout.isatty():
+        return text.splitlines()
+    import shutil
+    import textwrap
+
+    width = max(shutil.get_terminal_size().columns - _INDENT, 30)
+    return [part for line in text.splitlines() for part in textwrap.wrap(line, width)]
