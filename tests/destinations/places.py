@@ -1,0 +1,186 @@
+"""The destinations that run here, each with a reader written with its own library."""
+
+from __future__ import annotations
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import date, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import psycopg
+import pyarrow.dataset as ds
+from psycopg import sql
+from pyarrow import fs
+
+from oa_sync.settings import Settings
+from tests.support.postgres import Postgres, running_postgres
+from tests.support.s3 import BUCKET, dlt_environment, running_s3
+from tests.support.syncing import settings_for
+
+Row = dict[str, Any]
+DATASET = "openanalyst"
+
+
+class Place(ABC):
+    """One destination, empty at first, and how to read it without oa-sync. `environment` holds the
+    credentials that a sync needs."""
+
+    destination: str
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.environment: dict[str, str] = {}
+
+    def settings(self, base_url: str, **changes: Any) -> Settings:
+        """Settings of a sync from `base_url` to here."""
+        return settings_for(base_url, self.folder, destination=self.destination, **changes)
+
+    @abstractmethod
+    def read(self, table: str) -> list[Row]:
+        """All rows of `table`; none where there is no such table."""
+
+
+class DuckDB(Place):
+    destination = "duckdb"
+
+    def read(self, table: str) -> list[Row]:
+        with duckdb.connect(str(self.folder / "oa_sync.duckdb"), read_only=True) as connection:
+            connection.execute("SET TimeZone = 'UTC'")
+            try:
+                found = connection.sql(f'FROM "{DATASET}"."{table}"').to_arrow_table()
+            except duckdb.CatalogException:
+                return []
+            return list(found.to_pylist())
+
+
+class Parquet(Place):
+    destination = "parquet"
+
+    def settings(self, base_url: str, **changes: Any) -> Settings:
+        return super().settings(base_url, bucket_url=str(self.folder / "lake"), **changes)
+
+    def read(self, table: str) -> list[Row]:
+        folder = self.folder / "lake" / DATASET / table
+        return list(ds.dataset(folder).to_table().to_pylist()) if folder.is_dir() else []
+
+
+class S3(Place):
+    destination = "parquet"
+
+    def __init__(self, folder: Path, endpoint: str) -> None:
+        super().__init__(folder)
+        self.environment = dlt_environment(endpoint)
+        self._prefix = f"{BUCKET}/{folder.name}"
+        self._files = fs.S3FileSystem(
+            access_key="key", secret_key="secret", endpoint_override=endpoint, region="eu-central-1"
+        )
+
+    def settings(self, base_url: str, **changes: Any) -> Settings:
+        return super().settings(base_url, bucket_url=f"s3://{self._prefix}", **changes)
+
+    def read(self, table: str) -> list[Row]:
+        place = f"{self._prefix}/{DATASET}/{table}"
+        if self._files.get_file_info(place).type == fs.FileType.NotFound:
+            return []
+        return list(ds.dataset(place, filesystem=self._files).to_table().to_pylist())
+
+
+class PostgreSQL(Place):
+    destination = "postgres"
+
+    def __init__(self, folder: Path, url: str) -> None:
+        super().__init__(folder)
+        self._url = url
+        self.environment = {"DESTINATION__POSTGRES__CREDENTIALS": url}
+
+    def read(self, table: str) -> list[Row]:
+        query = sql.SQL("SELECT * FROM {}").format(sql.Identifier(DATASET, table))
+        with psycopg.connect(self._url, row_factory=psycopg.rows.dict_row) as connection:
+            try:
+                return connection.execute(query).fetchall()
+            except psycopg.errors.UndefinedTable:
+                return []
+
+
+class Places:
+    """Makes empty places; servers are started when first asked for, and shared."""
+
+    names = ("duckdb", "parquet", "parquet on S3", "postgres")
+
+    def __init__(self, folder: Path, servers: Servers) -> None:
+        self._folder, self._servers = folder, servers
+
+    def open(self, name: str) -> Place:
+        """An empty place of the kind `name`."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        match name:
+            case "duckdb":
+                return DuckDB(self._folder)
+            case "parquet":
+                return Parquet(self._folder)
+            case "parquet on S3":
+                return S3(self._folder, self._servers.s3())
+            case "postgres":
+                database = f"d{abs(hash(self._folder))}"
+                return PostgreSQL(self._folder, self._servers.postgres().create_database(database))
+        raise KeyError(name)
+
+
+class Servers:
+    """A PostgreSQL and an S3, each started when it is first asked for."""
+
+    def __init__(self, folder: Path, stack: Any) -> None:
+        self._folder, self._stack = folder, stack
+        self._postgres: Postgres | None = None
+        self._s3: str | None = None
+
+    def postgres(self) -> Postgres:
+        if self._postgres is None:
+            server = running_postgres(self._folder / "postgres")
+            self._postgres = self._stack.enter_context(server)
+        assert self._postgres is not None
+        return self._postgres
+
+    def s3(self) -> str:
+        if self._s3 is None:
+            self._s3 = self._stack.enter_context(running_s3())
+        assert self._s3 is not None
+        return self._s3
+
+
+def canonical(rows: list[Row], ignoring: frozenset[str] = frozenset()) -> list[str]:
+    """Rows in a form that is the same for every library: without NULLs, all that is JSON parsed, sorted."""
+    return sorted(
+        json.dumps(
+            {k: _plain(v) for k, v in row.items() if v is not None and k not in ignoring},
+            sort_keys=True,
+        )
+        for row in rows
+    )
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.astimezone().timestamp()
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, Decimal):
+        return str(value)
+    if isinstance(value, str):
+        with suppress(ValueError):
+            return json.loads(value)
+    return value
+
+
+@contextmanager
+def in_environment(values: dict[str, str]) -> Iterator[None]:
+    """Set environment variables for a while."""
+    from unittest import mock
+
+    with mock.patch.dict("os.environ", values):
+        yield
