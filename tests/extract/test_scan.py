@@ -91,11 +91,7 @@ def test_a_deletion_ahead_costs_one_window_and_a_look_at_the_head() -> None:
 
 
 def test_a_seam_by_cursor_is_looked_into_before_many_more_rows_leave() -> None:
-    def change(source: MovingList) -> None:
-        for _ in range(1 if source.requests == 2 else 2 if 6 <= source.requests < 16 else 0):
-            source.delete(0)
-
-    source = MovingList(rows_of(100), 9, "cursor", change)
+    source = MovingList(rows_of(300), 18, "cursor", lambda list_: list_.delete(0))
     before = set(source.ids)
     result = scanned(REPORTS, source)
     assert before & set(source.ids) <= result.seen
