@@ -124,7 +124,7 @@ class _Run:
     ) -> None:
         report = self._report
         try:
-            definition = await connection.definition()
+            definition = await self._stopping.grant(connection.definition())
             report.dialect = connection.dialect
             chosen, queries = _chosen(definition, names)
             assembler = await self._loading(lambda: Assembler(definition, target, self._settings))
@@ -152,7 +152,7 @@ class _Run:
             report.tallies = extraction.tallies
             is_whole = False
             try:
-                await extraction.run(chosen, known)
+                await self._stopping.grant(extraction.run(chosen, known))
                 is_whole = True
             except OaSyncError as error:
                 self._fail(error)

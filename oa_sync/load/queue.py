@@ -70,14 +70,17 @@ class SegmentQueue:
         self._broken: BaseException | None = None
 
     async def put(self, item: Item) -> None:
-        """Hand `item` over; waits while too many bytes are in flight.
+        """Hand `item` over; then waits while too many bytes are in flight.
+
+        It is handed over whether or not the waiting is cut short: what is in the journal file of a
+        segment has to be in the segment too, for the file is deleted when the segment is loaded.
 
         Raises whatever `fail` was told.
         """
+        self._append(item, item.nbytes)
         await self._room.wait()
         if self._broken is not None:
             raise self._broken
-        self._append(item, item.nbytes)
 
     def end_segment(self, path: Path | None, tail: Callable[[], list[Batch]] | None = None) -> None:
         """All items since the last end are in the journal file `path` and make one load."""

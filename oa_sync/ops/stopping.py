@@ -6,14 +6,18 @@ import asyncio
 import contextlib
 import logging
 import signal
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Coroutine, Iterator, Mapping
+from typing import Any, TypeVar
 
 from oa_sync.clock import Clock
 from oa_sync.errors import Interrupted
 from oa_sync.quota.limiter import Limiter
 
 logger = logging.getLogger(__name__)
+T = TypeVar("T")
+
+GRACE_SECONDS = 3.0
+"""For answers to requests in flight. `docker stop` kills after 10 s, and the load comes after this."""
 
 
 class Stopping:
@@ -29,7 +33,7 @@ class Stopping:
     def check(self) -> None:
         """Raise Interrupted when told to stop."""
         if self._event.is_set():
-            raise Interrupted("stopped by a signal; what was fetched is loaded")
+            raise _interrupted()
 
     async def first(self, waiting: asyncio.Future[Any]) -> None:
         """Wait for `waiting` or for the stop, whichever comes first; what loses is cancelled."""
@@ -42,6 +46,22 @@ class Stopping:
         finally:
             for one in both:
                 one.cancel()
+
+    async def grant(self, work: Coroutine[Any, Any, T]) -> T:
+        """Await `work`, which ends by itself soon after the stop unless the server keeps it waiting; then
+        it is cancelled `GRACE_SECONDS` after the stop, and Interrupted raised."""
+        task, stop = asyncio.ensure_future(work), asyncio.ensure_future(self._event.wait())
+        try:
+            await asyncio.wait((task, stop), return_when=asyncio.FIRST_COMPLETED)
+            if not task.done():
+                await asyncio.wait((task,), timeout=GRACE_SECONDS)
+            if task.done():
+                return task.result()
+            raise _interrupted()
+        finally:
+            for one in (task, stop):
+                one.cancel()
+            await asyncio.gather(task, stop, return_exceptions=True)
 
     @contextlib.contextmanager
     def on_signals(self) -> Iterator[None]:
@@ -65,6 +85,10 @@ class Stopping:
         finally:
             for number in handled:
                 loop.remove_signal_handler(number)
+
+
+def _interrupted() -> Interrupted:
+    return Interrupted("stopped by a signal; what was fetched is loaded")
 
 
 class StoppableLimiter:

@@ -59,9 +59,17 @@ class Place:
 
 
 @contextmanager
-def place(folder: Path, size: str = SIZE, *, seed: int = 4, **options: Any) -> Iterator[Place]:
+def place(
+    folder: Path,
+    size: str = SIZE,
+    *,
+    seed: int = 4,
+    dialect: str = "page",
+    latency_ms: float = 0,
+    **options: Any,
+) -> Iterator[Place]:
     """A synthetic workspace of `size`; `options` are settings. The ledger counts and never waits."""
-    with emulator(synthetic_workspace(size), dialect="page") as server:
+    with emulator(synthetic_workspace(size), dialect=dialect, latency_ms=latency_ms) as server:
         limits = {"rpm": 60_000, "rpd": 1_000_000, "reserve": 0.0}
         settings = settings_for(server.base_url, folder, **{**limits, **options})
         yield Place(server, settings, Changes(server.state, seed))

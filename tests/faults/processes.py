@@ -9,10 +9,12 @@ import multiprocessing
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from multiprocessing.process import BaseProcess
 from typing import Any
 
 from oa_sync.settings import Settings
@@ -61,6 +63,25 @@ def sync_until(point: Point, settings: Settings, tuning: Tuning | None = None) -
         process.kill()
         raise AssertionError(f"{point}: the process is stuck")
     assert process.exitcode == -signal.SIGKILL, f"never came to {point}: {process.exitcode}"
+
+
+@contextmanager
+def forked_sync(settings: Settings) -> Iterator[BaseProcess]:
+    """A sync in a process of its own, without the command's start-up; its exit code is the
+    command's. Killed at the end of the block where it still runs."""
+    process = _FORKS.Process(target=_sync, args=(settings,), daemon=True)
+    process.start()
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.join()
+
+
+def _sync(settings: Settings) -> None:
+    from oa_sync.run import sync
+
+    sys.exit(sync(settings).exit_code)
 
 
 def _sync_until(point: Point, settings: Settings, tuning: Tuning) -> None:

@@ -1,0 +1,43 @@
+"""Between the journal and the loading thread: what is in a segment's file is in the segment."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from oa_sync.clock import Clock
+from oa_sync.extract.items import Item, Kind
+from oa_sync.extract.journal import Journal
+from oa_sync.extract.steps import Steps
+from oa_sync.load.queue import SegmentQueue
+
+NOW = datetime(2026, 1, 5, tzinfo=UTC)
+
+
+def detail(key: str, size: int = 10) -> Item:
+    return Item(Kind.DETAIL, "reports", key, NOW, body=b" " * size)
+
+
+@pytest.mark.timeout(20)
+def test_an_item_whose_handing_over_is_cut_short_stays_in_its_segment(tmp_path: Path) -> None:
+    async def fetched() -> tuple[list[str], list[str]]:
+        queue = SegmentQueue(max_bytes=25)
+        journal = Journal(tmp_path)
+        steps = Steps(journal, queue, Clock())
+        await steps.emit(detail("a"))
+        await steps.emit(detail("b"))
+        waiting = asyncio.ensure_future(steps.emit(detail("c")))
+        await asyncio.sleep(0)
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+        steps.finish(list)
+        queue.close()
+        [file] = journal.segments()
+        [handed] = [[item.key for item in segment.items()] for segment in queue.segments()]
+        return [item.key for item in journal.read(file)], handed
+
+    journaled, handed = asyncio.run(fetched())
+    assert journaled == handed == ["a", "b", "c"]

@@ -1,0 +1,135 @@
+"""SIGTERM and Ctrl-C, whatever a run is doing: nothing more is asked, what came is loaded, exit code 3."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.faults.mirror import assert_mirrors
+from tests.faults.places import Place, place
+from tests.faults.processes import forked_sync, wait_for
+from tests.faults.test_faulty_server import listening
+from tests.support.syncing import query, run_sync, settings_for
+
+SHORT = 10.0
+"""Seconds a stopped sync may take to end; on a busy machine most of it is the last load."""
+
+
+def stopped(process: BaseProcess, number: int = signal.SIGTERM) -> float:
+    """Send the signal and wait for the end; the seconds it took."""
+    assert process.pid is not None
+    assert process.exitcode is None, f"ended before it was stopped: {process.exitcode}"
+    sent = time.monotonic()
+    os.kill(process.pid, number)
+    process.join(60)
+    return time.monotonic() - sent
+
+
+def details_loaded(place: Place) -> int:
+    whole = "SELECT count(*) FROM {} WHERE _oa_detail_version = _oa_version"
+    return sum(query(place.settings, whole.format(t))[0][0] for t in ("datasets", "reports"))
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_among_the_details_loads_what_was_fetched(number: int, tmp_path: Path) -> None:
+    with place(tmp_path, latency_ms=50) as asked:
+        with forked_sync(asked.settings) as process:
+            wait_for(lambda: len(asked.state.counters.details) > 8, "some details")
+            assert stopped(process, number) < SHORT
+            assert process.exitcode == 3
+        fetched = len(asked.state.counters.details)
+        assert fetched < 35
+        assert details_loaded(asked) == fetched, "what was asked for is awaited and loaded"
+        assert query(asked.settings, "SELECT error_code FROM syncs") == [("interrupted",)]
+        asked.state.counters.reset()
+        run_sync(asked.settings)
+        assert len(asked.state.counters.details) == 35 - fetched
+        assert_mirrors(asked.settings, asked.state)
+
+
+def test_a_signal_among_the_lists_ends_the_run(tmp_path: Path) -> None:
+    with place(tmp_path, latency_ms=400) as asked:
+        with forked_sync(asked.settings) as process:
+            wait_for(lambda: asked.state.counters.total >= 2, "the second list")
+            assert stopped(process) < SHORT
+            assert process.exitcode == 3
+        assert asked.state.counters.total <= 3
+        run_sync(asked.settings)
+        assert_mirrors(asked.settings, asked.state)
+
+
+WAITS: dict[str, tuple[dict[str, Any], str]] = {
+    "the minute's limit": ({"rpm": 1}, ""),
+    "a retry": ({}, "429=1:100,paths=/reports/"),
+}
+
+
+@pytest.mark.parametrize("wait", WAITS.values(), ids=WAITS.keys())
+def test_a_signal_ends_a_long_wait(wait: tuple[dict[str, Any], str], tmp_path: Path) -> None:
+    options, faults = wait
+    with place(tmp_path, **options) as asked:
+        asked.server.emulator.faults.set(faults)
+        with forked_sync(asked.settings) as process:
+            is_waiting = _idle(lambda: asked.state.counters.total)
+            wait_for(is_waiting, "a pause between requests")
+            assert stopped(process) < SHORT
+            assert process.exitcode == 3
+
+
+def _idle(count: Callable[[], int], seconds: float = 0.5) -> Callable[[], bool]:
+    """Whether `count()` has been the same, and not 0, for a while."""
+    seen = [0, time.monotonic()]
+
+    def idle() -> bool:
+        if count() != seen[0]:
+            seen[:] = [count(), time.monotonic()]
+        return seen[0] > 0 and time.monotonic() - seen[1] > seconds
+
+    return idle
+
+
+def test_a_signal_does_not_wait_for_a_server_that_does_not_answer(tmp_path: Path) -> None:
+    with listening() as dead:
+        settings = settings_for(f"http://127.0.0.1:{dead.port}/v1", tmp_path, dialect="page")
+        with forked_sync(settings) as process:
+            wait_for(lambda: bool(dead.heard), "the first request")
+            assert stopped(process) < SHORT
+            assert process.exitcode == 3
+
+
+def test_a_signal_while_loading_finishes_the_load(tmp_path: Path) -> None:
+    with place(tmp_path, "reports=20,datasets=1,dashboards=1,runs=0,rows=20000") as asked:
+        jobs = asked.settings.home / "dlt"
+        with forked_sync(asked.settings) as process:
+            wait_for(lambda: any(jobs.glob("*/*/load/normalized/*/started_jobs/*")), "a load")
+            stopped(process)
+            assert process.exitcode == 0
+        assert_mirrors(asked.settings, asked.state, "datasets", "dashboards")
+        assert query(asked.settings, "SELECT count(*) FROM report_rows") == [(400_000,)]
+
+
+def test_a_second_signal_ends_at_once_and_the_next_run_loses_nothing(tmp_path: Path) -> None:
+    with place(tmp_path) as asked:
+        asked.server.emulator.faults.set("slow=1:2.5,paths=/reports/")
+        with forked_sync(asked.settings) as process:
+            wait_for(_idle(lambda: len(asked.state.counters.details)), "slow answers only")
+            sent = time.monotonic()
+            wait_for(lambda: _interrupt(process) is not None, "the end")
+            assert time.monotonic() - sent < 2
+            assert process.exitcode == -signal.SIGINT
+        asked.server.emulator.faults.set("off")
+        asked.recovers()
+
+
+def _interrupt(process: BaseProcess) -> int | None:
+    """Send Ctrl-C once more; the exit code if the process has ended."""
+    if process.exitcode is None and process.pid is not None:
+        os.kill(process.pid, signal.SIGINT)
+    return process.exitcode
