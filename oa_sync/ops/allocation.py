@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import gc
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
 _MMAP_FROM = 256 * 1024
@@ -17,10 +18,13 @@ _TRIM_FROM = 1024 * 1024
 
 
 def give_memory_back() -> None:
-    """For this process: large buffers are mappings of their own, and Arrow takes them from the system.
+    """For this process: large buffers are mappings of their own, Arrow takes them from the system, and
+    the garbage collector looks for cycles more seldom: decoded JSON is many containers and no cycle.
 
-    Does nothing where the C library is not glibc. Meant for the command line, not for a library call.
+    Meant for the command line, not for a library call.
     """
+    gc.freeze()
+    gc.set_threshold(200_000, 50, 1_000)
     with contextlib.suppress(OSError, AttributeError):
         glibc = ctypes.CDLL("libc.so.6")
         glibc.mallopt(_M_ARENA_MAX, 2)
