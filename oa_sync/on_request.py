@@ -107,12 +107,14 @@ def checked_table(prefix: str, name: str) -> str:
         ConfigurationError: not usable as a table name.
     """
     try:
-        return _TABLE_NAME.validate_python(f"{prefix}_{name}")
+        if name:
+            return _TABLE_NAME.validate_python(f"{prefix}_{name}")
     except ValidationError:
-        raise ConfigurationError(
-            f"--table {name!r}: the table would be {prefix}_{name}; use small letters, digits and"
-            " single underscores, at most 63 characters in all"
-        ) from None
+        pass
+    raise ConfigurationError(
+        f"--table {name!r}: the table would be {prefix}_{name}; use small letters, digits and single"
+        " underscores, at most 63 characters in all"
+    )
 
 
 def load_on_request(settings: Settings, table: str, clock: Clock, story: Story) -> ResultReport:

@@ -138,7 +138,13 @@ def test_a_column_widens_with_a_later_result_and_says_so(place: Settings) -> Non
 def test_names_of_the_result_that_are_ours_keep_their_values(lake: Settings) -> None:
     load(lake, [{"position": 7, "_oa_result": 8, "_dlt_id": 9, "Total (US)": 1}])
     assert table_of(lake) == [
-        {"position": 0, "field_position": 7, "field_oa_result": 8, "field_dlt_id": 9, "total_usx": 1}
+        {
+            "position": 0,
+            "field_position": 7,
+            "field_oa_result": 8,
+            "field_dlt_id": 9,
+            "total_usx": 1,
+        }
     ]
 
 

@@ -85,10 +85,13 @@ class Download:
         keep_urls_and_headers_out_of_logs()
         url = self._hosts.check(ticket.url)
         fruitless = refused = 0
+        is_fresh = True
         async with self._client(url) as client:
             while True:
-                if ticket.expires_at is not None and self._clock.now() >= ticket.expires_at:
+                # A ticket just given is tried whatever it says: the API's clock is not this one.
+                if not is_fresh and ticket.expires_at and self._clock.now() >= ticket.expires_at:
                     ticket = await self._renew()
+                is_fresh = False
                 before, problem = self._received, "it ended too early"
                 try:
                     if await self._attempt(client, ticket):
@@ -99,7 +102,7 @@ class Download:
                     problem = f"its host refused the URL with {expired.status}"
                     refused += 1
                     if refused <= RENEWALS:
-                        ticket = await self._renew()
+                        ticket, is_fresh = await self._renew(), True
                 if self._received > before:
                     fruitless = refused = 0
                 fruitless += self._received <= before
