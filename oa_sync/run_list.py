@@ -13,11 +13,10 @@ from oa_sync.clock import Clock, isoformat
 from oa_sync.definitions.loader import OPENANALYST, load_definition
 from oa_sync.definitions.model import Resource
 from oa_sync.errors import ConfigurationError
-from oa_sync.extract.changes import identity
 from oa_sync.extract.items import key_of
 from oa_sync.extract.runs.following import State, ask_again_at, state_of
 from oa_sync.extract.runs.known import Announcement, is_usable_id, runs_resource
-from oa_sync.load.runs import loaded_runs
+from oa_sync.load.runs import key_columns, loaded_runs
 from oa_sync.load.target import Target, open_for_reading
 from oa_sync.ops.lock import sync_lock
 from oa_sync.settings import Settings
@@ -118,10 +117,8 @@ def _resource(settings: Settings) -> Resource:
 
 
 def _loaded(target: Target, resource: Resource, now: datetime) -> dict[str, RunLine]:
-    known = {
-        key_of(values): row
-        for values, row in target.known(resource.name, identity(resource)).items()
-    }
+    loaded = target.known(resource.name, key_columns(target, resource))
+    known = {key_of(values): row for values, row in loaded.items()}
     lines = {}
     for key, run in loaded_runs(target, resource).items():
         state = state_of(resource, run, known[key], now)

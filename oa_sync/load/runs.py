@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 import orjson
 import pyarrow as pa
 
-from oa_sync.definitions.model import Child, Definition, Resource
+from oa_sync.definitions.model import Definition, Resource
 from oa_sync.definitions.paths import parse_path
 from oa_sync.extract.changes import identity
 from oa_sync.extract.items import Sighting, key_of
 from oa_sync.extract.runs.known import LoadedRun, has_history, is_usable_id
+from oa_sync.load.learned import learned_of
 from oa_sync.load.tables import INSTANT, WORKSPACE, Batch, TableHints
 from oa_sync.load.target import Target
 from oa_sync.shape.learned import LearnedSchema
-from oa_sync.shape.naming import singular, snake_case
+from oa_sync.shape.naming import ITEM, singular, snake_case
 
 FIRST_SEEN_AT, FIRST_SEEN_BY = "_oa_first_seen_at", "_oa_first_seen_by"
 STALLED_AT = "_oa_stalled_at"
@@ -65,12 +66,12 @@ def loaded_runs(target: Target, resource: Resource) -> dict[str, LoadedRun]:
     """What is loaded of the runs of this workspace, by key; empty for a resource without a status."""
     if resource.status is None or not has_history(resource):
         return {}
-    keys = _columns_of(target, resource.name, [parse_path(path) for path in identity(resource)])
-    if None in keys:
+    keys = key_columns(target, resource)
+    if not keys:
         return {}
     [status] = _columns_of(target, resource.name, [parse_path(resource.status.path)])
     columns = [
-        *(name for name in keys if name),
+        *keys,
         status or "",
         _OBSERVED_AT,
         FIRST_SEEN_AT,
@@ -89,6 +90,13 @@ def loaded_runs(target: Target, resource: Resource) -> dict[str, LoadedRun]:
     return runs
 
 
+def key_columns(target: Target, resource: Resource) -> list[str]:
+    """The columns that hold the key of `resource`; empty where nothing is loaded yet."""
+    paths = [parse_path(path) for path in identity(resource)]
+    names = _columns_of(target, resource.name, paths)
+    return [] if None in names else [name for name in names if name]
+
+
 def newly_referenced(
     target: Target, definition: Definition, name: str, runs: Mapping[str, LoadedRun]
 ) -> set[str]:
@@ -96,34 +104,31 @@ def newly_referenced(
     says so, and are not among its loaded `runs`."""
     if not has_history(definition.resource(name)):
         return set()
+    declared = {table for resource in definition.resources for table in resource.tables()}
     found: set[str] = set()
     for other in definition.resources:
-        for path, referred in other.references.items():
-            if referred != name:
-                continue
-            table = _table_of(other, parse_path(path))
-            [column] = _columns_of(target, table, [parse_path(path)])
-            if column is not None:
-                values = target.distinct(table, column)
-                found.update(str(value) for value in values if value is not None)
+        paths = {
+            parse_path(path) for path, referred in other.references.items() if referred == name
+        }
+        if paths:
+            learned = learned_of(target.columns(), set(other.tables()), declared)
+            for table, column in _places_of(paths, learned):
+                found.update(str(v) for v in target.distinct(table, column) if v is not None)
     return {each for each in found if is_usable_id(each) and key_of((each,)) not in runs}
 
 
-def _table_of(resource: Resource, path: tuple[str, ...]) -> str:
-    """The table that the values at `path` in rows of `resource` stand in."""
-    table, children = resource.name, resource.children
-    while (child := _child_on(path, children)) is not None:
-        dotted, inner = child
-        table, children, path = inner.table, inner.children, path[len(parse_path(dotted)) :]
-    return table
+def _places_of(
+    paths: Collection[tuple[str, ...]], learned: LearnedSchema
+) -> Iterator[tuple[str, str]]:
+    """The tables and columns that hold the values at `paths`; those in lists stand in child tables."""
+    for table in learned.tables:
+        for column in learned.columns(table):
+            if column.kind == "value" and _without_items(column.path) in paths:
+                yield table, column.name
 
 
-def _child_on(path: tuple[str, ...], children: Mapping[str, Child]) -> tuple[str, Child] | None:
-    for dotted, child in children.items():
-        keys = parse_path(dotted)
-        if len(path) > len(keys) and path[: len(keys)] == keys:
-            return dotted, child
-    return None
+def _without_items(path: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(key for key in path if key != ITEM)
 
 
 def _columns_of(target: Target, table: str, paths: Sequence[tuple[str, ...]]) -> list[str | None]:
@@ -131,18 +136,11 @@ def _columns_of(target: Target, table: str, paths: Sequence[tuple[str, ...]]) ->
     ours = [column for column in target.columns() if column.table == table]
     learned = LearnedSchema.from_columns((c.table, c.name, c.data_type, c.path) for c in ours)
     by_path = {
-        tuple(part for part in column.path if part != "[]"): column.name
+        column.path: column.name
         for column in learned.columns(table)
         if column.kind in ("value", "large")
     }
-    names = {column.name for column in ours}
-    return [by_path.get(path) or _plain_name(path, names) for path in paths]
-
-
-def _plain_name(path: tuple[str, ...], names: set[str]) -> str | None:
-    """Key columns have no learned path: they are called as in the rows."""
-    name = "__".join(snake_case(part) for part in path)
-    return name if name in names else None
+    return [by_path.get(path) for path in paths]
 
 
 def _instant(value: Any) -> datetime | None:
