@@ -1,13 +1,15 @@
 """Whether a list shows the latest change first: learned from a whole scan, never assumed.
 
-That the versions of a whole list fall from row to row is not enough: a list in the order of *creation*
-does the same until the first old row is changed. So one of two things has to be seen beside it:
+That the versions of a whole list fall from row to row is not enough. By chance, or because all rows were
+made at once, another order may show the same; and a list in the order of *creation* does so until the
+first old row is changed. So one of two things has to be seen beside it:
 
-- a row that moved up: it was loaded with an older version than a row that it now precedes and that did
-  not change;
-- another time that is never later than the version, as a time of creation is, and that is in no order,
-  neither rising nor falling, while the versions fall; and no other time of the rows is in an order
-  that would explain theirs.
+- A row that moved up. An earlier scan saw the versions fall, and what is loaded is what it left. A row
+  that changed since then was loaded with an older version than one that did not change: it stood
+  behind that one, and now stands before it. Only an order by change does this.
+- At least `FALLS` rows with a smaller version than the row before, which no unrelated order shows;
+  another time that is never later than the version, as a time of creation is, and is in no order
+  while the versions are; and no other time in an order that would explain theirs.
 """
 
 from __future__ import annotations
@@ -20,26 +22,35 @@ from oa_sync.definitions.model import Resource
 from oa_sync.extract.changes import Known, Listed
 from oa_sync.extract.instants import instant_of
 
+FALLS = 20
+"""An order that has nothing to do with the versions shows this once in 21!, about 5e19."""
+
 
 class Order:
-    """Watches the rows of one list in the order in which it shows them."""
+    """Watches the rows of one list in the order in which it shows them.
 
-    def __init__(self, resource: Resource) -> None:
+    `fell_at`: the server's time when an earlier scan began that saw the versions fall and left what is
+    loaded now; None if there is none.
+    """
+
+    def __init__(self, resource: Resource, fell_at: datetime | None = None) -> None:
         self.is_falling = resource.cursor_path is not None
         self.last: datetime | None = None
         """The version of the last row so far."""
+        self.fell_at = fell_at
         self._cursor = resource.cursor_path
+        self._falls = 0
         self._moved_from: datetime | None = None
         self._saw_move = False
         self._others: dict[str, _Trend] | None = None
 
     @property
-    def is_by_update(self) -> bool:
-        """Whether the order is that of the latest change, falling, and nothing else can explain it."""
+    def is_by_change(self) -> bool:
+        """Whether the list is in the order of the latest change, and nothing else can explain it."""
         others = list(self._others.values()) if self._others else []
         by_another = any(trend.is_sorted for trend in others)
-        refuted = any(trend.is_past for trend in others) and not by_another
-        return self.is_falling and (self._saw_move or refuted)
+        is_told = self._falls >= FALLS and any(trend.is_past for trend in others) and not by_another
+        return self.is_falling and (self._saw_move or is_told)
 
     def add(
         self,
@@ -55,19 +66,21 @@ class Order:
             if version is None or (self.last is not None and version > self.last):
                 self.is_falling = False
                 return
+            self._falls += self.last is not None and version < self.last
             self.last = version
             self._look_for_move(entry, known.get(entry.key), version)
             self._look_at_others(row, version)
 
     def _look_for_move(self, entry: Listed, known: Known | None, version: datetime) -> None:
-        if known is None or known.deleted or self._saw_move:
+        if self.fell_at is None or known is None or known.deleted:
             return
-        if known.version == entry.version:
-            self._saw_move = self._moved_from is not None and self._moved_from < version
-            return
-        before = instant_of(known.version)
-        if before is not None and (self._moved_from is None or before < self._moved_from):
-            self._moved_from = before
+        if known.version != entry.version:
+            before = instant_of(known.version)
+            if before is not None and (self._moved_from is None or before < self._moved_from):
+                self._moved_from = before
+        # A later version may be that of a detail, read when the row had been listed already.
+        elif self._moved_from is not None and self._moved_from < version < self.fell_at:
+            self._saw_move = True
 
     def _look_at_others(self, row: dict[str, Any], version: datetime) -> None:
         """Follow every other time that the first row has."""

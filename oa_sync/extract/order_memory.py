@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
@@ -32,14 +32,18 @@ class Store(Protocol):
 
 @dataclass(frozen=True)
 class LearnedOrder:
-    """A list is in the order of its latest change, and the scan that began at `since` (server's time)
-    left what `digest` stands for. It was read whole at `read_whole_at`, this machine's time, and its
-    rows have the top-level keys `list_keys`."""
+    """The versions of a list were seen to fall from row to row.
+
+    The scan that began at `since` (the server's time) left what `digest` stands for. The list was read
+    whole at `read_whole_at` (this machine's time), and its rows have the top-level keys `list_keys`.
+    `by_change`: its order was seen to be that of the latest change.
+    """
 
     since: datetime
     read_whole_at: datetime
     digest: str
     list_keys: tuple[str, ...]
+    by_change: bool
 
     @classmethod
     def from_fact(cls, fact: Any) -> LearnedOrder | None:
@@ -47,18 +51,15 @@ class LearnedOrder:
         try:
             since, whole = instant_of(fact["since"]), instant_of(fact["read_whole_at"])
             digest, keys = str(fact["digest"]), tuple(map(str, fact["list_keys"]))
-        except (TypeError, KeyError, AttributeError):
+            by_change = fact["by_change"] is True
+        except (TypeError, KeyError):
             return None
-        return cls(since, whole, digest, keys) if since and whole else None
+        return cls(since, whole, digest, keys, by_change) if since and whole else None
 
     def to_fact(self) -> dict[str, Any]:
         """A JSON value."""
-        return {
-            "since": self.since.isoformat(),
-            "read_whole_at": self.read_whole_at.isoformat(),
-            "digest": self.digest,
-            "list_keys": list(self.list_keys),
-        }
+        times = {"since": self.since.isoformat(), "read_whole_at": self.read_whole_at.isoformat()}
+        return {**asdict(self), **times, "list_keys": list(self.list_keys)}
 
 
 class OrderMemory:
@@ -84,10 +85,12 @@ class OrderMemory:
         if learned is None:
             return None
         self._learned[resource.name] = learned
-        now = self._clock.now()
-        if not learned.read_whole_at <= now < learned.read_whole_at + self._full_scan_after:
-            return None
         if learned.digest != digest_of(versions_of(scan.known)):
+            return None
+        scan.order.fell_at = learned.since
+        now = self._clock.now()
+        is_due = not learned.read_whole_at <= now < learned.read_whole_at + self._full_scan_after
+        if is_due or not learned.by_change:
             return None
         scan.list_keys.update(learned.list_keys)
         return EarlyStop(scan.known, learned.since)
@@ -99,20 +102,28 @@ class OrderMemory:
 
     def conclude(self, scan: Scan) -> None:
         """Remember what `scan` taught, when all that came of it is noted."""
-        resource, learned = scan.resource, self._learned.get(scan.resource.name)
-        if not is_eligible(resource) or not scan.finished:
+        resource = scan.resource
+        if scan.rows is not None or not is_eligible(resource) or not scan.finished:
             return
-        is_known = learned is not None and scan.order.is_falling
-        if scan.rest_known and learned is not None and scan.since is not None:
-            learned = replace(learned, since=scan.since)
-        elif scan.whole and scan.since is not None and (scan.order.is_by_update or is_known):
-            keys = tuple(sorted(scan.list_keys))
-            learned = LearnedOrder(scan.since, self._clock.now(), "", keys)
-        else:
+        learned = self._taught_by(scan)
+        if learned is None:
             self._store.remember(resource, None)
             return
         versions = {**versions_of(scan.known), **self._written[resource.name]}
         self._store.remember(resource, replace(learned, digest=digest_of(versions)).to_fact())
+
+    def _taught_by(self, scan: Scan) -> LearnedOrder | None:
+        """What is known of the order now, but for the digest."""
+        before = self._learned.get(scan.resource.name)
+        if scan.since is None or not scan.order.is_falling:
+            return None
+        if scan.rest_known:
+            return replace(before, since=scan.since) if before else None
+        if not scan.whole:
+            return None
+        by_change = scan.order.is_by_change or (before is not None and before.by_change)
+        keys = tuple(sorted(scan.list_keys))
+        return LearnedOrder(scan.since, self._clock.now(), "", keys, by_change)
 
 
 def versions_of(known: Mapping[str, Known]) -> dict[str, str | None]:
