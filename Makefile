@@ -6,6 +6,8 @@
 
 PYTHON ?= python3
 VENV ?= .venv
+# Many tests wait for a process or a server more than they compute.
+TEST_PROCESSES ?= 4
 BIN := $(VENV)/bin
 # Debian splits ensurepip off into python3-venv: where it is missing, the pip that is there fills the
 # environment from outside, which is also what its "externally managed" rule wants.
@@ -18,7 +20,7 @@ demo: $(VENV)/.installed
 	@$(BIN)/oa-sync demo
 
 test: $(VENV)/.installed-test
-	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -n $(TEST_PROCESSES) $(PYTEST_ARGS)
 
 bench: $(VENV)/.installed-bench
 	@$(BIN)/python -m tests.benchmarks.speed $(BENCH_ARGS)
