@@ -19,7 +19,7 @@ from tests.benchmarks.speed.measuring import tell
 from tests.benchmarks.speed.results import Result, bounds_table, plain, table
 from tests.benchmarks.speed.workloads import WORKLOADS, Plan
 
-PAGE, PICTURE = "RESULTS.md", "results.svg"
+PICTURE = "results.svg"
 HERE = Path(__file__).parents[1]
 
 
@@ -43,8 +43,8 @@ def main() -> None:
     if not picture:
         tell("no plot: no ratios, or no matplotlib (pip install 'oa-sync[bench]')")
     how = shlex.join(["python", "-m", "tests.benchmarks.speed", *sys.argv[1:]])
-    page.write(options.output / PAGE, results, about, how, PICTURE if picture else None)
-    tell(f"written: {options.output / PAGE}")
+    page.write(options.output / page.PAGE, results, about, how, PICTURE if picture else None)
+    tell(f"written: {options.output / page.PAGE}")
 
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
@@ -65,7 +65,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
         options.output = HERE
     if options.output is not None:
         # A page whose markers are gone is found now, not after twenty minutes.
-        earlier = options.output / PAGE
+        earlier = options.output / page.PAGE
         if earlier.exists():
             page.by_hand(earlier.read_text(encoding="utf-8"))
     return options

@@ -2,7 +2,7 @@
 
     python -m tests.benchmarks.speed.dlt_rest_api default|tuned reports|runs BASE_URL FOLDER
 
-`default` is dlt as it comes; `tuned` writes Parquet, and `TUNED` goes into its environment.
+`default` is dlt as it comes; `tuned` writes Parquet, and `tuned()` goes into its environment.
 """
 
 from __future__ import annotations
@@ -13,16 +13,20 @@ from typing import Any, cast
 
 KEY_VARIABLE = "OPENANALYST_API_KEY"
 DATABASE = "dlt.duckdb"
-# More extract workers, a normalize process for each core, few large files.
-TUNED = {
+_TUNED = {
     "EXTRACT__WORKERS": "32",
     "EXTRACT__MAX_PARALLEL_ITEMS": "64",
     "NORMALIZE__WORKERS": "2",
     "SOURCES__DATA_WRITER__BUFFER_MAX_ITEMS": "50000",
-    "SOURCES__DATA_WRITER__FILE_MAX_ITEMS": "100000",
     "NORMALIZE__DATA_WRITER__BUFFER_MAX_ITEMS": "100000",
     "NORMALIZE__DATA_WRITER__FILE_MAX_ITEMS": "1000000",
 }
+
+
+def tuned(items: int) -> dict[str, str]:
+    """dlt's settings for `items` answers or rows of a list: more extract workers, larger buffers and
+    files, and what is extracted in four files, because a normalize process takes whole files."""
+    return {**_TUNED, "SOURCES__DATA_WRITER__FILE_MAX_ITEMS": str(max(1, items // 4))}
 
 
 def configuration(kind: str, base_url: str, parallel: bool) -> dict[str, Any]:
@@ -63,9 +67,9 @@ def main(how: str, kind: str, base_url: str, folder: str) -> None:
     from dlt.sources.rest_api import rest_api_source
     from dlt.sources.rest_api.typing import RESTAPIConfig
 
-    tuned = how == "tuned"
+    is_tuned = how == "tuned"
     source = rest_api_source(
-        cast(RESTAPIConfig, configuration(kind, base_url, parallel=tuned and kind == "reports"))
+        cast(RESTAPIConfig, configuration(kind, base_url, parallel=is_tuned and kind == "reports"))
     )
     pipeline = dlt.pipeline(
         "rival",
@@ -73,7 +77,7 @@ def main(how: str, kind: str, base_url: str, folder: str) -> None:
         destination=dlt.destinations.duckdb(f"{folder}/{DATABASE}"),
         dataset_name="openanalyst",
     )
-    if tuned:
+    if is_tuned:
         pipeline.run(source, loader_file_format="parquet")
     else:
         pipeline.run(source)

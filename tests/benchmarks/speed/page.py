@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tests.benchmarks.speed.results import Result, section
 
+PAGE = "RESULTS.md"
 BEGIN = "<!-- by hand: kept by the command -->"
 END = "<!-- end of the part by hand -->"
 _NOTHING_YET = "\n## What was tried, what did not help\n\nNothing noted yet.\n\n"
