@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
-from urllib.parse import urlsplit
 
 from oa_sync.announced import register
 from oa_sync.client import Response
@@ -33,6 +32,7 @@ from oa_sync.extract.runs.known import (
 from oa_sync.ops.stopping import StoppableClock, Stopping
 from oa_sync.settings import Settings
 from oa_sync.shape.document import read_document
+from oa_sync.webhooks.registry import check_callback_url
 
 PATH = "agents/run"
 _ID_FIELDS = ("run_id", "id", "session_id")
@@ -216,11 +216,5 @@ def _check(request: RunRequest) -> None:
     for name, value in (("--agent", request.agent), ("--task", request.task)):
         if not value.strip():
             raise ConfigurationError(f"{name} is empty")
-    url = request.webhook_url
-    if url is not None and (urlsplit(url).scheme != "https" or not urlsplit(url).hostname):
-        parts = urlsplit(url)
-        loopback = parts.hostname == "localhost" or (parts.hostname or "").startswith("127.")
-        if not (parts.scheme == "http" and loopback):
-            raise ConfigurationError(
-                f"--webhook-url {url!r} is not an https:// address; the API delivers to no other"
-            )
+    if request.webhook_url is not None:
+        check_callback_url(request.webhook_url)

@@ -34,10 +34,7 @@ def register_webhook(
         ConfigurationError: the URL is not HTTPS, or this API has no registry.
         ApiError: refused; or no answer came, and the message says that it may be registered.
     """
-    if urlsplit(url).scheme != "https" and not _is_loopback(url):
-        raise ConfigurationError(
-            f"{url!r} is not an https:// address; the API delivers to no other"
-        )
+    check_callback_url(url)
     body: dict[str, Any] = {"url": url, "events": list(events)}
     if secret is not None:
         body["secret"] = secret
@@ -111,6 +108,15 @@ def _without_secret(hook: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in hook.items() if name != "secret"}
 
 
-def _is_loopback(url: str) -> bool:
-    host = urlsplit(url).hostname or ""
-    return host in ("localhost", "::1") or host.startswith("127.")
+def check_callback_url(url: str) -> None:
+    """Raise ConfigurationError unless `url` is an https:// address (http:// for loopback hosts)."""
+    try:
+        parts = urlsplit(url)
+        host, scheme = parts.hostname or "", parts.scheme
+    except ValueError:
+        host = scheme = ""
+    is_loopback = host in ("localhost", "::1") or host.startswith("127.")
+    if not host or (scheme != "https" and not (scheme == "http" and is_loopback)):
+        raise ConfigurationError(
+            f"{url!r} is not an https:// address; the API delivers to no other"
+        )
