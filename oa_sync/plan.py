@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from oa_sync.announced import announced
 from oa_sync.clock import Clock, isoformat
 from oa_sync.connection import Connection, connect
 from oa_sync.definitions.model import Definition
@@ -24,8 +25,11 @@ from oa_sync.extract.cost import Cost, cost_of, total_cost
 from oa_sync.extract.items import Kind
 from oa_sync.extract.journal import Journal
 from oa_sync.extract.order_memory import OrderMemory
+from oa_sync.extract.runs.history import RunHistory
 from oa_sync.extract.scan import Scan
+from oa_sync.extract.tally import Tally
 from oa_sync.load.assembler import Assembler
+from oa_sync.load.runs import history_of
 from oa_sync.load.target import Target, open_for_reading
 from oa_sync.ops.lock import sync_lock
 from oa_sync.quota.forecast import Forecast, budget_now
@@ -149,10 +153,12 @@ def plan(settings: Settings, clock: Clock | None = None) -> Plan:
 async def _plan(settings: Settings, clock: Clock) -> Plan:
     async with connect(settings, clock) as connection:
         definition = await connection.definition()
-        with open_for_reading(settings) as target:
+        with open_for_reading(settings) as target, announced(settings, clock) as inboxes:
             loaded = _loaded(definition, target, settings)
+            heard = inboxes.drain()
+            history = history_of(target, definition, definition.resources, heard, clock)
         _overlay_pending(loaded, settings)
-        resources = await _resources(definition, connection, loaded, clock)
+        resources = await _resources(definition, connection, loaded, history, clock)
         return _summary(resources, connection, settings, clock.now())
 
 
@@ -217,7 +223,11 @@ def _overlay_pending(loaded: Loaded, settings: Settings) -> None:
 
 
 async def _resources(
-    definition: Definition, connection: Connection, loaded: Loaded, clock: Clock
+    definition: Definition,
+    connection: Connection,
+    loaded: Loaded,
+    history: RunHistory,
+    clock: Clock,
 ) -> tuple[ResourcePlan, ...]:
     orders = OrderMemory(connection, clock)
     scans: dict[str, Scan] = {}
@@ -230,13 +240,22 @@ async def _resources(
             cost = cost_of(scan, parents=parents)
             plans.append(_resource_plan(scan, cost, asked=False))
         elif resource.endpoint.optional and connection.known_missing(resource):
-            plans.append(_resource_plan(scan, Cost(), asked=False, missing=True))
+            cost = _cost_without_list(scan, history)
+            plans.append(_resource_plan(scan, cost, asked=False, missing=True))
         else:
-            plans.append(await _asked(scan, connection, orders))
+            plans.append(await _asked(scan, connection, orders, history))
     return tuple(plans)
 
 
-async def _asked(scan: Scan, connection: Connection, orders: OrderMemory) -> ResourcePlan:
+def _cost_without_list(scan: Scan, history: RunHistory) -> Cost:
+    """The details of runs that are due, of a resource whose list is not there."""
+    history.after_list(scan, Tally())
+    return Cost(details=sum(entry.wants_detail for entry in scan.pending.values()))
+
+
+async def _asked(
+    scan: Scan, connection: Connection, orders: OrderMemory, history: RunHistory
+) -> ResourcePlan:
     """The plan of a resource by the first page of its list."""
     try:
         await _first_page(scan, connection, orders)
@@ -246,7 +265,7 @@ async def _asked(scan: Scan, connection: Connection, orders: OrderMemory) -> Res
         if not scan.resource.endpoint.optional:
             return _resource_plan(scan, cost_of(scan), error=error)
         connection.note_missing(scan.resource)
-        return _resource_plan(scan, Cost(), missing=True)
+        return _resource_plan(scan, _cost_without_list(scan, history), missing=True)
     except ApiError as error:
         if isinstance(error, NotAuthorisedError) and error.status == 401:
             raise

@@ -27,13 +27,13 @@ from oa_sync.extract.extraction import Extraction
 from oa_sync.extract.journal import Journal
 from oa_sync.extract.refusal import as_exhausted
 from oa_sync.extract.runs.history import RunHistory
-from oa_sync.extract.runs.known import Announcement, runs_resource
+from oa_sync.extract.runs.known import runs_resource
 from oa_sync.extract.steps import Steps
 from oa_sync.extract.unfinished import Unfinished
 from oa_sync.load.assembler import Assembler
 from oa_sync.load.loader import Loader
 from oa_sync.load.queue import SegmentQueue
-from oa_sync.load.runs import loaded_runs, newly_referenced
+from oa_sync.load.runs import history_of
 from oa_sync.load.syncs import syncs_batch
 from oa_sync.load.target import Target, open_target
 from oa_sync.ops.lock import sync_lock
@@ -204,20 +204,9 @@ class _Run:
     def _history(
         self, definition: Definition, chosen: Sequence[Resource], target: Target
     ) -> RunHistory:
-        """What is known of runs, with what was heard of them since the last sync."""
-        loaded = {resource.name: loaded_runs(target, resource) for resource in chosen}
-        now = self._clock.now()
-        heard = {
-            name: [
-                Announcement(run_id, now, "reference")
-                for run_id in newly_referenced(target, definition, name, runs)
-            ]
-            for name, runs in loaded.items()
-        }
-        runs = runs_resource(definition)
-        if runs is not None and runs in chosen:
-            heard[runs.name] += self._announced.drain()
-        return RunHistory(chosen, loaded, heard, self._clock, read=read_document)
+        """What is known of runs; what was heard of them stays in the inbox for a sync that takes them."""
+        heard = self._announced.drain() if runs_resource(definition) in chosen else []
+        return history_of(target, definition, chosen, heard, self._clock)
 
     async def _loading(self, function: Callable[[], T]) -> T:
         """Run `function` on the loading thread: dlt's objects belong to one thread."""

@@ -9,14 +9,23 @@ from typing import Any
 import orjson
 import pyarrow as pa
 
+from oa_sync.clock import Clock
 from oa_sync.definitions.model import Definition, Resource
 from oa_sync.definitions.paths import parse_path
 from oa_sync.extract.changes import identity
 from oa_sync.extract.items import Sighting, key_of
-from oa_sync.extract.runs.known import LoadedRun, has_history, is_usable_id
+from oa_sync.extract.runs.history import RunHistory
+from oa_sync.extract.runs.known import (
+    Announcement,
+    LoadedRun,
+    has_history,
+    is_usable_id,
+    runs_resource,
+)
 from oa_sync.load.learned import learned_of
 from oa_sync.load.tables import INSTANT, WORKSPACE, Batch, TableHints
 from oa_sync.load.target import Target
+from oa_sync.shape.document import read_document
 from oa_sync.shape.learned import LearnedSchema
 from oa_sync.shape.naming import ITEM, singular, snake_case
 
@@ -88,6 +97,31 @@ def loaded_runs(target: Target, resource: Resource) -> dict[str, LoadedRun]:
             values, _text(said), observed_at, first_seen, stalled is not None
         )
     return runs
+
+
+def history_of(
+    target: Target | None,
+    definition: Definition,
+    chosen: Sequence[Resource],
+    heard: Sequence[Announcement],
+    clock: Clock,
+) -> RunHistory:
+    """The history for a sync of the `chosen` resources, from what is loaded (`target` None: nothing) and
+    what was `heard` of runs since the last one."""
+    loaded: dict[str, dict[str, LoadedRun]] = {resource.name: {} for resource in chosen}
+    announced: dict[str, list[Announcement]] = {resource.name: [] for resource in chosen}
+    now = clock.now()
+    for resource in chosen if target is not None else ():
+        assert target is not None
+        runs = loaded[resource.name] = loaded_runs(target, resource)
+        announced[resource.name] += [
+            Announcement(run_id, now, "reference")
+            for run_id in newly_referenced(target, definition, resource.name, runs)
+        ]
+    followed = runs_resource(definition)
+    if followed in chosen and followed is not None:
+        announced[followed.name] += heard
+    return RunHistory(chosen, loaded, announced, clock, read=read_document)
 
 
 def key_columns(target: Target, resource: Resource) -> list[str]:

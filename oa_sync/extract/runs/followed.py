@@ -206,7 +206,7 @@ class ResourceHistory:
                 yield Item(Kind.STALLED, self._resource.name, key, now, replaces=True)
             elif state is State.WAITING or (state is State.FOLLOWED and now >= ask_again_at(run)):
                 self._follow(key, scan, tally)
-            elif key not in scan.seen and not known.deleted:
+            elif tally.missing and not known.deleted:
                 tally.unchanged += 1
 
     def _tell_stalled(self, key: str, run: LoadedRun) -> None:
