@@ -10,6 +10,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from oa_sync.plan import plan
 from tests.runs.following import DAY, HOUR, site
 
 
@@ -231,6 +232,20 @@ def test_a_status_that_moves_without_the_version_brings_the_detail(tmp_path: Pat
         api.sync()
         assert api.asked == {run_id: 1}
         assert api.row(run_id)["status"] == "completed"
+
+
+def test_the_plan_counts_the_runs_that_are_due(tmp_path: Path) -> None:
+    with site(tmp_path) as api:
+        run_id = api.start()
+        for known in (run_id, "run_typo"):
+            api.hear(known)
+        planned = []
+        for wait in (0, DAY, 0):
+            resources = {each.name: each.cost for each in plan(api.settings, api.clock).resources}
+            api.sync()
+            planned.append((resources["agent_runs"].details, sum(api.asked.values())))
+            api.clock.advance(wait)
+        assert planned == [(2, 2), (0, 0), (1, 1)]
 
 
 def test_a_full_refresh_asks_for_every_run_again(tmp_path: Path) -> None:
