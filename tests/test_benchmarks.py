@@ -9,9 +9,12 @@ from pathlib import Path
 import pytest
 
 from tests.benchmarks.speed import page
+from tests.benchmarks.speed.alone import loaded_table
+from tests.benchmarks.speed.cases import Plan
+from tests.benchmarks.speed.compared import TYPED, require_same_rows
 from tests.benchmarks.speed.measuring import Measured, Sample, in_turn
 from tests.benchmarks.speed.results import Bound, Result
-from tests.benchmarks.speed.workloads import TYPED, WORKLOADS, Plan, loaded_table, require_same_rows
+from tests.benchmarks.speed.workloads import WORKLOADS
 from tests.support.command import run
 
 ROOT = Path(__file__).parents[1]

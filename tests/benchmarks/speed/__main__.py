@@ -15,9 +15,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests.benchmarks.speed import machine, page, plot
+from tests.benchmarks.speed.cases import Plan
 from tests.benchmarks.speed.measuring import tell
 from tests.benchmarks.speed.results import Result, bounds_table, plain, table
-from tests.benchmarks.speed.workloads import WORKLOADS, Plan
+from tests.benchmarks.speed.workloads import WORKLOADS
 
 PICTURE = "results.svg"
 HERE = Path(__file__).parents[1]
@@ -27,6 +28,8 @@ def main() -> None:
     """Run, print, write."""
     options = _options(sys.argv[1:])
     about = machine.description()
+    if options.scale != 1.0:
+        about["Scale"] = f"{options.scale:g} of the full sizes: the bounds do not apply"
     plan = Plan(options.repeat, options.scale, options.skip_slow)
     results = []
     for name in options.workloads:

@@ -29,7 +29,8 @@ class Bound:
         """`met`, or by how much it was missed."""
         if self.met:
             return "met"
-        return f"missed by {abs(self.value / self.limit - 1) * 100:,.0f} %"
+        percent = abs(self.value / self.limit - 1) * 100
+        return f"missed by {percent:,.{0 if percent >= 10 else 1}f} %"
 
     def number(self, value: float) -> str:
         """`value` with the unit of the bound."""
