@@ -23,6 +23,9 @@ Dialect = L["auto", "page", "cursor"]
 Plan = L["free", "basic", "pro", "max", "starter", "enterprise"]
 ReportRows = L["json", "typed", "tables"]
 
+IN_A_BUCKET = frozenset({"parquet", "delta", "iceberg"})
+"""Destinations whose tables are files below `bucket_url`."""
+
 # (field, environment variable); `api_key` has no flag, so that it never stands on a command line.
 _ENVIRONMENT = {
     "api_key": "OPENANALYST_API_KEY",
@@ -91,8 +94,9 @@ class Settings:
     @property
     def place(self) -> str:
         """Where the destination is: the DuckDB file, the folder or bucket, else its name."""
-        places = {"duckdb": str(self.database), "parquet": str(self.bucket_url)}
-        return places.get(self.destination, self.destination)
+        if self.destination == "duckdb":
+            return str(self.database)
+        return str(self.bucket_url) if self.destination in IN_A_BUCKET else self.destination
 
     @property
     def journal(self) -> Path:
@@ -228,7 +232,8 @@ def _check(settings: Settings) -> None:
             f" not tell it from the schema {settings.dataset_name!r}; choose another --database or"
             " --dataset-name"
         )
-    if settings.destination == "parquet" and not settings.bucket_url:
+    if settings.destination in IN_A_BUCKET and not settings.bucket_url:
         raise ConfigurationError(
-            "destination parquet needs a folder or bucket: --bucket-url DIR, or OA_SYNC_BUCKET_URL"
+            f"destination {settings.destination} needs a folder or bucket: --bucket-url DIR, or"
+            " OA_SYNC_BUCKET_URL"
         )

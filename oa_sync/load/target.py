@@ -100,6 +100,10 @@ def open_target(settings: Settings, workdir: Path, *, read_only: bool = False) -
         from oa_sync.load.lake import Lake
 
         return Lake(settings, workdir, read_only=read_only)
+    if settings.destination in ("delta", "iceberg"):
+        from oa_sync.load.lakehouse import Lakehouse
+
+        return Lakehouse(settings, workdir, read_only=read_only)
     if settings.destination == "postgres":
         try:
             from oa_sync.load.postgres import Postgres

@@ -32,6 +32,9 @@ _IMPORTED = (
     "oa_sync.load.lake",
     "oa_sync.load.postgres",
     "dlt.destinations.impl.duckdb.duck",
+    "oa_sync.load.lakehouse.delta",
+    "oa_sync.load.lakehouse.iceberg",
+    "pyiceberg.catalog.sql",
     "s3fs",
 )
 _COUNTED = ("/oa_sync/load/", "/dlt/destinations/", "/dlt/normalize/")
@@ -132,7 +135,10 @@ def _main() -> None:
         order = pickle.loads(base64.b64decode(line))
         child = os.fork()
         if child == 0:
-            print(_sync(order), flush=True)
+            try:
+                print(_sync(order), flush=True)
+            except Exception as error:
+                print(f"failed: {error!r}", flush=True)
             os._exit(0)
         _, status = os.waitpid(child, 0)
         if os.WIFSIGNALED(status):

@@ -14,8 +14,10 @@ from typing import Any
 import duckdb
 import psycopg
 import pyarrow.dataset as ds
+from deltalake import DeltaTable
 from psycopg import sql
 from pyarrow import fs
+from pyiceberg.catalog.sql import SqlCatalog
 
 from oa_sync.settings import Settings
 from tests.support.postgres import Postgres, running_postgres
@@ -107,10 +109,37 @@ class PostgreSQL(Place):
                 return []
 
 
+class Delta(Place):
+    destination = "delta"
+
+    def settings(self, base_url: str, **changes: Any) -> Settings:
+        return super().settings(base_url, bucket_url=str(self.folder / "lake"), **changes)
+
+    def read(self, table: str) -> list[Row]:
+        place = self.folder / "lake" / DATASET / table
+        if not DeltaTable.is_deltatable(str(place)):
+            return []
+        return list(DeltaTable(place).to_pyarrow_table().to_pylist())
+
+
+class Iceberg(Place):
+    destination = "iceberg"
+
+    def settings(self, base_url: str, **changes: Any) -> Settings:
+        return super().settings(base_url, bucket_url=str(self.folder / "lake"), **changes)
+
+    def read(self, table: str) -> list[Row]:
+        file = self.folder / "lake" / "iceberg_catalog.db"
+        catalog = SqlCatalog("oa_sync", uri=f"sqlite:///{file}")
+        if not catalog.table_exists(f"{DATASET}.{table}"):
+            return []
+        return list(catalog.load_table(f"{DATASET}.{table}").scan().to_arrow().to_pylist())
+
+
 class Places:
     """Makes empty places; servers are started when first asked for, and shared."""
 
-    names = ("duckdb", "parquet", "parquet on S3", "postgres")
+    names = ("duckdb", "parquet", "parquet on S3", "postgres", "delta", "iceberg")
 
     def __init__(self, folder: Path, servers: Servers) -> None:
         self._folder, self._servers = folder, servers
@@ -128,6 +157,10 @@ class Places:
             case "postgres":
                 database = f"d{abs(hash(self._folder))}"
                 return PostgreSQL(self._folder, self._servers.postgres().create_database(database))
+            case "delta":
+                return Delta(self._folder)
+            case "iceberg":
+                return Iceberg(self._folder)
         raise KeyError(name)
 
 

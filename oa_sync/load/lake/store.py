@@ -18,6 +18,7 @@ from oa_sync.errors import ConfigurationError, DestinationError
 from oa_sync.settings import Settings
 
 if TYPE_CHECKING:
+    from dlt.common.storages.configuration import FilesystemConfiguration
     from fsspec import AbstractFileSystem  # type: ignore[import-untyped]
 
 logger = logging.getLogger(__name__)
@@ -46,7 +47,8 @@ class Store:
     """
 
     def __init__(self, settings: Settings, scratch: Path) -> None:
-        self.filesystem, root, self.shown = _resolved(settings)
+        self.filesystem, root, self.configuration = _resolved(settings)
+        self.shown = str(self.configuration)
         protocols = self.filesystem.protocol
         self._protocols = {protocols} if isinstance(protocols, str) else set(protocols)
         self.is_local = bool(self._protocols & {"file", "local"})
@@ -77,6 +79,11 @@ class Store:
     def address(self, table: str, name: str) -> str:
         """What DuckDB reads the file by, on a connection that went through `connect`."""
         path = self._path(table, name)
+        return path if self.is_local else str(self.filesystem.unstrip_protocol(path))
+
+    def folder(self, table: str) -> str:
+        """What a table format's library knows the folder of `table` by."""
+        path = self._path(table)
         return path if self.is_local else str(self.filesystem.unstrip_protocol(path))
 
     def connect(self, connection: duckdb.DuckDBPyConnection) -> None:
@@ -182,8 +189,9 @@ def is_folder_name(table: str) -> bool:
     return bool(table) and not table.startswith(".") and not set(table) & set("/\\\0")
 
 
-def _resolved(settings: Settings) -> tuple[AbstractFileSystem, str, str]:
-    """The filesystem of `settings.bucket_url`, the path in it, and the URL without password.
+def _resolved(settings: Settings) -> tuple[AbstractFileSystem, str, FilesystemConfiguration]:
+    """The filesystem of `settings.bucket_url`, the path in it, and how it is configured (as text: the
+    URL without password).
 
     Credentials come from dlt's configuration (`DESTINATION__FILESYSTEM__CREDENTIALS__…`) or from
     where the vendor's own library finds them (`AWS_…`).
@@ -196,7 +204,7 @@ def _resolved(settings: Settings) -> tuple[AbstractFileSystem, str, str]:
 
     if not settings.bucket_url:
         raise ConfigurationError(
-            "destination parquet needs a folder or bucket: --bucket-url DIR_OR_URL"
+            f"destination {settings.destination} needs a folder or bucket: --bucket-url DIR_OR_URL"
         )
     given = FilesystemConfiguration(bucket_url=settings.bucket_url)
     try:
@@ -207,7 +215,7 @@ def _resolved(settings: Settings) -> tuple[AbstractFileSystem, str, str]:
         raise ConfigurationError(
             f"bucket URL {given}: {text}; credentials go to DESTINATION__FILESYSTEM__CREDENTIALS__…"
         ) from error
-    return filesystem, path.rstrip("/"), str(configuration)
+    return filesystem, path.rstrip("/"), configuration
 
 
 def _list_folder(path: str) -> list[dict[str, Any]]:
