@@ -138,28 +138,36 @@ def test_a_callback_received_before_the_last_answer_does_not_overwrite_it(tmp_pa
 
 def test_where_nothing_may_be_asked_the_callback_itself_fills_the_row(tmp_path: Path) -> None:
     with site(tmp_path) as api:
-        known, unknown = api.start(), api.start()
-        api.move(known, "running")
-        api.hear(known)
+        known, other, unknown = api.start(), api.start(), api.start()
+        for run_id in (known, other):
+            api.move(run_id, "running")
+            api.server.state.update("agent_runs", run_id, {"result": {"text": "so far"}})
+            api.hear(run_id)
         api.sync()
         api.clock.advance(HOUR)
         for run_id in (known, unknown):
             api.move(run_id, "completed")
         call_back(api, known, "completed", result={"text": "first"})
+        call_back(api, other, "thinking")
         call_back(api, unknown, "completed")
         budget, api.settings = api.settings, replace(api.settings, max_requests=0)
         report = api.sync()
-        assert (report.status, report.tallies["agent_runs"].backlog) == ("partial", 2)
+        assert (report.status, report.tallies["agent_runs"].backlog) == ("partial", 3)
         rows = api.rows()
         assert rows[known]["status"] == rows[unknown]["status"] == "completed"
         assert json.loads(rows[known]["result"]) == {"text": "first"}
         # What only the detail brought stays.
         assert rows[known]["agent_id"] == "agent_1"
-        assert len(rows_of(api.settings, "agent_run_steps")) == 1
+        assert (rows[other]["status"], rows[other]["_oa_detail_version"]) == (
+            "thinking",
+            rows[other]["updated_at"].strftime("%Y-%m-%dT%H:%M:%SZ"),
+        )
+        assert json.loads(rows[other]["result"]) == {"text": "so far"}
+        assert len(rows_of(api.settings, "agent_run_steps")) == 2
         # The final details are fetched as soon as they may be, once.
         api.settings = budget
         api.sync()
-        assert api.asked == {known: 1, unknown: 1}
+        assert api.asked == {known: 1, other: 1, unknown: 1}
         api.sync()
         assert not api.asked
         assert api.events(known) == [("running", "poll"), ("completed", "webhook")]

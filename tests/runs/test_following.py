@@ -44,7 +44,7 @@ def test_a_night_that_begins_a_little_earlier_asks_all_the_same(tmp_path: Path) 
     with site(tmp_path) as api:
         run_id = api.start()
         api.hear(run_id)
-        for _ in range(3):
+        for _ in range(4):
             api.sync()
             assert api.asked == {run_id: 1}
             api.clock.advance(DAY - 300)
