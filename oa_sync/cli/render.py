@@ -91,7 +91,7 @@ def print_problems(console: Console, report: SyncReport) -> None:
 
     for change in report.drift:
         was = f"was {change['before']}, now" if change["before"] else "new column,"
-        line = f"schema: {change['table']}.{change['column']}: {was} {change['after']}"
+        line = f"schema: {change['table']}.{change['column']}: {was} {change['after'] or 'not sent any more'}"
         console.print(escape(line), soft_wrap=True)
     errors = [error for tally in report.tallies.values() for error in tally.errors]
     for error in errors[:ERRORS_SHOWN]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from oa_sync.load.tables import BREAK, Break
 from oa_sync.load.target import Target
+from oa_sync.shape.learned import LearnedColumn
 from oa_sync.shape.shaper import Drift
 
 _NOT_CAST_BY_LOADING = frozenset({"text", "timestamp", "date"})
@@ -15,7 +16,8 @@ valid JSON, and a time has more than one text."""
 
 
 class SchemaChanges:
-    """Shared by all tables of a sync. `seen` is for the report: table, column, before, after."""
+    """Shared by all tables of a sync. `seen` is for the report: table, column, and the types before
+    (None: a new column) and after (None: the field is gone)."""
 
     def __init__(self, target: Target) -> None:
         self._target = target
@@ -29,6 +31,12 @@ class SchemaChanges:
     def emitted(self, table: str, columns: Iterable[str]) -> None:
         """Rows of `table` with `columns` are in the current package."""
         self._emitted.update((table, column) for column in columns)
+
+    def gone(self, table: str, column: LearnedColumn) -> None:
+        """The API no longer sends what `column` holds."""
+        change = {"table": table, "column": column.name, "before": column.data_type, "after": None}
+        if change not in self.seen:
+            self.seen.append(change)
 
     def settle(self, drift: Iterable[Drift]) -> Iterator[Break]:
         """Widen loaded columns before wider values arrive; a break first where values of the narrower

@@ -13,6 +13,7 @@ from oa_sync.definitions.model import Resource
 from oa_sync.extract.changes import Known, identity
 from oa_sync.extract.items import Item, key_of
 from oa_sync.load.drift import SchemaChanges
+from oa_sync.load.gone import gone_fields
 from oa_sync.load.learned import learned_of
 from oa_sync.load.long_lists import LongList, open_long_list
 from oa_sync.load.runs import FIRST_SEEN_AT, FIRST_SEEN_BY, STALLED_AT
@@ -105,6 +106,8 @@ class ResourceTables:
         shaped = self._shaper.shape(ndjson, _system_columns(items))
         yield from self._changes.settle(shaped.drift)
         root = shaped.tables[self._name]
+        if whole and self._root_key != (KEYLESS,):
+            self._tell_gone(root, items, texts)
         yield self._batch(self._name, root if whole else self._overlay(root, items))
         for name, table in shaped.tables.items():
             if name != self._name:
@@ -122,6 +125,13 @@ class ResourceTables:
             row["_oa_synced_at"] = when[key]
         if loaded:
             yield self._batch(self._name, self._as_table(list(loaded.values())))
+
+    def _tell_gone(self, root: pa.Table, items: Sequence[Item], texts: Sequence[bytes]) -> None:
+        columns, present = self._learned_root(), root.column_names
+        for column in gone_fields(
+            self._target, self._name, self._root_key, columns, present, items, texts
+        ):
+            self._changes.gone(self._name, column)
 
     # -- what a batch replaces ------------------------------------------------------------------
 

@@ -346,25 +346,34 @@ class Warehouse:
         loaded = self._schema.tables.get(table, {}).get("columns", {}).get(column)
         if loaded is None or loaded.get("data_type") == data_type:
             return
-        from oa_sync.load.widening import widen_sql
-
-        with self._pipeline.sql_client() as client:
-            datasets = (client.dataset_name, client.staging_dataset_name)
-            for dataset in datasets:
-                with client.with_alternative_dataset_name(dataset):
-                    qualified = client.make_qualified_table_name(table)
-                    for statement in widen_sql(
-                        self._pipeline.destination.destination_type,
-                        qualified,
-                        client.escape_column_name(column),
-                        str(loaded["data_type"]),
-                        data_type,
-                    ):
-                        self._execute_if_there(client, statement)
+        try:
+            with self._pipeline.destination_client(SCHEMA_NAME) as client:
+                self._alter(client, table, column, str(loaded["data_type"]), data_type)
+                with client.with_staging_dataset():  # type: ignore[attr-defined]
+                    self._alter(client, table, column, str(loaded["data_type"]), data_type)
+        except Exception as error:
+            raise _as_ours(error) from error
         changed: dict[str, Any] = loaded  # type: ignore[assignment]
         changed["data_type"] = data_type
         for hint in ("precision", "scale", "timezone"):
             changed.pop(hint, None)
+
+    def _alter(self, client: Any, table: str, column: str, before: str, after: str) -> None:
+        """Alter a column in the dataset that `client` is at, unless it is not there, or has the type
+        already: a run may have been killed between this and the load that stores the schema."""
+        from oa_sync.load.widening import widen_sql
+
+        [(_, columns)] = client.get_storage_tables([table])
+        if columns.get(column, {}).get("data_type") in (None, after):
+            return
+        for statement in widen_sql(
+            self._pipeline.destination.destination_type,
+            client.sql_client.make_qualified_table_name(table),
+            client.sql_client.escape_column_name(column),
+            before,
+            after,
+        ):
+            client.sql_client.execute_sql(statement)
 
     def probe(self) -> str:
         """Make a table and drop it again, and the dataset too if it was not there; says what was found.
@@ -448,16 +457,6 @@ class Warehouse:
                 client.execute_query(sql, *parameters) as cursor,
             ):
                 return list(cursor.fetchall() if most is None else cursor.fetchmany(most))
-        except Exception as error:
-            raise _as_ours(error) from error
-
-    def _execute_if_there(self, client: Any, statement: str) -> None:
-        from dlt.destinations.exceptions import DatabaseUndefinedRelation
-
-        try:
-            client.execute_sql(statement)
-        except DatabaseUndefinedRelation:
-            logger.debug("not there, nothing to alter: %s", statement)
         except Exception as error:
             raise _as_ours(error) from error
 
