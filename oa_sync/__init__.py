@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from oa_sync.run import sync
     from oa_sync.settings import Settings
     from oa_sync.settings import resolve as resolve_settings
-    from oa_sync.run import sync
 
 __version__ = "0.1.0"
 __all__ = ["OaSyncError", "Settings", "SyncReport", "__version__", "resolve_settings", "sync"]

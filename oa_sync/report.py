@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
@@ -10,6 +11,8 @@ from oa_sync.clock import isoformat
 from oa_sync.errors import ApiError, OaSyncError
 from oa_sync.extract.tally import Tally
 from oa_sync.quota.forecast import Forecast
+
+logger = logging.getLogger(__name__)
 
 Status = Literal["complete", "partial", "failed"]
 EXIT_CODES: dict[Status, int] = {"complete": 0, "partial": 3, "failed": 1}
@@ -117,3 +120,21 @@ def error_json(error: OaSyncError | None) -> dict[str, Any] | None:
             "request_id": error.request_id,
         }
     return found
+
+
+def log_outcome(report: SyncReport) -> None:
+    """Every failure and the outcome into the log, one line each; with `--log-format json` the outcome
+    carries the whole summary."""
+    errors = [error for tally in report.tallies.values() for error in tally.errors]
+    if report.error is not None and report.error not in errors:
+        errors.append(report.error)
+    for error in errors:
+        partial = report.status == "partial"
+        logger.log(logging.WARNING if partial else logging.ERROR, "%s", error)
+    logger.info(
+        "sync %s: %d requests, %d rows written",
+        report.status,
+        report.requests.made,
+        sum(report.rows.values()),
+        extra={"summary": report.as_json()},
+    )

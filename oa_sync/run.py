@@ -137,7 +137,6 @@ class _Run:
                 known = {name: _without_details(rows) for name, rows in known.items()}
             history = await self._loading(lambda: self._history(definition, chosen, target))
             queue = SegmentQueue()
-            loading = asyncio.ensure_future(self._loading(lambda: loader.run(queue)))
             steps = Steps(journal, queue, self._clock)
             extraction = Extraction(
                 connection.client,
@@ -150,6 +149,7 @@ class _Run:
                 unfinished=Unfinished(self._settings.journal / "unfinished", self._clock),
             )
             report.tallies = extraction.tallies
+            loading = asyncio.ensure_future(self._loading(lambda: loader.run(queue)))
             is_whole = False
             try:
                 await self._stopping.grant(extraction.run(chosen, known))
@@ -157,13 +157,15 @@ class _Run:
             except OaSyncError as error:
                 self._fail(error)
             finally:
-                self._conclude(extraction.exhausted, extraction.remaining, connection)
-                connection.fill(report.requests)
-                report.rows, report.drift = loader.rows, assembler.drift
-                report.finished_at = self._clock.now()
-                steps.finish(lambda: [] if queries else [syncs_batch(report)])
-                queue.close()
-                await loading
+                try:
+                    self._conclude(extraction.exhausted, extraction.remaining, connection)
+                    connection.fill(report.requests)
+                    report.rows, report.drift = loader.rows, assembler.drift
+                    report.finished_at = self._clock.now()
+                    steps.finish(lambda: [] if queries else [syncs_batch(report)])
+                finally:
+                    queue.close()  # whatever happened: the loading thread waits for it
+                    await loading
             if is_whole:
                 self._announced.acknowledge()
             if queries:

@@ -44,9 +44,15 @@ api_options = _apply(
 place_options = _apply(
     click.option("--home", type=click.Path(), metavar="DIR", help="Ledger, journal and locks."),
     click.option("--workspace", metavar="NAME", help="Label of the workspace. Default: default."),
-    click.option("--destination", metavar="NAME", help="duckdb, parquet, postgres, delta, iceberg, any of dlt's."),
+    click.option(
+        "--destination",
+        metavar="NAME",
+        help="duckdb, parquet, postgres, delta, iceberg, any of dlt's.",
+    ),
     click.option("--database", type=click.Path(), metavar="FILE", help="oa_sync.duckdb"),
-    click.option("--bucket-url", metavar="URL", help="Folder or bucket for parquet, delta, iceberg."),
+    click.option(
+        "--bucket-url", metavar="URL", help="Folder or bucket for parquet, delta, iceberg."
+    ),
     click.option("--dataset-name", metavar="NAME", help="Schema there. Default: openanalyst."),
 )
 """Flags that say where things are and go."""

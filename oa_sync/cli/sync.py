@@ -36,6 +36,7 @@ def sync(
     from oa_sync.cli.progress import Progress
     from oa_sync.ops.allocation import give_memory_back
     from oa_sync.ops.logs import configure
+    from oa_sync.report import log_outcome
     from oa_sync.run import sync as run
     from oa_sync.settings import resolve
 
@@ -44,6 +45,7 @@ def sync(
     give_memory_back()
     with Progress(enabled=log_format == "text") as progress:
         report = run(settings, resources, full_refresh=full_refresh, progress=progress)
+    log_outcome(report)
     if as_json:
         import orjson
 

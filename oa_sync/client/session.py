@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from http.cookiejar import CookieJar, DefaultCookiePolicy
@@ -30,6 +31,8 @@ from oa_sync.errors import (
 )
 from oa_sync.quota.headers import read_retry_after
 from oa_sync.quota.limiter import Limiter
+
+logger = logging.getLogger(__name__)
 
 MAX_REDIRECTS = 3
 KEEPALIVE_SECONDS = 4.0
@@ -281,6 +284,7 @@ class ApiClient:
 
     async def _outcome(self, answer: httpx.Response, what: str) -> Response | _Redirect | Failure:
         status = answer.status_code
+        logger.debug("%s answered %d", what, status)
         self._limiter.observe(status, answer.headers)
         if status in _REDIRECTS and "location" in answer.headers:
             return _Redirect(answer.headers["location"], status)

@@ -8,7 +8,7 @@ not deleted. When all of these hold:
    versions of S fall;
 2. v is earlier than P (less `MARGIN`), and than the newest version loaded;
 3. K holds what that scan left, by the digest remembered with P: not an older copy of the destination;
-4. all pages of S told the same total, no row stood on two of them, and |K and S together| = total;
+4. all pages of S told the same total, and |K and S together| = total;
 5. no version loaded of an id outside S is later than v, and none of these ids awaits its detail;
 
 then every row below S is loaded with the version it has, and no loaded id is gone:
@@ -28,7 +28,7 @@ later time than its beginning.
 What this does not see: a change that leaves the version as it was. It is found by the whole scan
 that runs every `full_scan_days` anyway, as are deletions and insertions with old times that cancel
 each other. Equal times are no matter: v must lie *before* P, and whatever has the time of P or
-later is read. 5 is implied by the others and costs nothing to check.
+later is read. The ids of 5 could not be there if all this were so; it costs nothing to look.
 
 A resource whose version is a hash, or that has no detail, is never read in part: its rows are the
 only sign of a change.
@@ -92,7 +92,6 @@ class EarlyStop:
             self._is_possible = False
         self._pages, self._total = self._pages + 1, total
         for row in listed:
-            self._is_possible = self._is_possible and row.key not in self._seen
             self._seen.add(row.key)
             self._waiting.discard(row.key)
         return (

@@ -30,9 +30,9 @@ def dlt_destination(
 ) -> Any:
     """The dlt destination that `settings.destination` names, configured.
 
-    `duckdb` opens `settings.database`, with `read_only` beside other readers; PostgreSQL is created without the unique index on `_dlt_id`
-    that blocks every later run after a crash; any other name is left to dlt, which finds its
-    credentials under its own names (`DESTINATION__<NAME>__CREDENTIALS`).
+    `duckdb` opens `settings.database`, with `read_only` beside other readers; PostgreSQL is created
+    without the unique index on `_dlt_id` that blocks every later run after a crash; any other name is
+    left to dlt, which finds its credentials under its own names (`DESTINATION__<NAME>__CREDENTIALS`).
 
     `duckdb_config` is read anew whenever a DuckDB connection is opened.
 
@@ -41,6 +41,7 @@ def dlt_destination(
     """
     import dlt
     from dlt.common.destination.exceptions import UnknownDestinationModule
+    from dlt.common.destination.reference import Destination
 
     name = settings.destination
     if name == "duckdb":
@@ -53,8 +54,9 @@ def dlt_destination(
     if name == "postgres":
         return dlt.destinations.postgres(create_indexes=False)
     try:
-        return dlt.destinations.__dict__[name]() if name in dlt.destinations.__dict__ else name
-    except (UnknownDestinationModule, ImportError) as error:
+        return Destination.from_reference(name)
+    except (UnknownDestinationModule, ImportError, ValueError) as error:
         raise ConfigurationError(
-            f"destination {name!r}: {error}; install its driver or choose another"
+            f"destination {name!r} is not one that dlt knows, or its driver is not installed"
+            f" ({type(error).__name__}); see docs/destinations.md"
         ) from error

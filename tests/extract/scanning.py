@@ -51,6 +51,7 @@ class Mirror:
     resource: Resource = REPORTS
     known: dict[str, Known] = field(default_factory=dict)
     fact: Any = None
+    last: Scan | None = None
 
     def recall(self, resource: Resource) -> Any:
         return self.fact
@@ -62,7 +63,7 @@ class Mirror:
         """Scan, fetch the details that are wanted, load; gives the pages that were read."""
         before = self.source.requests
         memory = OrderMemory(self, ListClock(self.source))
-        result = Scan(self.resource, dict(self.known))
+        result = self.last = Scan(self.resource, dict(self.known))
         asyncio.run(scan(result, _only(self.source), memory.early_stop(result)))
         assert result.error is None, result.error
         pages = self.source.requests - before
