@@ -66,7 +66,7 @@ def list_runs(settings: Settings, clock: Clock | None = None) -> list[RunLine]:
         sync_lock(settings.home / "locks", settings.fingerprint(), what, clock),
         open_for_reading(settings) as target,
     ):
-        lines = {} if target is None else _loaded(target, resource, clock.now())
+        lines = {} if target is None else _loaded(target, resource)
     loaded = set(lines)
     for heard in sorted(waiting(settings, clock), key=lambda one: one.at):
         if heard.run_id not in loaded:
@@ -116,12 +116,12 @@ def _resource(settings: Settings) -> Resource:
     return resource
 
 
-def _loaded(target: Target, resource: Resource, now: datetime) -> dict[str, RunLine]:
+def _loaded(target: Target, resource: Resource) -> dict[str, RunLine]:
     loaded = target.known(resource.name, key_columns(target, resource))
     known = {key_of(values): row for values, row in loaded.items()}
     lines = {}
     for key, run in loaded_runs(target, resource).items():
-        state = state_of(resource, run, known[key], now)
+        state = state_of(resource, run, known[key])
         due = ask_again_at(run) if state is State.FOLLOWED else None
         lines[key] = RunLine(
             key, run.status, state, run.first_seen.at, run.first_seen.how, run.observed_at, due

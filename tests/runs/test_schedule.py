@@ -61,8 +61,7 @@ def test_what_has_ended_and_is_loaded_is_never_asked_for(
     status: str | None, detail: str | None, deleted: bool, days: int
 ) -> None:
     known = Known("v1", None, detail, deleted)
-    now = BEGIN + timedelta(days=days)
-    state = state_of(RESOURCE, run_of(status), known, now)
+    state = state_of(RESOURCE, run_of(status, BEGIN + timedelta(days=days)), known)
     ended = status in ("completed", "failed")
     if deleted:
         assert state is State.GONE
@@ -71,7 +70,7 @@ def test_what_has_ended_and_is_loaded_is_never_asked_for(
     elif detail is None:
         assert state is State.WAITING
     else:
-        assert (state is State.STALLED) == (timedelta(days=days) > GIVE_UP_AFTER)
+        assert (state is State.STALLED) == (timedelta(days=days) >= GIVE_UP_AFTER)
 
 
 @dataclass

@@ -200,7 +200,7 @@ class ResourceHistory:
             is_told = list_tells if key in scan.seen else scan.finished
             if known is None or is_told or key in scan.pending or key in self._followed:
                 continue
-            state = state_of(self._resource, run, known, now)
+            state = state_of(self._resource, run, known)
             if state is State.STALLED and not run.stalled:
                 self._tell_stalled(key, run)
                 yield Item(Kind.STALLED, self._resource.name, key, now, replaces=True)

@@ -19,7 +19,7 @@ LONGEST = timedelta(hours=20)
 """Less than a day, so that a nightly sync that begins a little earlier than the night before asks."""
 
 GIVE_UP_AFTER = timedelta(days=30)
-"""A run that did not end in this time is flagged and no longer asked for."""
+"""A run that was looked at when it was this old, and had not ended, is flagged and no longer asked for."""
 
 
 class State(StrEnum):
@@ -41,8 +41,8 @@ class State(StrEnum):
     """Its status is terminal, and all of it is loaded."""
 
 
-def state_of(resource: Resource, run: LoadedRun, known: Known, now: datetime) -> State:
-    """The state of a run at `now`."""
+def state_of(resource: Resource, run: LoadedRun, known: Known) -> State:
+    """What is to be done about a run, going by what is loaded of it."""
     if known.deleted:
         return State.GONE
     ended = is_terminal(resource, run.status)
@@ -50,7 +50,7 @@ def state_of(resource: Resource, run: LoadedRun, known: Known, now: datetime) ->
         return State.WAITING
     if ended:
         return State.ENDED
-    if run.stalled or now - run.first_seen.at > GIVE_UP_AFTER:
+    if run.stalled or run.observed_at - run.first_seen.at >= GIVE_UP_AFTER:
         return State.STALLED
     return State.WAITING if known.detail_version != known.version else State.FOLLOWED
 
