@@ -35,6 +35,9 @@ from oa_sync.shape.result import json_rows
 SECONDS = 600
 """How long one query may take in all."""
 
+LOST = 2
+"""Queries in a row without an answer, after which the API is taken to be out of reach."""
+
 T = TypeVar("T")
 _INSTANT = re.compile(
     r"\d{4}-\d\d-\d\d(?P<between>[T ])\d\d:\d\d(:\d\d(\.\d+)?)?(?P<zone>Z|[+-]\d\d(:?\d\d)?)?"
@@ -77,18 +80,19 @@ class DeclaredQueries:
         Raises:
             NotAuthorisedError: the API refuses the key.
         """
-        unreachable = False
+        lost = 0
         for query in queries:
             tally = tallies[query.table if query.name in tallies else query.name] = Tally()
-            if self.exhausted is not None or unreachable:
+            if self.exhausted is not None or lost == LOST:
                 tally.backlog = 1
                 continue
             self._progress("list", query.name, 0, None)
             try:
                 tally.listed = tally.new = await self._run(query)
+                lost = 0
             except OaSyncError as error:
                 self.exhausted = as_exhausted(error, self._clock.now())
-                unreachable = isinstance(error, ConnectionFailedError)
+                lost = lost + 1 if isinstance(error, ConnectionFailedError) else 0
                 if isinstance(error, NotAuthorisedError) and error.status == 401:
                     raise
                 if self.exhausted is None:

@@ -107,6 +107,29 @@ def test_a_failing_query_is_told_under_its_name_and_stops_no_other(tmp_path: Pat
     assert query(settings, "SELECT status FROM syncs") == [("failed",)]
 
 
+def test_queries_without_an_answer_are_not_all_tried(tmp_path: Path) -> None:
+    queries = [TOTAL.replace("total", f"total_{n}") for n in range(4)]
+    with emulator(workspace(*SALES)) as server:
+        settings = declared(server, tmp_path, "page", *queries)
+        run_sync(settings, "datasets")
+        server.emulator.faults.set("reset=1,paths=/queries")
+        server.state.counters.reset()
+        report = sync(settings, [f"total_{n}" for n in range(4)])
+        assert server.state.counters.total == report.requests.made == 2
+    tallies = [report.tallies[f"total_{n}"] for n in range(4)]
+    assert [len(tally.errors) for tally in tallies] == [1, 1, 0, 0]
+    assert [tally.backlog for tally in tallies] == [0, 0, 1, 1]
+
+
+def test_an_increment_of_nothing_leaves_the_rows_that_hold_the_cursor(tmp_path: Path) -> None:
+    replaced = NEW_SALES.replace("append", "replace")
+    with emulator(workspace(*SALES)) as server:
+        settings = declared(server, tmp_path, "page", replaced)
+        for _ in range(3):
+            run_sync(settings, "new_sales")
+            assert amounts(settings) == [(0, 2), (1, 3)]
+
+
 def test_a_sync_may_be_limited_to_a_query(tmp_path: Path) -> None:
     with emulator(workspace(*SALES)) as server:
         settings = declared(server, tmp_path, "page", TOTAL, BROKEN)

@@ -21,7 +21,7 @@ from oa_sync.errors import (
 from oa_sync.extract.exports.asking import Ticket
 from oa_sync.extract.exports.download import Download, Fetched
 from oa_sync.extract.exports.hosts import DownloadHosts
-from tests.client.scripted import Script, ScriptedServer, in_turn, reply
+from tests.client.scripted import Reply, Script, ScriptedServer, in_turn, reply
 from tests.queries.files import FileHost, redirect
 from tests.support.clock import START, ManualClock
 
@@ -76,6 +76,14 @@ def test_a_cut_file_goes_on_where_it_was(size: int | None, etag: str | None) -> 
     assert (outcome, found) == (Fetched(len(CONTENT), 4), CONTENT)
     asked = [request.headers.get("range") for request in server.seen]
     assert asked[:2] == [None, "bytes=100-"]
+
+
+def test_a_file_that_ends_early_without_saying_so_goes_on() -> None:
+    host = FileHost(CONTENT)
+    quiet = Reply(b"HTTP/1.1 200 X\r\nconnection: close\r\n\r\n" + CONTENT[:77], "close")
+    answers = iter([lambda _: quiet, host])
+    outcome, found, _, _ = fetch(lambda request: next(answers)(request))
+    assert (outcome, found) == (Fetched(len(CONTENT), 2), CONTENT)
 
 
 def test_a_host_without_ranges_sends_the_file_again() -> None:
