@@ -28,6 +28,7 @@ from oa_sync.load.destinations import (
     dlt_destination,
     require_repeatable_merge,
 )
+from oa_sync.load.held_back import HeldBack
 from oa_sync.load.standing import Standing, standing_columns, standing_of
 from oa_sync.load.tables import DELETED_AT, WORKSPACE, Batch, LoadedColumn, TableHints
 from oa_sync.settings import Settings
@@ -282,33 +283,48 @@ class Warehouse:
     # -- writing --------------------------------------------------------------------------------
 
     def load(self, batches: Iterable[Batch]) -> dict[str, int]:
-        """Merge `batches` as one load package and return the rows written by table.
+        """Merge `batches` and return the rows written by table.
 
         The batches are pulled while dlt writes, so the iterable may still be producing. A key must
         stand at most once in them. Safe to repeat after any failure.
+
+        Rows with a key of their own wait on the local disk for the child tables, which are a package
+        before theirs: a resource's row says that its lists are loaded, and dlt commits table by table.
         """
+        counts: dict[str, int] = {}
+        with HeldBack(self._workdir / "held_back") as own:
+            self._load_package(self._children(batches, own), counts)
+            self._load_package(own.batches(), counts)
+        return counts
+
+    def _children(self, batches: Iterable[Batch], own: HeldBack) -> Iterator[Batch]:
+        for batch in batches:
+            if batch.hints.primary_key:
+                own.add(batch)
+            else:
+                yield batch
+
+    def _load_package(self, batches: Iterable[Batch], counts: dict[str, int]) -> None:
         import dlt
 
-        counts: dict[str, int] = {}
         loaded = {table for table in self._schema.tables if self.has_table(table)}
 
         @dlt.resource(name=SCHEMA_NAME)
         def rows() -> Iterator[Any]:
             for batch in batches:
-                if batch.rows.num_rows:
-                    name = batch.hints.name
-                    counts[name] = counts.get(name, 0) + batch.rows.num_rows
-                    self._bound_memory(name, batch.rows.num_columns)
-                    yield dlt.mark.with_hints(
-                        _loadable(batch),
-                        self._hints(batch.hints, merge=name in loaded),
-                        create_table_variant=True,
-                    )
+                name = batch.hints.name
+                counts[name] = counts.get(name, 0) + batch.rows.num_rows
+                self._bound_memory(name, batch.rows.num_columns)
+                yield dlt.mark.with_hints(
+                    _loadable(batch),
+                    self._hints(batch.hints, merge=name in loaded),
+                    create_table_variant=True,
+                )
 
-        batches = iter(batches)
+        batches = (batch for batch in batches if batch.rows.num_rows)
         first = next(batches, None)
         if first is None:
-            return counts
+            return
         batches = chain([first], batches)
         self._duckdb_config["memory_limit"] = NARROW_MEMORY
         try:
@@ -317,7 +333,6 @@ class Warehouse:
             self._forget_package()
             raise _as_ours(error) from error
         self._schema = self._pipeline.schemas[SCHEMA_NAME]
-        return counts
 
     def _run(self, rows: Any) -> None:
         """Extract, normalize and load `rows`; where DuckDB found its bound too small, load without."""

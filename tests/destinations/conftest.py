@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -13,9 +14,10 @@ from tests.destinations.places import Place, Places, Servers, in_environment
 
 
 @pytest.fixture(scope="session")
-def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
-    with ExitStack() as stack:
-        yield Servers(tmp_path_factory.mktemp("servers"), stack)
+def servers() -> Iterator[Servers]:
+    # Not below pytest's own folder: PostgreSQL runs as another user where the tests run as root.
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+        yield Servers(Path(folder), stack)
 
 
 @pytest.fixture(scope="session")

@@ -86,7 +86,7 @@ def test_a_first_sync_killed_in_a_load_is_repaired_even_without_its_home(
     lost = place.settings(server.base_url, home=tmp_path / "lost home")
     other = place.settings(server.base_url, workspace="other")
     calls = calls_of(killed.run(Order(other, place.environment)))
-    answer = killed.run(Order(lost, place.environment, int(calls * 0.7)))
+    answer = killed.run(Order(lost, place.environment, int(calls * 0.85)))
     assert answer == "killed"
     run_sync(place.settings(server.base_url))
     assert_is_the_source(place, server)
