@@ -157,12 +157,17 @@ def test_queries_wait_for_the_next_sync_when_the_budget_has_ended(tmp_path: Path
 ASKED = "oa_sync.extract.queries:QueryRunner.run"
 LOADED = "oa_sync.declared_queries:load_result"
 DLT = "dlt.pipeline.pipeline:Pipeline"
+PACKAGE = 3
+"""The query's among dlt's packages: the child tables of the resources and their own come before."""
+
 KILLS = [
     (Point(ASKED, "before"), False),
     (Point("oa_sync.load.results:_Result._learn", "after"), False),
-    (Point(f"{DLT}.normalize", "before", 2), False),
-    (Point(f"{DLT}.load", "before", 2), False),
-    (Point(f"{DLT}.load", "after", 2), True),
+    (Point("oa_sync.load.warehouse:Warehouse.load", "before", 2), False),
+    (Point(f"{DLT}.normalize", "before", PACKAGE), False),
+    (Point(f"{DLT}.load", "before", PACKAGE), False),
+    (Point(f"{DLT}.load", "after", PACKAGE), True),
+    (Point("oa_sync.load.warehouse:Warehouse.load", "after", 2), True),
     (Point(LOADED, "after"), True),
 ]
 """Where the first sync is killed, and whether the result of its query is loaded by then."""
