@@ -43,7 +43,7 @@ Loaded = dict[str, dict[str, Known]]
 
 @dataclass(frozen=True)
 class ResourcePlan:
-    """What one resource would cost.
+    """What one resource, or declared query, would cost.
 
     `total`: rows the API has; None: it does not say, or was not asked. `loaded`: rows that are loaded
     and not deleted. `missing`: an optional list that this API does not offer. `error`: why the list
@@ -235,8 +235,8 @@ async def _resources(
     for resource in definition.resources:
         scan = scans[resource.name] = Scan(resource, loaded[resource.name])
         if resource.parent is not None:
-            parent = scans[resource.parent]
-            parents = len(parent.known) if parent.total is None else parent.total
+            total = _total(scans[resource.parent])
+            parents = _living(scans[resource.parent]) if total is None else total
             cost = cost_of(scan, parents=parents)
             plans.append(_resource_plan(scan, cost, asked=False))
         elif resource.endpoint.optional and connection.known_missing(resource):
@@ -244,7 +244,10 @@ async def _resources(
             plans.append(_resource_plan(scan, cost, asked=False, missing=True))
         else:
             plans.append(await _asked(scan, connection, orders, history))
-    return tuple(plans)
+    # A query takes one request on every run, and more where its result is not there at once.
+    one = Cost(1, lists_estimated=True)
+    queries = (ResourcePlan(query.name, None, 0, one, asked=False) for query in definition.queries)
+    return (*plans, *queries)
 
 
 def _cost_without_list(scan: Scan, history: RunHistory) -> Cost:
@@ -295,8 +298,17 @@ def _resource_plan(
     missing: bool = False,
     error: ApiError | None = None,
 ) -> ResourcePlan:
-    total = scan.total
-    if total is None and scan.finished:
-        total = len(scan.seen)
-    loaded = sum(1 for row in scan.known.values() if not row.deleted)
-    return ResourcePlan(scan.resource.name, total, loaded, cost, asked, missing, error)
+    name, total, loaded = scan.resource.name, _total(scan), _living(scan)
+    return ResourcePlan(name, total, loaded, cost, asked, missing, error)
+
+
+def _total(scan: Scan) -> int | None:
+    """Rows the API has, where it says so or the list was read to its end."""
+    if scan.total is None and scan.finished:
+        return len(scan.seen)
+    return scan.total
+
+
+def _living(scan: Scan) -> int:
+    """Rows that are loaded and not deleted."""
+    return sum(1 for row in scan.known.values() if not row.deleted)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -29,6 +29,7 @@ from oa_sync.plan import Plan, plan
 from oa_sync.run import sync
 from tests.support.clock import ManualClock
 from tests.support.emulator import KEY, emulator, workspace_of
+from tests.support.json_api import json_api
 from tests.support.syncing import run_sync, settings_for
 
 SIZE = "reports=25,datasets=4,dashboards=2,runs=0,rows=1"
@@ -191,6 +192,56 @@ def test_a_list_that_shows_the_latest_change_first_is_planned_as_it_is_read(tmp_
         report = run_sync(settings, clock=clock)
         assert costs(planned)["reports"] == (1, 0)
         assert report.requests.made == planned.cost.requests == 3
+
+
+BLOG = """
+name: blog
+client: {paginator: single_page}
+resource_defaults: {primary_key: id}
+resources:
+  - name: posts
+    endpoint: {path: posts}
+  - name: comments
+    detail: {path: "comments/{id}"}
+    endpoint:
+      path: "posts/{post_id}/comments"
+      params:
+        post_id: {type: resolve, resource: posts, field: id}
+"""
+
+
+def test_lists_by_parent_cost_one_request_for_each_and_none_to_plan(tmp_path: Path) -> None:
+    source = tmp_path / "blog.yaml"
+    source.write_text(BLOG)
+    posts = [{"id": number} for number in range(3)]
+    routes: dict[str, Callable[[dict[str, str]], Any]] = {
+        "/posts": lambda query: posts,
+        **{f"/posts/{n}/comments": lambda query, n=n: [{"id": 10 + n}] for n in range(3)},
+        **{f"/comments/{10 + n}": lambda query, n=n: {"id": 10 + n, "text": ""} for n in range(3)},
+    }
+    with json_api(routes) as api:
+        settings = settings_for(api.base_url, tmp_path, source=str(source))
+        first = plan(settings)
+        assert [path for path, _ in api.asked] == ["/posts"]
+        assert costs(first) == {"posts": (1, 0), "comments": (3, 0)}
+        api.asked.clear()
+        report = run_sync(settings)
+        assert report.requests.made == len(api.asked) == 1 + 3 + 3
+        again = plan(settings)
+        assert again.cost.requests == run_sync(settings).requests.made == 1 + 3
+
+
+def test_a_declared_query_is_in_the_plan(tmp_path: Path) -> None:
+    source = tmp_path / "mine.yaml"
+    query = "{name: sales, dataset_id: d0, sql: SELECT 1}"
+    source.write_text(f"name: mine\nextends: page\nqueries: [{query}]\n")
+    with emulator(small()) as server:
+        settings = settings_for(server.base_url, tmp_path, source=str(source), dialect="page")
+        planned = plan(settings)
+        sent = server.state.counters.by_route
+    assert planned.resources[-1].name == "sales"
+    assert planned.resources[-1].cost.requests == 1
+    assert {method for method, _ in sent} == {"GET"}
 
 
 # -- the quota ------------------------------------------------------------------------------------

@@ -100,7 +100,7 @@ def _cost_table(plan: Plan) -> Table:
 
     table = _table("resource", "rows", "loaded", "lists", "details", "requests")
     for resource in plan.resources:
-        if resource.missing:
+        if resource.missing and not resource.cost.requests:
             continue
         total = "?" if resource.total is None else f"{resource.total:,}"
         cost = resource.cost

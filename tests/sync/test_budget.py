@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -19,7 +20,7 @@ from oa_sync.extract.details import in_order
 from oa_sync.extract.scan import Pending, Scan
 from oa_sync.settings import Settings
 from tests.support.clock import START, ManualClock
-from tests.support.emulator import emulator, workspace_of
+from tests.support.emulator import HEADERS, HTTP, emulator, workspace_of
 from tests.support.syncing import query, run_sync, settings_for
 
 LISTS = 3
@@ -167,19 +168,29 @@ def test_a_quota_that_resets_at_midnight_is_whole_then(tmp_path: Path) -> None:
         assert server.state.counters.over_limit == 0
 
 
-def test_a_long_refusal_ends_the_run_and_says_until_when(tmp_path: Path) -> None:
-    """The plan says 100 a day, the server thinks 7: its word counts, for this run and for the next."""
+@pytest.mark.parametrize("server_limit", [0, 2, 7], ids=["at once", "in a list", "in details"])
+def test_a_long_refusal_ends_the_run_and_says_until_when(server_limit: int, tmp_path: Path) -> None:
+    """The plan says 100 a day, the server thinks less: its word counts, now and for the next run."""
     clock = ManualClock()
-    with emulator(small_workspace(), clock=clock, rpd=7) as server:
+    with emulator(small_workspace(), clock=clock, rpd=max(1, server_limit)) as server:
+        if not server_limit:
+            HTTP.get(f"{server.base_url}/reports", headers=HEADERS)
+            server.state.counters.reset()
         settings = settings_for(server.base_url, tmp_path, rpd=100, reserve=0.0)
         report = run_sync(settings, clock=clock)
         assert report.exit_code == 3
         assert report.requests.made == server.state.counters.total
         refused = server.state.counters.over_limit
         assert report.requests.rate_limited == refused >= 1
-        assert report.next is not None
-        assert report.next.come_back_at == report.requests.resets_at
-        assert backlog_of(settings, "reports") == report.tallies["reports"].backlog
+        assert report.error is not None
+        assert report.error.code == "budget_exhausted"
+        assert report.requests.resets_at is not None
+        assert report.requests.resets_at > clock.now() + timedelta(hours=23)
+        if server_limit:
+            assert report.next is not None
+            assert report.next.come_back_at == report.requests.resets_at
+        if server_limit > LISTS:
+            assert backlog_of(settings, "reports") == report.tallies["reports"].backlog > 0
         assert run_sync(settings, clock=clock).requests.made == 0
         clock.advance(86_400 + 1)
         assert run_sync(settings, clock=clock).requests.made > 0
