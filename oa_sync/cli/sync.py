@@ -45,7 +45,8 @@ def sync(
     give_memory_back()
     with Progress(enabled=log_format == "text") as progress:
         report = run(settings, resources, full_refresh=full_refresh, progress=progress)
-    log_outcome(report)
+    if log_format == "json":
+        log_outcome(report)
     if as_json:
         import orjson
 
