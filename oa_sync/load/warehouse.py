@@ -12,7 +12,8 @@ from __future__ import annotations
 import logging
 import shutil
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from types import TracebackType
@@ -22,18 +23,17 @@ import orjson
 import pyarrow as pa
 
 from oa_sync.errors import DestinationError
-from oa_sync.extract.changes import Known
 from oa_sync.load.destinations import (
     MERGE_STRATEGY,
     dlt_destination,
     require_repeatable_merge,
 )
 from oa_sync.load.held_back import HeldBack
-from oa_sync.load.standing import Standing, standing_columns, standing_of
-from oa_sync.load.tables import DELETED_AT, WORKSPACE, Batch, LoadedColumn, TableHints
+from oa_sync.load.sql_reads import SqlReads
+from oa_sync.load.tables import DELETED_AT, Batch, TableHints
+from oa_sync.load.variants import VARIANT_OF, variant_name
+from oa_sync.load.widening import can_widen, widen_sql
 from oa_sync.settings import Settings
-from oa_sync.shape.learned import HINT
-from oa_sync.shape.tables import ARROW_TYPES
 
 if TYPE_CHECKING:
     import dlt
@@ -42,8 +42,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 SCHEMA_NAME = "openanalyst"
-KEYS_PER_QUERY = 500
-ROWS_PER_FETCH = 50_000
 NARROW_COLUMNS = 24
 NARROW_MEMORY = "150MB"
 """DuckDB's memory bound while loading tables of at most `NARROW_COLUMNS` columns: measured to cost no
@@ -51,7 +49,7 @@ time, and to halve the peak of a load of a million rows."""
 _MERGE: Any = {"disposition": "merge", "strategy": MERGE_STRATEGY}
 
 
-class Warehouse:
+class Warehouse(SqlReads):
     """One workspace's tables in one dataset of one destination.
 
     Use it as a context manager and from one thread: dlt's pipeline objects are not thread-safe.
@@ -63,6 +61,7 @@ class Warehouse:
         self._workdir = workdir
         self._read_only = read_only
         self._duckdb_config: dict[str, Any] = {}
+        self._pending: dict[str, dict[str, dict[str, Any]]] = {}
 
     def __enter__(self) -> Self:
         import dlt
@@ -93,192 +92,6 @@ class Warehouse:
         trace: TracebackType | None,
     ) -> None:
         shutil.rmtree(self._workdir, ignore_errors=True)
-
-    # -- reading back ---------------------------------------------------------------------------
-
-    def columns(self) -> list[LoadedColumn]:
-        """Every column of every table of ours, as the destination's stored schema has it."""
-        return [
-            LoadedColumn(table_name, name, str(column["data_type"]), column.get("x-oa-path"))
-            for table_name, table in self._schema.tables.items()
-            if not table_name.startswith("_dlt")
-            for name, column in table["columns"].items()
-            if "data_type" in column
-        ]
-
-    def has_table(self, table: str) -> bool:
-        """Whether `table` has ever been loaded into."""
-        return bool(self._schema.tables.get(table, {}).get("columns"))
-
-    def hints(self, table: str) -> TableHints:
-        """How rows of `table` are loaded: its keys, and the type and path of each column."""
-        columns = {
-            name: column
-            for name, column in self._schema.tables[table]["columns"].items()
-            if "data_type" in column
-        }
-        keys = {
-            kind: tuple(
-                sorted((n for n, c in columns.items() if c.get(kind)), key=_workspace_first)
-            )
-            for kind in ("primary_key", "merge_key")
-        }
-        hints = {
-            name: {hint: column[hint] for hint in ("data_type", HINT) if hint in column}  # type: ignore[literal-required]
-            for name, column in columns.items()
-        }
-        return TableHints(table, **keys, columns=hints)
-
-    def known(self, table: str, key_columns: Sequence[str]) -> dict[tuple[Any, ...], Known]:
-        """What is loaded of this workspace in `table`, by the values of `key_columns`."""
-        if not self.has_table(table):
-            return {}
-        names = (*key_columns, "_oa_version", "_oa_row_hash", "_oa_detail_version", DELETED_AT)
-        width = len(key_columns)
-        return {
-            tuple(row[:width]): Known(
-                row[width], row[width + 1], row[width + 2], row[-1] is not None
-            )
-            for row in self._query(
-                f"SELECT {self._quoted(names)} FROM {self._qualified(table)}"
-                f" WHERE {self._quoted([WORKSPACE])} = %s",
-                self._settings.workspace,
-            )
-        }
-
-    def current_rows(
-        self,
-        table: str,
-        key_columns: Sequence[str],
-        keys: Sequence[tuple[Any, ...]],
-        *,
-        null: str | None = None,
-    ) -> list[dict[str, Any]]:
-        """The loaded rows of this workspace with `keys`, whole, as column name -> value.
-
-        JSON columns come as text. Keys that are not loaded are left out, and with `null` all rows in
-        which that column has a value.
-        """
-        if not keys or not self.has_table(table):
-            return []
-        names = [
-            name
-            for name, column in self._schema.tables[table]["columns"].items()
-            if "data_type" in column
-        ]
-        found: list[dict[str, Any]] = []
-        for start in range(0, len(keys), KEYS_PER_QUERY):
-            part = keys[start : start + KEYS_PER_QUERY]
-            column_count = len(key_columns)
-            one = "(" + " AND ".join(f"{self._quoted([c])} = %s" for c in key_columns) + ")"
-            if column_count == 1:
-                marks = ", ".join(["%s"] * len(part))
-                condition = f"{self._quoted(key_columns)} IN ({marks})"
-            else:
-                condition = "(" + " OR ".join([one] * len(part)) + ")"
-            if null is not None:
-                condition += f" AND {self._quoted([null])} IS NULL"
-            rows = self._query(
-                f"SELECT {self._quoted(names)} FROM {self._qualified(table)}"
-                f" WHERE {self._quoted([WORKSPACE])} = %s AND {condition}",
-                self._settings.workspace,
-                *(value for key in part for value in key),
-            )
-            found.extend(self._plain(table, names, row) for row in rows)
-        return found
-
-    def distinct(self, table: str, column: str) -> set[Any]:
-        """The values of `column` in this workspace's rows of `table`."""
-        if not self.has_table(table):
-            return set()
-        rows = self._query(
-            f"SELECT DISTINCT {self._quoted([column])} FROM {self._qualified(table)}"
-            f" WHERE {self._quoted([WORKSPACE])} = %s",
-            self._settings.workspace,
-        )
-        return {value for (value,) in rows}
-
-    def largest(self, table: str, column: str) -> Any:
-        """The largest value of `column` in this workspace's rows of `table`; None: there is none."""
-        if not self.has_table(table):
-            return None
-        [(value,)] = self._query(
-            f"SELECT max({self._quoted([column])}) FROM {self._qualified(table)}"
-            f" WHERE {self._quoted([WORKSPACE])} = %s",
-            self._settings.workspace,
-        )
-        return value
-
-    def select(self, table: str, columns: Sequence[str]) -> list[tuple[Any, ...]]:
-        """`columns` of this workspace's rows of `table`; a column that it does not have is None."""
-        there = self._schema.tables.get(table, {}).get("columns", {})
-        names = [name for name in columns if name in there]
-        if not names:
-            return []
-        rows = self._query(
-            f"SELECT {self._quoted(names)} FROM {self._qualified(table)}"
-            f" WHERE {self._quoted([WORKSPACE])} = %s",
-            self._settings.workspace,
-        )
-        places = [names.index(name) if name in names else None for name in columns]
-        return [tuple(None if at is None else row[at] for at in places) for row in rows]
-
-    def query(self, sql: str) -> list[tuple[Any, ...]]:
-        """The rows of `sql`, in the dialect of the destination."""
-        return self._query(sql)
-
-    def standing(self, table: str) -> Standing:
-        """This workspace's rows in `table`, counted."""
-        columns = self._schema.tables[table]["columns"]
-        counted = standing_columns(columns, lambda name: self._quoted([name]))
-        [row] = self._query(
-            f"SELECT {counted} FROM {self._qualified(table)}"
-            f" WHERE {self._quoted([WORKSPACE])} = %s",
-            self._settings.workspace,
-        )
-        return standing_of(row)
-
-    def recent(
-        self, table: str, columns: Sequence[str], by: str, count: int
-    ) -> list[dict[str, Any]]:
-        """The `count` rows of this workspace with the largest `by`, largest first."""
-        if not self.has_table(table):
-            return []
-        there = [name for name in columns if name in self._schema.tables[table]["columns"]]
-        rows = self._query(
-            f"SELECT {self._quoted(there)} FROM {self._qualified(table)}"
-            f" WHERE {self._quoted([WORKSPACE])} = %s ORDER BY {self._quoted([by])} DESC",
-            self._settings.workspace,
-            most=count,
-        )
-        empty: dict[str, Any] = dict.fromkeys(columns)
-        return [{**empty, **self._plain(table, there, row)} for row in rows]
-
-    def batches(self, table: str) -> Iterator[pa.RecordBatch]:
-        """All rows of `table`, of every workspace."""
-        columns = {
-            name: str(column.get("data_type"))
-            for name, column in self._schema.tables[table]["columns"].items()
-            if "data_type" in column
-        }
-        schema = pa.schema(
-            [
-                pa.field(name, ARROW_TYPES[kind], metadata={"data_type": kind})
-                for name, kind in columns.items()
-            ]
-        )
-        try:
-            with (
-                self._pipeline.sql_client() as client,
-                client.execute_query(
-                    f"SELECT {self._quoted(list(columns))} FROM {self._qualified(table)}"
-                ) as cursor,
-            ):
-                while rows := cursor.fetchmany(ROWS_PER_FETCH):
-                    plain = [self._plain(table, list(columns), row) for row in rows]
-                    yield pa.RecordBatch.from_pylist(plain, schema)
-        except Exception as error:
-            raise _as_ours(error) from error
 
     # -- writing --------------------------------------------------------------------------------
 
@@ -315,9 +128,10 @@ class Warehouse:
                 name = batch.hints.name
                 counts[name] = counts.get(name, 0) + batch.rows.num_rows
                 self._bound_memory(name, batch.rows.num_columns)
+                placed = self._placed(batch)
                 yield dlt.mark.with_hints(
-                    _loadable(batch),
-                    self._hints(batch.hints, merge=name in loaded),
+                    _loadable(placed),
+                    self._hints(placed.hints, merge=name in loaded),
                     create_table_variant=True,
                 )
 
@@ -333,6 +147,23 @@ class Warehouse:
             self._forget_package()
             raise _as_ours(error) from error
         self._schema = self._pipeline.schemas[SCHEMA_NAME]
+
+    def _placed(self, batch: Batch) -> Batch:
+        """`batch` with the columns renamed whose values go to a variant."""
+        name, logical = batch.hints.name, self._logical(batch.hints.name)
+        names = [logical.written(column) for column in batch.rows.column_names]
+        if names == batch.rows.column_names:
+            return batch
+        there = {**self._stored(name), **self._pending.get(name, {})}
+        columns = {
+            written: {
+                **batch.hints.columns.get(column, {}),
+                **_variant_hints(there.get(written, {})),
+            }
+            for column, written in zip(batch.rows.column_names, names, strict=True)
+        }
+        hints = replace(batch.hints, columns={n: c for n, c in columns.items() if c})
+        return Batch(hints, batch.rows.rename_columns(names))
 
     def _run(self, rows: Any) -> None:
         """Extract, normalize and load `rows`; where DuckDB found its bound too small, load without."""
@@ -356,28 +187,46 @@ class Warehouse:
         """Change the type of a loaded column to a wider one, keeping its values.
 
         dlt never alters a column, and an Arrow double that meets a BIGINT column is rounded without
-        a word; so the column is altered before the wider values arrive.
+        a word; so the column is altered before the wider values arrive, or where the destination cannot
+        do that, they go to a column of their own.
         """
-        loaded = self._schema.tables.get(table, {}).get("columns", {}).get(column)
-        if loaded is None or loaded.get("data_type") == data_type:
+        loaded = self._stored(table).get(column)
+        if loaded is None or self._logical(table).types[column] == data_type:
             return
+        if can_widen(self._pipeline.destination.destination_type, data_type):
+            self._widen_in_place(table, column, str(loaded["data_type"]), data_type)
+        else:
+            self._continue_elsewhere(table, column, data_type)
+
+    def _widen_in_place(self, table: str, column: str, before: str, after: str) -> None:
         try:
             with self._pipeline.destination_client(SCHEMA_NAME) as client:
-                self._alter(client, table, column, str(loaded["data_type"]), data_type)
+                self._alter(client, table, column, before, after)
                 with client.with_staging_dataset():  # type: ignore[attr-defined]
-                    self._alter(client, table, column, str(loaded["data_type"]), data_type)
+                    self._alter(client, table, column, before, after)
         except Exception as error:
             raise _as_ours(error) from error
-        changed: dict[str, Any] = loaded  # type: ignore[assignment]
-        changed["data_type"] = data_type
+        changed: dict[str, Any] = self._schema.tables[table]["columns"][column]  # type: ignore[assignment]
+        changed["data_type"] = after
         for hint in ("precision", "scale", "timezone"):
             changed.pop(hint, None)
+
+    def _continue_elsewhere(self, table: str, column: str, data_type: str) -> None:
+        loaded = self._stored(table)[column]
+        if loaded.get("primary_key") or loaded.get("merge_key"):
+            raise DestinationError(
+                f"{table}: the key column {column} must become {data_type} (was"
+                f" {loaded['data_type']}), and {self._settings.destination} cannot change a column's type;"
+                " declare its data_type in the definition and load into another dataset"
+            )
+        name = variant_name(column, data_type)
+        logger.info("%s: values of %s go to %s from now on", table, column, name)
+        variant = {"name": name, "data_type": data_type, "nullable": True, VARIANT_OF: column}
+        self._pending.setdefault(table, {})[name] = variant
 
     def _alter(self, client: Any, table: str, column: str, before: str, after: str) -> None:
         """Alter a column in the dataset that `client` is at, unless it is not there, or has the type
         already: a run may have been killed between this and the load that stores the schema."""
-        from oa_sync.load.widening import widen_sql
-
         [(_, columns)] = client.get_storage_tables([table])
         if columns.get(column, {}).get("data_type") in (None, after):
             return
@@ -465,13 +314,20 @@ class Warehouse:
             logger.debug("no pending package to drop", exc_info=True)
 
     def _query(self, sql: str, *parameters: Any, most: int | None = None) -> list[tuple[Any, ...]]:
-        # `most` and no LIMIT, which not every warehouse knows.
         try:
             with (
                 self._pipeline.sql_client() as client,
                 client.execute_query(sql, *parameters) as cursor,
             ):
                 return list(cursor.fetchall() if most is None else cursor.fetchmany(most))
+        except Exception as error:
+            raise _as_ours(error) from error
+
+    def _pages(self, sql: str, size: int) -> Iterator[list[tuple[Any, ...]]]:
+        try:
+            with self._pipeline.sql_client() as client, client.execute_query(sql) as cursor:
+                while rows := cursor.fetchmany(size):
+                    yield rows
         except Exception as error:
             raise _as_ours(error) from error
 
@@ -482,21 +338,6 @@ class Warehouse:
     def _quoted(self, names: Sequence[str]) -> str:
         client = self._pipeline.sql_client()
         return ", ".join(client.escape_column_name(name) for name in names)
-
-    def _plain(self, table: str, names: Sequence[str], row: Sequence[Any]) -> dict[str, Any]:
-        columns = self._schema.tables[table]["columns"]
-        return {
-            name: orjson.dumps(value).decode()
-            if columns[name].get("data_type") == "json"
-            and value is not None
-            and not isinstance(value, str)
-            else value
-            for name, value in zip(names, row, strict=True)
-        }
-
-
-def _workspace_first(name: str) -> bool:
-    return name != WORKSPACE
 
 
 def quiet_dlt() -> None:
@@ -527,6 +368,10 @@ def _loadable(batch: Batch) -> pa.Table:
     keys = {*batch.hints.primary_key, *batch.hints.merge_key}
     fields = [field.with_nullable(field.name not in keys) for field in batch.rows.schema]
     return batch.rows.cast(pa.schema(fields))
+
+
+def _variant_hints(column: Mapping[str, Any]) -> dict[str, Any]:
+    return {hint: column[hint] for hint in (VARIANT_OF, "data_type") if VARIANT_OF in column}
 
 
 def _deepest(error: BaseException) -> BaseException:

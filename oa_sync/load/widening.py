@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from oa_sync.errors import DestinationError
-
 _TYPES = {
     "duckdb": {"double": "DOUBLE", "json": "JSON", "text": "VARCHAR"},
     "postgres": {"double": "double precision", "json": "jsonb", "text": "varchar"},
@@ -20,19 +18,15 @@ _TO_JSON: dict[str, Callable[[str], str]] = {
 }
 
 
-def widen_sql(destination: str, table: str, column: str, before: str, after: str) -> list[str]:
-    """Statements that turn `column` of `table` (both quoted) from dlt type `before` into `after`.
+def can_widen(destination: str, after: str) -> bool:
+    """Whether a column of the dlt `destination` (its name or type) can be altered to the type `after`."""
+    return after in _TYPES.get(_dialect(destination), {})
 
-    Raises:
-        DestinationError: this destination cannot alter a column's type.
-    """
-    dialect = destination.rsplit(".", 1)[-1]
-    dialect = "duckdb" if dialect in {"motherduck", "ducklake"} else dialect
-    if dialect not in _TYPES or after not in _TYPES[dialect]:
-        raise DestinationError(
-            f"{table}: column {column} must become {after} (was {before}), and {destination} cannot"
-            " change a column's type; declare the column in the definition, or use --full-refresh"
-        )
+
+def widen_sql(destination: str, table: str, column: str, before: str, after: str) -> list[str]:
+    """Statements that turn `column` of `table` (both quoted) from dlt type `before` into `after`, which
+    `can_widen` must allow."""
+    dialect = _dialect(destination)
     if after == "json":
         text = _ISO[dialect].format(c=column) if before == "timestamp" else column
         value = _TO_JSON[dialect](text)
@@ -46,3 +40,8 @@ def widen_sql(destination: str, table: str, column: str, before: str, after: str
         value = f"CAST({column} AS {_TYPES[dialect][after]})"
     kind = _TYPES[dialect][after]
     return [f"ALTER TABLE {table} ALTER COLUMN {column} TYPE {kind} USING {value}"]
+
+
+def _dialect(destination: str) -> str:
+    name = destination.rsplit(".", 1)[-1]
+    return "duckdb" if name in {"motherduck", "ducklake"} else name
