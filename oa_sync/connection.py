@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from oa_sync.client import ApiClient, credential
 from oa_sync.client.dialect import PROBE_PATH, Detection, detect
-from oa_sync.client.paging import ApiList, Page
+from oa_sync.client.paging import ApiList, Page, Place
 from oa_sync.clock import Clock
 from oa_sync.definitions.loader import OPENANALYST, load_definition
 from oa_sync.definitions.model import BearerAuth, ClientConfig, Definition, NoAuth, Resource
@@ -43,7 +43,7 @@ class OpenedList:
         """All pages in order."""
         return self.api_list.pages(PAGES_AT_ONCE if ahead else 1)
 
-    async def across(self, left: Page, right: Page | None) -> Sequence[Page]:
+    async def across(self, left: Place, right: Place | None) -> Sequence[Page]:
         """What lies in the seam of two pages."""
         return await self.api_list.across(left, right)
 

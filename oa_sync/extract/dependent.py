@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 import orjson
 
+from oa_sync.client.paging import Place
 from oa_sync.definitions.model import Resource
 from oa_sync.definitions.paths import select
 from oa_sync.definitions.templates import fill_path, placeholders
@@ -40,20 +40,8 @@ class _PageOfParent:
         return self.page.total
 
     @property
-    def start(self) -> int | None:
-        return self.page.start
-
-    @property
-    def is_last(self) -> bool:
-        return self.page.is_last
-
-    @property
-    def received_at(self) -> datetime:
-        return self.page.received_at
-
-    @property
-    def server_date(self) -> datetime | None:
-        return self.page.server_date
+    def place(self) -> Place:
+        return self.page.place
 
     def raw_rows(self) -> list[bytes]:
         if not self.inherited:
@@ -77,8 +65,8 @@ class _ListOfParent:
         except NotFoundError:
             return
 
-    async def across(self, left: _PageOfParent, right: _PageOfParent | None) -> list[ListPage]:
-        pages = await self.opened.across(left.page, right.page if right else None)
+    async def across(self, left: Place, right: Place | None) -> list[ListPage]:
+        pages = await self.opened.across(left, right)
         return [_PageOfParent(page, self.inherited) for page in pages]
 
 

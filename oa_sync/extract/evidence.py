@@ -31,6 +31,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
 
+from oa_sync.client.paging import Place
 from oa_sync.extract.changes import Listed
 from oa_sync.extract.instants import instant_of
 from oa_sync.extract.listing import ListPage
@@ -44,9 +45,9 @@ _RESOLUTION = timedelta(seconds=1)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Window:
-    """A page and the keys of its rows: a piece of the list as it was at one moment."""
+    """The place of a page and the keys of its rows: a piece of the list as it was at one moment."""
 
-    page: ListPage
+    place: Place
     keys: frozenset[str]
 
 
@@ -60,27 +61,25 @@ class Seam:
     @property
     def is_open(self) -> bool:
         """Whether a row can be hidden here. Pages that share a row leave nothing between them."""
-        page = self.left.page
         if self.right is not None:
             return not self.left.keys & self.right.keys
-        return (
-            page.start is not None
-            and page.total is not None
-            and page.start + len(page.rows) < page.total
-        )
+        last = self.left.place
+        if last.start is None or last.total is None:
+            return False
+        return last.start + last.count < last.total
 
     @property
     def is_shifted(self) -> bool:
         """Whether the list was seen to change between the two pages."""
-        return self.right is None or self.left.page.total != self.right.page.total
+        return self.right is None or self.left.place.total != self.right.place.total
 
     @property
     def is_lost_soon(self) -> bool:
         """Whether rows are likely to be hidden here, and the place is hard to find again later: the
         list became shorter, and its pages are not read by position."""
-        if self.right is None or self.left.page.start is not None:
+        if self.right is None or self.left.place.start is not None:
             return False
-        before, after = self.left.page.total, self.right.page.total
+        before, after = self.left.place.total, self.right.place.total
         return self.is_open and before is not None and after is not None and after < before
 
 
@@ -106,7 +105,7 @@ class Evidence:
 
     def add(self, page: ListPage, rows: Sequence[Listed]) -> Window:
         """Take in a page beyond those, from anywhere in the list."""
-        window = Window(page, frozenset(row.key for row in rows))
+        window = Window(page.place, frozenset(row.key for row in rows))
         is_first = not self._windows
         self._windows.append(window)
         for row in rows:
@@ -134,7 +133,7 @@ class Evidence:
     @property
     def since(self) -> datetime | None:
         """The server's time of the first page."""
-        return self._windows[0].page.server_date if self._windows else None
+        return self._windows[0].place.server_date if self._windows else None
 
     @property
     def pages(self) -> int:
@@ -151,9 +150,9 @@ class Evidence:
         """Whether every row that stayed in the list was seen."""
         if not self._windows or self._repeated:
             return True
-        total = self._windows[0].page.total
+        total = self._windows[0].place.total
         if len(self._windows) == 1:
-            return total is None or total == len(self._windows[0].page.rows)
+            return total is None or total == self._windows[0].place.count
         if not self._keyed:
             return self.steady and total in (None, self._delivered)
         return total is not None and len(self._there) == total
@@ -165,7 +164,7 @@ class Evidence:
 
         A row whose time says nothing counts as one of them only while nothing was seen to change.
         """
-        total = self._windows[0].page.total if self._windows else None
+        total = self._windows[0].place.total if self._windows else None
         if total is None or self._is_overstated:
             return 0
         young = self._late if self.steady else self._unclear
@@ -183,7 +182,7 @@ class Evidence:
     @property
     def steady(self) -> bool:
         """Whether nothing was seen to change: one total on all pages, and no row on two of them."""
-        totals = {window.page.total for window in self._windows}
+        totals = {window.place.total for window in self._windows}
         return len(totals) <= 1 and self._delivered == len(self.keys)
 
     def seams(self) -> Iterator[Seam]:
@@ -195,7 +194,7 @@ class Evidence:
 
     @property
     def _delivered(self) -> int:
-        return sum(len(window.page.rows) for window in self._windows)
+        return sum(window.place.count for window in self._windows)
 
     @property
     def _is_overstated(self) -> bool:
@@ -205,5 +204,5 @@ class Evidence:
 
     def _totals(self) -> list[int]:
         """The totals in the order in which they were told."""
-        told = [(w.page.received_at, w.page.total) for w in self._windows]
+        told = [(w.place.received_at, w.place.total) for w in self._windows]
         return [total for _, total in sorted(told, key=lambda pair: pair[0]) if total is not None]

@@ -78,19 +78,19 @@ class Healing:
         self._tried.add(seam)
         left, right = seam.left, seam.right
         for _ in range(WINDOWS_A_SEAM):
-            pages = await self._opened.across(left.page, right.page if right else None)
+            pages = await self._opened.across(left.place, right.place if right else None)
             self._can_cross = bool(pages)
             windows = [self._take(page) for page in pages]
             if not windows:
                 return
             middle = windows[-1]
             meets_left = any(left.keys & window.keys for window in windows)
-            meets_right = bool(right.keys & middle.keys) if right else middle.page.is_last
+            meets_right = bool(right.keys & middle.keys) if right else middle.place.is_last
             if meets_left == meets_right:
                 return
             if meets_left:
                 left = middle
-            elif middle.page.start is not None:
+            elif middle.place.start is not None:
                 right = middle
             else:
                 return

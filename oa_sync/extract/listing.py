@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
-from datetime import datetime
 from typing import Any, Protocol
+
+from oa_sync.client.paging import Place
 
 
 class ListPage(Protocol):
@@ -19,20 +20,8 @@ class ListPage(Protocol):
         """The row count that the server claims for the whole list."""
 
     @property
-    def start(self) -> int | None:
-        """Rows before this page; None where pages are not read by position."""
-
-    @property
-    def is_last(self) -> bool:
-        """Whether the list ended with this page when it was read."""
-
-    @property
-    def received_at(self) -> datetime:
-        """This machine's time of the answer."""
-
-    @property
-    def server_date(self) -> datetime | None:
-        """The server's time of the answer."""
+    def place(self) -> Place:
+        """Where the page stood in the list, and when."""
 
     def raw_rows(self) -> list[bytes]:
         """The exact bytes of each row, in the order of `rows`."""
@@ -47,6 +36,6 @@ class OpenList(Protocol):
     def pages(self, *, ahead: bool) -> AsyncGenerator[ListPage, None]:
         """All pages in order; `ahead`: several at once, where that is possible."""
 
-    async def across(self, left: Any, right: Any) -> Sequence[ListPage]:
+    async def across(self, left: Place, right: Place | None) -> Sequence[ListPage]:
         """Pages of which the last one spans the seam between two pages of this list (`right` None:
         its end); empty where this list cannot be read like that."""

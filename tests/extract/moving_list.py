@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
+from oa_sync.client.paging import Place
 from oa_sync.client.paging.across import window_around
 from oa_sync.definitions.model import Resource
 from oa_sync.extract.changes import Known, listed
@@ -44,12 +45,17 @@ class PageRead:
     by_position: bool
 
     @property
-    def start(self) -> int | None:
-        return self.offset if self.by_position else None
-
-    @property
-    def server_date(self) -> datetime:
-        return self.received_at.replace(microsecond=0)
+    def place(self) -> Place:
+        return Place(
+            start=self.offset if self.by_position else None,
+            count=len(self.rows),
+            size=len(self.rows),
+            total=self.total,
+            is_last=self.is_last,
+            cursor=None if self.by_position else str(self.offset),
+            received_at=self.received_at,
+            server_date=self.received_at.replace(microsecond=0),
+        )
 
     def raw_rows(self) -> list[bytes]:
         return [json.dumps(row).encode() for row in self.rows]
@@ -131,15 +137,17 @@ class MovingList:
             if not last.rows:
                 return
 
-    async def across(self, left: PageRead, right: PageRead | None) -> Sequence[PageRead]:
+    async def across(self, left: Place, right: Place | None) -> Sequence[PageRead]:
         if self.paging == "links":
             return []
         if self.paging == "cursor":
-            size = -(-2 * self.size // 3)
-            lead = self._read(left.offset, size)
-            return [lead] if lead.is_last else [lead, self._read(left.offset + size, size)]
-        later = right if right is not None and right.received_at > left.received_at else None
-        place = later.offset if later else left.offset + len(left.rows)
+            size, offset = -(-2 * self.size // 3), int(left.cursor or 0)
+            lead = self._read(offset, size)
+            return [lead] if lead.is_last else [lead, self._read(offset + size, size)]
+        assert left.start is not None
+        place = left.start + left.count
+        if right is not None and right.start is not None and right.received_at > left.received_at:
+            place = right.start
         window = window_around(place, self.size)
         if window is None:
             return []

@@ -14,7 +14,7 @@ from contextlib import aclosing
 from oa_sync.client.paging.cursor import Cursors
 from oa_sync.client.paging.listing import Listing
 from oa_sync.client.paging.numbered import Offsets, PageNumbers
-from oa_sync.client.paging.page import Page
+from oa_sync.client.paging.page import Page, Place
 from oa_sync.definitions.model import (
     CursorPaginator,
     OffsetPaginator,
@@ -24,9 +24,9 @@ from oa_sync.definitions.model import (
 
 
 async def across(
-    listing: Listing, paginator: Paginator, left: Page, right: Page | None
+    listing: Listing, paginator: Paginator, left: Place, right: Place | None
 ) -> list[Page]:
-    """Pages of which the last one spans the seam between `left` and `right` (None: the list's end).
+    """Pages of which the last spans the seam between the pages at `left` and `right` (None: the end).
 
     Empty where this way of paging cannot: links, or a page size that cannot be chosen. Where the two
     pages disagree about the place of the seam, the one that was read later counts.
@@ -37,9 +37,9 @@ async def across(
     size = max(left.size, right.size if right else 0)
     match paginator:
         case PageNumberPaginator() if paginator.size_param is not None:
-            return await _by_number(listing, paginator, _place(left, right), size)
+            return await _by_number(listing, paginator, _seam(left, right), size)
         case OffsetPaginator():
-            first = max(paginator.offset, _place(left, right) - size // 2)
+            first = max(paginator.offset, _seam(left, right) - size // 2)
             window = paginator.model_copy(update={"limit": size})
             return [await Offsets(listing, window, size).page(first)]
         case CursorPaginator() if paginator.size_param is not None:
@@ -48,10 +48,10 @@ async def across(
             return []
 
 
-def _place(left: Page, right: Page | None) -> int:
+def _seam(left: Place, right: Place | None) -> int:
     assert left.start is not None
     if right is None or right.start is None or right.received_at <= left.received_at:
-        return left.start + len(left.rows)
+        return left.start + left.count
     return right.start
 
 
@@ -78,7 +78,7 @@ def window_around(place: int, most: int) -> tuple[int, int] | None:
 
 
 async def _by_cursor(
-    listing: Listing, paginator: CursorPaginator, left: Page, size: int
+    listing: Listing, paginator: CursorPaginator, left: Place, size: int
 ) -> list[Page]:
     """Two pages of two thirds of the size, from where `left` began: the second spans its end."""
     window = paginator.model_copy(update={"size": -(-2 * size // 3)})

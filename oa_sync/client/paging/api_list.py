@@ -11,7 +11,7 @@ from oa_sync.client.paging.cursor import Cursors
 from oa_sync.client.paging.links import linked_pages
 from oa_sync.client.paging.listing import Answer, Listing
 from oa_sync.client.paging.numbered import Offsets, PageNumbers
-from oa_sync.client.paging.page import Page
+from oa_sync.client.paging.page import Page, Place
 from oa_sync.client.response import Response
 from oa_sync.client.session import ApiClient
 from oa_sync.definitions.model import (
@@ -72,7 +72,7 @@ class ApiList:
         finally:
             await walk.aclose()
 
-    async def across(self, left: Page, right: Page | None) -> list[Page]:
+    async def across(self, left: Place, right: Place | None) -> list[Page]:
         """What lies in the seam of two pages; see `oa_sync.client.paging.across`."""
         return await across(self._listing, self._paginator, left, right)
 

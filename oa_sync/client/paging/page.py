@@ -12,6 +12,27 @@ from oa_sync.errors import InvalidResponseError
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """Where a page stood in its list, without its rows: enough to read on from there again.
+
+    start: rows before the page, where pages are read by position; None for others.
+    count: rows on it.
+    size, total, is_last: as in `Page`.
+    cursor: what the page was asked by, where pages are read by cursor; None for the first.
+    received_at: this machine's time of the last byte; `server_date` is the server's.
+    """
+
+    start: int | None
+    count: int
+    size: int
+    total: int | None
+    is_last: bool
+    cursor: str | None
+    received_at: datetime
+    server_date: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class Page:
     """One page of a list, as it was read.
 
@@ -24,8 +45,7 @@ class Page:
     requested_size: rows that were asked for, None if the server was left to choose.
     rows_path: where in the body the rows stand, dotted (`$` for the body itself).
     response: the answer; its body is the page's exact bytes.
-    start: rows before this page, where pages are read by position; None for others.
-    cursor: what the page was asked by, where pages are read by cursor; None for the first.
+    start, cursor: as in `Place`.
     """
 
     number: int
@@ -53,6 +73,20 @@ class Page:
     def server_date(self) -> datetime | None:
         """The server's time by its `Date` header."""
         return self.response.server_date
+
+    @property
+    def place(self) -> Place:
+        """Where this page stands, for keeping it in mind when its rows are worked off."""
+        return Place(
+            start=self.start,
+            count=len(self.rows),
+            size=self.size,
+            total=self.total,
+            is_last=self.is_last,
+            cursor=self.cursor,
+            received_at=self.received_at,
+            server_date=self.server_date,
+        )
 
     def raw_rows(self) -> list[bytes]:
         """The exact bytes of each row, in the order of `rows`.
