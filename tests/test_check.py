@@ -203,7 +203,7 @@ def test_parquet_folder_is_tried_and_left_empty(tmp_path: Path) -> None:
 def test_destination_that_dlt_does_not_know_is_a_configuration_error(tmp_path: Path) -> None:
     done = oa_sync("check", "--destination", "nosuchplace", cwd=tmp_path, OPENANALYST_API_KEY=" ")
     assert done.returncode == 2
-    assert "'nosuchplace': dlt has none of this name" in done.stdout
+    assert "'nosuchplace' is not one that dlt knows" in done.stdout
 
 
 def test_postgres_without_credentials_says_how_to_set_them(tmp_path: Path) -> None:

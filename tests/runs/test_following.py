@@ -273,7 +273,9 @@ def test_runs_are_followed_in_parquet_too(tmp_path: Path) -> None:
                 api.move(run_id, "completed")
         assert asked == [1, 1, 0]
         files = [str(path) for path in tmp_path.glob("lake/**/agent_run_events/**/*.parquet")]
-        found = duckdb.sql(
-            f"SELECT run_id, status, how FROM read_parquet({files}) ORDER BY observed_at"
-        ).fetchall()
+        # A connection of its own: the default one is shared with whatever else runs in this process.
+        with duckdb.connect() as connection:
+            found = connection.execute(
+                f"SELECT run_id, status, how FROM read_parquet({files}) ORDER BY observed_at"
+            ).fetchall()
         assert found == [(run_id, "queued", "poll"), (run_id, "completed", "poll")]
