@@ -120,7 +120,9 @@ def test_a_run_on_a_spent_day_sends_nothing_and_asks_the_ledger_once(
     counting = CountingLedger(ledger)
     pacer = limiter(counting, clock, Limits(None, 5))
     for _ in range(3):
-        with pytest.raises(BudgetExhausted, match="the next is free at 2026-03-03T09:00:02Z") as ended:
+        with pytest.raises(
+            BudgetExhausted, match="the next is free at 2026-03-03T09:00:02Z"
+        ) as ended:
             run(pacer.acquire())
         assert ended.value.resets_at == START + timedelta(seconds=DAY + 2)
     assert (pacer.made, counting.bookings) == (0, 1)
