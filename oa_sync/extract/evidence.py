@@ -94,6 +94,8 @@ class Evidence:
         self._there: set[str] = set()
         self._unclear: set[str] = set()
         self._late: set[str] = set()
+        self._totals_told: set[int | None] = set()
+        self._delivered = 0
         self._repeated = False
 
     def add_next(self, page: ListPage, rows: Sequence[Listed]) -> Seam | None:
@@ -108,6 +110,8 @@ class Evidence:
         window = Window(page.place, frozenset(row.key for row in rows))
         is_first = not self._windows
         self._windows.append(window)
+        self._totals_told.add(page.total)
+        self._delivered += len(rows)
         for row in rows:
             if is_first or self._was_loaded(row.key):
                 self._there.add(row.key)
@@ -146,6 +150,11 @@ class Evidence:
         return self._there | self._unclear
 
     @property
+    def seen(self) -> int:
+        """How many these are."""
+        return len(self._there) + len(self._unclear)
+
+    @property
     def proven(self) -> bool:
         """Whether every row that stayed in the list was seen."""
         if not self._windows or self._repeated:
@@ -168,7 +177,7 @@ class Evidence:
         if total is None or self._is_overstated:
             return 0
         young = self._late if self.steady else self._unclear
-        return max(0, total - len(self.keys) + len(young))
+        return max(0, total - self.seen + len(young))
 
     @property
     def is_explained(self) -> bool:
@@ -182,8 +191,7 @@ class Evidence:
     @property
     def steady(self) -> bool:
         """Whether nothing was seen to change: one total on all pages, and no row on two of them."""
-        totals = {window.place.total for window in self._windows}
-        return len(totals) <= 1 and self._delivered == len(self.keys)
+        return len(self._totals_told) <= 1 and self._delivered == self.seen
 
     def seams(self) -> Iterator[Seam]:
         """The places between the pages that were read in turn, and the one behind the last."""
@@ -191,10 +199,6 @@ class Evidence:
             yield Seam(left, right)
         if self._in_turn:
             yield Seam(self._in_turn[-1], None)
-
-    @property
-    def _delivered(self) -> int:
-        return sum(window.place.count for window in self._windows)
 
     @property
     def _is_overstated(self) -> bool:

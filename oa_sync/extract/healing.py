@@ -99,9 +99,9 @@ class Healing:
         """Read from the start until nothing is missing, or a page brings nothing new."""
         async with aclosing(self._opened.pages(ahead=False)) as pages:
             async for page in pages:
-                before = len(self._evidence.keys)
+                before = self._evidence.seen
                 self._take(page)
                 if not self._evidence.missing:
                     return
-                if len(self._evidence.keys) == before and not to_the_end:
+                if self._evidence.seen == before and not to_the_end:
                     return

@@ -107,7 +107,7 @@ class _Reading:
         """A step that the scan can do without: where the API refuses it, nothing is proven, no more."""
         try:
             await step
-        except NotAuthorisedError:
-            raise
         except ApiError as error:
+            if isinstance(error, NotAuthorisedError) and error.status == 401:
+                raise
             logger.info("%s: not read again: %s", self._scan.resource.name, error)

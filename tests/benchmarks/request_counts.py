@@ -180,7 +180,7 @@ def show(outcomes: list[Outcome], reports: int, changed: int) -> None:
         print(f"| {one.tool.name} | {numbers} | {'yes' if one.is_equal else 'no'} |")
     for name, first, unchanged, after in ELSEWHERE:
         print(
-            f"| {name} (5,000 and 50, measured elsewhere) | {first} | {unchanged} | {after} | – | no |"
+            f"| {name} (5,000 and 50, measured elsewhere) | {first} | {unchanged} | {after} | – | – |"
         )
 
 
