@@ -206,8 +206,13 @@ class SqlReads(ABC):
         )
 
     def _stored(self, table: str) -> Mapping[str, Mapping[str, Any]]:
+        """The columns of ours that dlt's schema has; not dlt's own, nor those it made itself."""
         columns: Mapping[str, Any] = self._schema.tables.get(table, {}).get("columns", {})
-        return {name: column for name, column in columns.items() if "data_type" in column}
+        return {
+            name: column
+            for name, column in columns.items()
+            if "data_type" in column and not name.startswith("_dlt") and not column.get("variant")
+        }
 
     def _logical(self, table: str) -> LogicalColumns:
         return LogicalColumns(self._stored(table), self._pending.get(table))

@@ -7,8 +7,9 @@ NULL.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, date, datetime
+from decimal import Decimal
 from functools import cmp_to_key
 from typing import Any
 
@@ -86,12 +87,58 @@ def _by_width(one: tuple[str, str], other: tuple[str, str]) -> int:
 
 
 def _converted(value: Any, before: str, after: str) -> Any:
-    if before == "json" and not isinstance(value, str):
-        value = orjson.dumps(value, default=str).decode()
+    """A value that a driver gave for a column of type `before`, in the type `after`."""
+    value = _READ.get(before, _as_it_is)(value)
     if before == after:
         return value
     if isinstance(value, datetime) and after in ("text", "json"):
-        value = value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        value = value.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
     if after == "json":
         return orjson.dumps(value, default=str).decode()
     return float(value) if after == "double" else str(value)
+
+
+# -- drivers ------------------------------------------------------------------------------------
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
+
+
+def _json_text(value: Any) -> str:
+    """Some drivers give JSON parsed."""
+    if isinstance(value, str):
+        if value[:1] in ("{", "[", '"'):
+            return value
+        try:
+            orjson.loads(value)
+        except ValueError:
+            pass
+        else:
+            return value
+    return orjson.dumps(value, default=str).decode()
+
+
+def _instant(value: Any) -> Any:
+    """Some give no time zone, and mean UTC; SQLite gives text."""
+    if isinstance(value, str):
+        value = datetime.fromisoformat(value)
+    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+def _date(value: Any) -> Any:
+    if isinstance(value, str):
+        return date.fromisoformat(value)
+    return value.date() if isinstance(value, datetime) else value
+
+
+_READ: Mapping[str, Callable[[Any], Any]] = {
+    "text": _as_it_is,
+    "json": _json_text,
+    "bigint": int,
+    "double": float,
+    "bool": bool,
+    "timestamp": _instant,
+    "date": _date,
+    "decimal": lambda value: value if isinstance(value, Decimal) else Decimal(str(value)),
+}

@@ -26,11 +26,14 @@ from oa_sync.errors import DestinationError
 from oa_sync.load.destinations import (
     MERGE_STRATEGY,
     dlt_destination,
+    loader_file_format,
     require_repeatable_merge,
+    takes_objects,
 )
 from oa_sync.load.held_back import HeldBack
 from oa_sync.load.sql_reads import SqlReads
-from oa_sync.load.tables import DELETED_AT, Batch, TableHints
+from oa_sync.load.table_schema import described_columns
+from oa_sync.load.tables import DELETED_AT, Batch
 from oa_sync.load.variants import VARIANT_OF, variant_name
 from oa_sync.load.widening import can_widen, widen_sql
 from oa_sync.settings import Settings
@@ -60,6 +63,7 @@ class Warehouse(SqlReads):
         self._settings = settings
         self._workdir = workdir
         self._read_only = read_only
+        self._as_objects = takes_objects(settings.destination)
         self._duckdb_config: dict[str, Any] = {}
         self._pending: dict[str, dict[str, dict[str, Any]]] = {}
 
@@ -129,11 +133,9 @@ class Warehouse(SqlReads):
                 counts[name] = counts.get(name, 0) + batch.rows.num_rows
                 self._bound_memory(name, batch.rows.num_columns)
                 placed = self._placed(batch)
-                yield dlt.mark.with_hints(
-                    _loadable(placed),
-                    self._hints(placed.hints, merge=name in loaded),
-                    create_table_variant=True,
-                )
+                data = placed.rows.to_pylist() if self._as_objects else _loadable(placed)
+                hints = self._hints(placed, merge=name in loaded)
+                yield dlt.mark.with_hints(data, hints, create_table_variant=True)
 
         batches = (batch for batch in batches if batch.rows.num_rows)
         first = next(batches, None)
@@ -168,7 +170,11 @@ class Warehouse(SqlReads):
     def _run(self, rows: Any) -> None:
         """Extract, normalize and load `rows`; where DuckDB found its bound too small, load without."""
         try:
-            self._pipeline.run(rows, schema=self._schema, loader_file_format="parquet")
+            self._pipeline.run(
+                rows,
+                schema=self._schema,
+                loader_file_format=loader_file_format(self._settings.destination),
+            )
         except Exception as error:
             if "Out of Memory" not in str(_deepest(error)) or not self._duckdb_config:
                 raise
@@ -283,18 +289,23 @@ class Warehouse(SqlReads):
             raise _as_ours(error) from error
         return None if info is None else Schema.from_stored_schema(orjson.loads(info.schema))
 
-    def _hints(self, hints: TableHints, *, merge: bool) -> Any:
+    def _hints(self, batch: Batch, *, merge: bool) -> Any:
         """dlt's hints. A table that is not there yet is appended to: there is nothing to merge with,
         and the way over a staging table doubles the cost. A crash in that load leaves rows that the
         next one, repeated from the journal, replaces by key."""
         import dlt
 
+        hints = batch.hints
         columns: dict[str, Any] = {
             name: {"name": name, **column} for name, column in hints.columns.items()
         }
+        if self._as_objects:
+            described = described_columns(hints.name, batch.rows.schema, hints.columns)
+            for name, column in described.items():
+                columns.setdefault(name, {"name": name})["data_type"] = column.data_type
         if hints.merge_key:
             deleted = {"name": DELETED_AT, "data_type": "timestamp", "hard_delete": True}
-            columns[DELETED_AT] = deleted
+            columns[DELETED_AT] = {**columns.get(DELETED_AT, {}), **deleted}
         return dlt.mark.make_hints(
             table_name=hints.name,
             write_disposition=_MERGE if merge else "append",

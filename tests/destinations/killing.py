@@ -35,6 +35,7 @@ _IMPORTED = (
     "oa_sync.load.lakehouse.delta",
     "oa_sync.load.lakehouse.iceberg",
     "pyiceberg.catalog.sql",
+    "dlt.destinations.impl.sqlalchemy.sqlalchemy_job_client",
     "s3fs",
 )
 _COUNTED = ("/oa_sync/load/", "/dlt/destinations/", "/dlt/normalize/")

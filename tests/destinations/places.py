@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from datetime import date, datetime
+from contextlib import closing, contextmanager, suppress
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -136,10 +137,46 @@ class Iceberg(Place):
         return list(catalog.load_table(f"{DATASET}.{table}").scan().to_arrow().to_pylist())
 
 
+class SQLite(Place):
+    """Through dlt's destination `sqlalchemy`, as any database of dlt's would be."""
+
+    destination = "sqlalchemy"
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        url = f"sqlite:///{folder / 'main.sqlite'}"
+        self.environment = {"DESTINATION__SQLALCHEMY__CREDENTIALS": url}
+
+    def read(self, table: str) -> list[Row]:
+        file = self.folder / f"main__{DATASET}.sqlite"
+        if not file.exists():
+            return []
+        with closing(sqlite3.connect(file)) as connection:
+            connection.row_factory = sqlite3.Row
+            found = connection.execute("SELECT 1 FROM sqlite_schema WHERE name = ?", [table])
+            if found.fetchone() is None:
+                return []
+            rows = [dict(row) for row in connection.execute(f'SELECT * FROM "{table}"')]
+        return [one_column_each(row) for row in rows]
+
+
+def one_column_each(row: Row) -> Row:
+    """`row` with the columns that continue another, as dlt names them, in that one's place; times as such."""
+    merged: Row = {}
+    for name, value in row.items():
+        column = name.partition("__v_")[0]
+        if not name.startswith("_dlt"):
+            merged[column] = merged.get(column) if value is None else value
+    for name, value in merged.items():
+        if name.endswith("_at") and isinstance(value, str):
+            merged[name] = datetime.fromisoformat(value).replace(tzinfo=UTC)
+    return merged
+
+
 class Places:
     """Makes empty places; servers are started when first asked for, and shared."""
 
-    names = ("duckdb", "parquet", "parquet on S3", "postgres", "delta", "iceberg")
+    names = ("duckdb", "parquet", "parquet on S3", "postgres", "delta", "iceberg", "sqlite")
 
     def __init__(self, folder: Path, servers: Servers) -> None:
         self._folder, self._servers = folder, servers
@@ -161,6 +198,8 @@ class Places:
                 return Delta(self._folder)
             case "iceberg":
                 return Iceberg(self._folder)
+            case "sqlite":
+                return SQLite(self._folder)
         raise KeyError(name)
 
 
@@ -204,6 +243,8 @@ def _plain(value: Any) -> Any:
         return value.isoformat()
     if isinstance(value, Decimal):
         return str(value)
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
     if isinstance(value, str):
         with suppress(ValueError):
             return json.loads(value)
