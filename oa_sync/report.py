@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
+import uuid
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
-from oa_sync.clock import isoformat
+from oa_sync.clock import Clock, isoformat
 from oa_sync.errors import ApiError, OaSyncError
 from oa_sync.extract.tally import Tally
 from oa_sync.quota.forecast import Forecast
@@ -58,6 +59,12 @@ class SyncReport:
     drift: list[dict[str, Any]] = field(default_factory=list)
     next: Forecast | None = None
     """How it goes on after a partial sync."""
+
+    @classmethod
+    def not_started(cls, workspace: str, error: OaSyncError) -> SyncReport:
+        """The report of a sync that did nothing, for `error`."""
+        now = Clock().now()
+        return cls(str(uuid.uuid4()), workspace, now, finished_at=now, status="failed", error=error)
 
     @property
     def exit_code(self) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import socket
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -31,12 +32,14 @@ from oa_sync.extract.runs.known import runs_resource
 from oa_sync.extract.steps import Steps
 from oa_sync.extract.unfinished import Unfinished
 from oa_sync.load.assembler import Assembler
+from oa_sync.load.destination_errors import destination_errors
 from oa_sync.load.loader import Loader
 from oa_sync.load.queue import SegmentQueue
 from oa_sync.load.runs import history_of
 from oa_sync.load.syncs import syncs_batch
 from oa_sync.load.target import Target, open_target
 from oa_sync.ops.lock import sync_lock
+from oa_sync.ops.postgres_lock import postgres_lock
 from oa_sync.ops.stopping import StoppableClock, Stopping
 from oa_sync.report import SyncReport
 from oa_sync.settings import Settings
@@ -73,8 +76,7 @@ def sync(
         LockHeldError: another sync of this workspace and destination is running.
     """
     clock = clock or Clock()
-    what = f"workspace {settings.workspace!r} into {settings.destination}"
-    with sync_lock(settings.home / "locks", settings.fingerprint(), what, clock):
+    with sync_lock(settings.home / "locks", settings.fingerprint(), _what(settings), clock):
         run = _Run(settings, clock, progress, full_refresh)
         return asyncio.run(run.whole(tuple(resources)))
 
@@ -97,23 +99,48 @@ class _Run:
         self._stopping = Stopping()
         with (
             ThreadPoolExecutor(1, "load") as self._load_thread,
+            contextlib.ExitStack() as self._locks,
             contextlib.closing(Journal(self._settings.journal)) as journal,
             self._stopping.on_signals(),
         ):
             target = open_target(self._settings, workdir)
             try:
                 async with connect(self._settings, self._clock, self._stopping) as connection:
+                    self._lock_for_all_machines()
                     await self._loading(target.__enter__)
                     with announced(self._settings, self._clock) as self._announced:
                         await self._through(connection, target, journal, names)
             except (ConfigurationError, LockHeldError):
                 raise
-            except OaSyncError as error:
-                self._fail(error)
+            except Exception as error:
+                self._fail(_told(error))
             finally:
                 await self._loading(lambda: target.__exit__(None, None, None))
         self._report.finished_at = self._clock.now()
         return self._report
+
+    def _lock_for_all_machines(self) -> None:
+        """Take the lock where other machines see it: in the destination, and where the quota is.
+
+        A file of this machine is no one else's destination, so its lock has this machine's name.
+
+        Raises:
+            LockHeldError: another machine, or another home of this one, is syncing.
+            DestinationError: a server cannot be reached.
+        """
+        settings, name = self._settings, self._settings.fingerprint()
+        addresses: list[tuple[str, str, str]] = []
+        if settings.destination == "postgres":
+            from oa_sync.load.postgres.postgres import address
+
+            addresses.append(("destination postgres", address(), name))
+        if settings.quota_url is not None:
+            local = settings.place.startswith(("/", "file:"))
+            seen = f"{name} {socket.gethostname()}" if local else name
+            addresses.append(("--quota-url", settings.quota_url, seen))
+        for where, url, seen in addresses:
+            with destination_errors(where):
+                self._locks.enter_context(postgres_lock(url, seen, _what(settings), self._clock))
 
     async def _through(
         self,
@@ -152,20 +179,19 @@ class _Run:
             loading = asyncio.ensure_future(self._loading(lambda: loader.run(queue)))
             is_whole = False
             try:
-                await self._stopping.grant(extraction.run(chosen, known))
-                is_whole = True
-            except OaSyncError as error:
-                self._fail(error)
-            finally:
                 try:
-                    self._conclude(extraction.exhausted, extraction.remaining, connection)
-                    connection.fill(report.requests)
-                    report.rows, report.drift = loader.rows, assembler.drift
-                    report.finished_at = self._clock.now()
-                    steps.finish(lambda: [] if queries else [syncs_batch(report)])
-                finally:
-                    queue.close()  # whatever happened: the loading thread waits for it
-                    await loading
+                    await self._stopping.grant(extraction.run(chosen, known))
+                    is_whole = True
+                except Exception as error:
+                    self._fail(_told(error))
+                self._conclude(extraction.exhausted, extraction.remaining, connection)
+                connection.fill(report.requests)
+                report.rows, report.drift = loader.rows, assembler.drift
+                report.finished_at = self._clock.now()
+                steps.finish(lambda: [] if queries else [syncs_batch(report)])
+            finally:
+                queue.close()  # whatever happened: the loading thread waits for it
+                await loading
             if is_whole:
                 self._announced.acknowledge()
             if queries:
@@ -235,6 +261,23 @@ class _Run:
         exhausted = as_exhausted(error, self._clock.now())
         self._report.status = "partial" if exhausted else "failed"
         self._report.error = exhausted or error
+
+
+def _what(settings: Settings) -> str:
+    return f"workspace {settings.workspace!r} into {settings.destination}"
+
+
+def _told(error: Exception) -> OaSyncError:
+    """`error` as one of ours. The text of an unknown one could hold anything, so it is for the log only,
+    which is cleared of secrets."""
+    if isinstance(error, OaSyncError):
+        return error
+    logger.error("the sync failed", exc_info=error)
+    reason = f": {error.strerror}" if isinstance(error, OSError) and error.strerror else ""
+    return OaSyncError(
+        f"{type(error).__name__}{reason}; what was fetched is kept, the log says more. Run again; if"
+        " it stays, report it with the log"
+    )
 
 
 def _chosen(definition: Definition, names: tuple[str, ...]) -> tuple[list[Resource], list[Query]]:

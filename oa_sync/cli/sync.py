@@ -34,9 +34,10 @@ def sync(
     and asks only for what is new or changed.
     """
     from oa_sync.cli.progress import Progress
+    from oa_sync.errors import LockHeldError
     from oa_sync.ops.allocation import give_memory_back
     from oa_sync.ops.logs import configure
-    from oa_sync.report import log_outcome
+    from oa_sync.report import SyncReport, log_outcome
     from oa_sync.run import sync as run
     from oa_sync.settings import resolve
 
@@ -44,7 +45,12 @@ def sync(
     configure(log_format, verbose, (settings.api_key or "",))
     give_memory_back()
     with Progress(enabled=log_format == "text") as progress:
-        report = run(settings, resources, full_refresh=full_refresh, progress=progress)
+        try:
+            report = run(settings, resources, full_refresh=full_refresh, progress=progress)
+        except LockHeldError as error:
+            if not as_json:
+                raise
+            report = SyncReport.not_started(settings.workspace, error)
     if log_format == "json":
         log_outcome(report)
     if as_json:

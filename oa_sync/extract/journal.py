@@ -11,7 +11,10 @@ Format of a segment file: records, each `<magic><crc32><header bytes><row bytes>
 little-endian lengths. A torn record at the end of a file (a kill in mid-write) ends the reading of
 that file; nothing after it can have been acknowledged. Files are private (0600): they hold customer
 data in clear. Appends survive `kill -9` at once (page cache) and power loss from the next
-`rotate()` on, which calls fsync.
+`rotate()` on, which calls fsync on the file and on its folder.
+
+A write that fails (a full disk) leaves half a record, and whatever was appended behind it could not be
+read again; so the file is cut back to its last whole record at once.
 """
 
 from __future__ import annotations
@@ -22,15 +25,18 @@ import zlib
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import orjson
 
+from oa_sync.errors import OaSyncError
 from oa_sync.extract.items import Item, Kind, Sighting
 
 _MAGIC = b"OAJ1"
 _HEAD = struct.Struct("<4sIIQQ")  # magic, crc32, header length, row length, body length
 _NO_BODY = 2**64 - 1
+BUFFER_BYTES = 1 << 18
+"""What is held back of rows that cost no request of their own."""
 
 
 class Journal:
@@ -43,42 +49,67 @@ class Journal:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._file: IO[bytes] | None = None
+        try:
+            for private in (folder.parent, folder):
+                private.mkdir(parents=True, exist_ok=True, mode=0o700)
+        except OSError as error:
+            raise self._failed(error) from error
+        self._handle: int | None = None
         self._path: Path | None = None
+        self._held = bytearray()
+        self._written = 0
 
     def append(self, item: Item) -> None:
         """Write `item` to the open segment. A crash after the return does not lose an item that cost a
-        request of its own; what a list told may be lost, for the next list tells it again."""
-        if self._file is None:
+        request of its own; what a list told may be lost, for the next list tells it again.
+
+        Raises:
+            OaSyncError: the disk does not take it. What was appended before stays.
+        """
+        if self._handle is None:
             self._open()
-        assert self._file is not None
         header = orjson.dumps(_header(item))
         body = b"" if item.body is None else item.body
         body_length = _NO_BODY if item.body is None else len(body)
         crc = zlib.crc32(body, zlib.crc32(item.row, zlib.crc32(header)))
-        self._file.write(_HEAD.pack(_MAGIC, crc, len(header), len(item.row), body_length))
-        self._file.write(header)
-        self._file.write(item.row)
-        self._file.write(body)
-        if item.kind is Kind.DETAIL:
-            self._file.flush()
+        self._held += _HEAD.pack(_MAGIC, crc, len(header), len(item.row), body_length)
+        self._held += header
+        self._held += item.row
+        if item.kind is Kind.DETAIL or len(self._held) >= BUFFER_BYTES:
+            self._write(body)
+        else:
+            self._held += body
 
     def rotate(self) -> Path | None:
-        """Close the open segment durably and return its path; None when nothing was appended."""
-        if self._file is None:
+        """Close the open segment durably and return its path; None when nothing was appended.
+
+        Raises:
+            OaSyncError: the disk does not take it; what it has taken stays for the next run.
+        """
+        if self._handle is None:
             return None
-        os.fsync(self._file.fileno())
-        self._file.close()
-        path, self._file, self._path = self._path, None, None
+        self._write(b"")
+        handle, path = self._handle, self._path
+        self._handle = self._path = None
+        try:
+            os.fsync(handle)
+            _sync_folder(self._folder)
+        except OSError as error:
+            raise self._failed(error) from error
+        finally:
+            os.close(handle)
         return path
 
     def segments(self) -> list[Path]:
         """All segment files but the open one, oldest first."""
-        return sorted(path for path in self._folder.glob("*.oaj") if path != self._path)
+        return sorted(path for path in self._folder.glob("[0-9]*.oaj") if path != self._path)
 
     def read(self, segment: Path) -> Iterator[Item]:
-        """The items of `segment` in order; a torn tail ends them silently."""
+        """The items of `segment` in order; a torn tail ends them silently.
+
+        Raises:
+            OaSyncError: a whole record says what this version does not know.
+        """
         with segment.open("rb") as file:
             while len(head := file.read(_HEAD.size)) == _HEAD.size:
                 magic, crc, header_length, row_length, body_length = _HEAD.unpack(head)
@@ -91,7 +122,14 @@ class Journal:
                 whole = whole and (body is None or len(body) == body_length)
                 if not whole or zlib.crc32(body or b"", zlib.crc32(row, zlib.crc32(header))) != crc:
                     return
-                yield _item(orjson.loads(header), row, body)
+                try:
+                    item = _item(orjson.loads(header), row, body)
+                except (ValueError, KeyError, TypeError):
+                    raise OaSyncError(
+                        f"{segment} was written by another version of oa-sync; run that version once,"
+                        " or delete the file: what it holds is then fetched again"
+                    ) from None
+                yield item
 
     def done(self, segment: Path) -> None:
         """Forget `segment`: all its items are loaded."""
@@ -102,10 +140,41 @@ class Journal:
         self.rotate()
 
     def _open(self) -> None:
-        last = max((int(path.stem) for path in self._folder.glob("*.oaj")), default=0)
+        last = max((int(path.stem) for path in self._folder.glob("[0-9]*.oaj")), default=0)
         self._path = self._folder / f"{last + 1:08d}.oaj"
-        handle = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        self._file = os.fdopen(handle, "wb", buffering=1 << 18)
+        try:
+            self._handle = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        except OSError as error:
+            raise self._failed(error) from error
+        self._written = 0
+
+    def _write(self, last: bytes | memoryview) -> None:
+        """Write what is held back and `last`, which together end with a record."""
+        assert self._handle is not None
+        held, self._held = self._held, bytearray()
+        try:
+            for part in (memoryview(held), memoryview(last)):
+                while len(part):
+                    part = part[os.write(self._handle, part) :]
+        except OSError as error:
+            os.ftruncate(self._handle, self._written)
+            raise self._failed(error) from error
+        self._written += len(held) + len(last)
+
+    def _failed(self, error: OSError) -> OaSyncError:
+        return OaSyncError(
+            f"the journal in {self._folder} cannot be written ({error.strerror}); nothing more was"
+            " asked for, and what was fetched before is kept. Make room there, then run again"
+        )
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the name of a new file in `folder` durable."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _header(item: Item) -> dict[str, Any]:

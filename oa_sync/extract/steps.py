@@ -61,6 +61,11 @@ class Steps:
         self._end(tail)
 
     def _end(self, tail: Callable[[], list[Any]] | None) -> None:
-        self._queue.end_segment(self._journal.rotate(), tail)
-        self._keys.clear()
-        self._bytes = 0
+        path = None
+        try:
+            path = self._journal.rotate()
+        finally:
+            # Without a path, the segment is loaded and its file stays, to be loaded once more.
+            self._queue.end_segment(path, tail)
+            self._keys.clear()
+            self._bytes = 0

@@ -37,13 +37,17 @@ class Segment:
         self._take = take
         self._next: Item | SegmentEnd | None = first
         self.end = SegmentEnd(None)
+        self.is_cut = False
+        """Whether the queue was closed in the middle of it."""
 
     def items(self) -> Iterator[Item]:
         """The items not yet taken."""
         while isinstance(self._next, Item):
             yield self._next
             self._next = self._take()
-        if self._next is not None:
+        if self._next is None:
+            self.is_cut = True
+        else:
             self.end = self._next
 
     def tail(self) -> list[Batch]:
@@ -101,6 +105,8 @@ class SegmentQueue:
             segment = Segment(self._take, first)
             yield segment
             segment.drain()
+            if segment.is_cut:
+                return
 
     def _append(self, entry: Item | SegmentEnd | None, nbytes: int) -> None:
         with self._filled:

@@ -73,7 +73,8 @@ class Warehouse(SqlReads):
 
         quiet_dlt()
         shutil.rmtree(self._workdir, ignore_errors=True)
-        self._workdir.mkdir(parents=True, mode=0o700)
+        for private in (self._workdir.parent, self._workdir):
+            private.mkdir(parents=True, exist_ok=True, mode=0o700)
         logging.getLogger("dlt").setLevel(logging.CRITICAL)
         self._pipeline: dlt.Pipeline = dlt.pipeline(
             f"oa_sync_{self._settings.fingerprint()}",

@@ -18,27 +18,34 @@ import orjson
 from filelock import FileLock, Timeout
 
 from oa_sync.clock import Clock, isoformat
-from oa_sync.errors import LockHeldError
+from oa_sync.errors import ConfigurationError, LockHeldError
 
 
 @contextmanager
 def sync_lock(folder: Path, name: str, what: str, clock: Clock) -> Iterator[None]:
-    """Hold the lock called `name` in `folder` (made if missing) for the `with` block.
+    """Hold the lock called `name` in `folder` (made with its parent, for their owner alone, if missing)
+    for the `with` block.
 
     `what` names the locked thing in the message.
 
     Raises:
         LockHeldError: another process holds it; says which one and since when.
+        ConfigurationError: the folder cannot be written.
     """
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     holder = folder / f"{name}.holder.json"
     lock = FileLock(folder / f"{name}.lock", timeout=0, mode=0o600)
     try:
+        for private in (folder.parent, folder):
+            private.mkdir(parents=True, exist_ok=True, mode=0o700)
         lock.acquire()
     except Timeout:
         raise LockHeldError(
             f"{what}: another sync is running ({_describe(holder)}); wait for it, or end that process"
         ) from None
+    except OSError as error:
+        raise ConfigurationError(
+            f"{folder} cannot be written: {error.strerror}; choose another --home"
+        ) from error
     try:
         holder.write_bytes(
             orjson.dumps(

@@ -1,6 +1,7 @@
 """The log on stderr: one line an event, for people or (`json`) for machines.
 
-`Redacting` replaces the API key, wherever it might stand, in every record.
+Secrets are replaced in the finished line, so it does not matter where they stood: in the message, in a
+field, or in a traceback.
 """
 
 from __future__ import annotations
@@ -17,35 +18,36 @@ _STANDARD = set(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "ta
 def configure(log_format: str, verbose: bool, secrets: tuple[str, ...] = ()) -> None:
     """Send the log of this package to stderr as `log_format` (text or json); replaces what was set."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_JsonLines() if log_format == "json" else _Lines())
-    handler.addFilter(Redacting(secrets))
+    lines = _JsonLines() if log_format == "json" else _Lines()
+    handler.setFormatter(Redacting(lines, secrets))
     root = logging.getLogger("oa_sync")
     root.handlers[:] = [handler]
     root.propagate = False
     root.setLevel(logging.DEBUG if verbose else logging.INFO)
 
 
-class Redacting(logging.Filter):
-    """Replaces each of `secrets` by `***` in message and fields."""
+class Redacting(logging.Formatter):
+    """Formats as `lines` does, with each of `secrets` replaced by `***`."""
 
-    def __init__(self, secrets: tuple[str, ...]) -> None:
+    def __init__(self, lines: logging.Formatter, secrets: tuple[str, ...]) -> None:
         super().__init__()
-        self._secrets = [secret for secret in secrets if secret]
+        self._lines = lines
+        plain = [secret for secret in secrets if secret]
+        self._secrets = [*plain, *(orjson.dumps(secret)[1:-1].decode() for secret in plain)]
 
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Redact `record`; always keeps it."""
-        text = record.getMessage()
-        if any(secret in text for secret in self._secrets):
-            for secret in self._secrets:
-                text = text.replace(secret, "***")
-            record.msg, record.args = text, ()
-        return True
+    def format(self, record: logging.LogRecord) -> str:
+        """The line of `record`, without secrets."""
+        line = self._lines.format(record)
+        for secret in self._secrets:
+            line = line.replace(secret, "***")
+        return line
 
 
 class _Lines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         when = datetime.fromtimestamp(record.created, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        return f"{when} {record.levelname.lower():7} {record.getMessage()}"
+        line = f"{when} {record.levelname.lower():7} {record.getMessage()}"
+        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
 
 
 class _JsonLines(logging.Formatter):
@@ -58,4 +60,6 @@ class _JsonLines(logging.Formatter):
             "message": record.getMessage(),
             **fields,
         }
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
         return orjson.dumps(line, default=str).decode()

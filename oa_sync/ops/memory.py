@@ -11,7 +11,8 @@ import orjson
 
 
 class Memory:
-    """A JSON object in a file, written whole and atomically. A damaged file counts as empty."""
+    """A JSON object in a file, written whole and atomically. A damaged file counts as empty, and one that
+    cannot be written keeps what it had."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -29,7 +30,8 @@ class Memory:
         if self._facts.get(name) == value:
             return
         self._facts[name] = value
-        self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         temporary = self._path.with_suffix(f".{os.getpid()}.tmp")
-        temporary.write_bytes(orjson.dumps(self._facts))
-        temporary.replace(self._path)
+        with contextlib.suppress(OSError):
+            self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            temporary.write_bytes(orjson.dumps(self._facts))
+            temporary.replace(self._path)

@@ -66,10 +66,10 @@ def sync_until(point: Point, settings: Settings, tuning: Tuning | None = None) -
 
 
 @contextmanager
-def forked_sync(settings: Settings) -> Iterator[BaseProcess]:
+def forked_sync(settings: Settings, **environment: str) -> Iterator[BaseProcess]:
     """A sync in a process of its own, without the command's start-up; its exit code is the
     command's. Killed at the end of the block where it still runs."""
-    process = _FORKS.Process(target=_sync, args=(settings,), daemon=True)
+    process = _FORKS.Process(target=_sync, args=(settings, environment), daemon=True)
     process.start()
     try:
         yield process
@@ -78,9 +78,10 @@ def forked_sync(settings: Settings) -> Iterator[BaseProcess]:
         process.join()
 
 
-def _sync(settings: Settings) -> None:
+def _sync(settings: Settings, environment: Mapping[str, str]) -> None:
     from oa_sync.run import sync
 
+    os.environ.update(environment)
     sys.exit(sync(settings).exit_code)
 
 

@@ -41,3 +41,14 @@ def test_an_item_whose_handing_over_is_cut_short_stays_in_its_segment(tmp_path: 
 
     journaled, handed = asyncio.run(fetched())
     assert journaled == handed == ["a", "b", "c"]
+
+
+@pytest.mark.timeout(20)
+def test_a_queue_that_is_closed_in_the_middle_of_a_segment_ends_it() -> None:
+    async def handed() -> list[list[str]]:
+        queue = SegmentQueue()
+        await queue.put(detail("a"))
+        queue.close()
+        return [[item.key for item in segment.items()] for segment in queue.segments()]
+
+    assert asyncio.run(handed()) == [["a"]]

@@ -49,9 +49,8 @@ class Postgres:
         shutil.rmtree(self._workdir, ignore_errors=True)
         self._workdir.mkdir(parents=True, mode=0o700)
         with self._errors():
-            address = _address()
             self._connection: Connection = self._opened.enter_context(
-                psycopg.connect(address, autocommit=True, application_name="oa-sync")
+                psycopg.connect(address(), autocommit=True, application_name="oa-sync")
             )
             dataset = sql.Identifier(self._settings.dataset_name)
             for setting in (
@@ -359,7 +358,7 @@ def _selected(name: str, schema: TableSchema) -> sql.Composable:
     return sql.SQL("{}::text" if is_json else "{}").format(quoted(name))
 
 
-def _address() -> str:
+def address() -> str:
     """The connection string, from dlt's configuration: `DESTINATION__POSTGRES__CREDENTIALS` and so on.
 
     Raises:
