@@ -42,6 +42,13 @@ class DestinationError(OaSyncError):
     code = "destination"
 
 
+class SchemaContractError(OaSyncError):
+    """The API's rows want a change of the tables that the definition freezes. The resource is not loaded
+    any further; the others are."""
+
+    code = "schema_contract"
+
+
 class BudgetExhausted(OaSyncError):
     """No further request may be sent in this run. The run ends as partial, never as failed.
 

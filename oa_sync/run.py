@@ -30,6 +30,7 @@ from oa_sync.extract.refusal import as_exhausted
 from oa_sync.extract.runs.history import RunHistory
 from oa_sync.extract.runs.known import runs_resource
 from oa_sync.extract.steps import Steps
+from oa_sync.extract.tally import Tally
 from oa_sync.extract.unfinished import Unfinished
 from oa_sync.load.assembler import Assembler
 from oa_sync.load.destination_errors import destination_errors
@@ -37,6 +38,7 @@ from oa_sync.load.loader import Loader
 from oa_sync.load.queue import SegmentQueue
 from oa_sync.load.runs import history_of
 from oa_sync.load.syncs import syncs_batch
+from oa_sync.load.tables import Batch
 from oa_sync.load.target import Target, open_target
 from oa_sync.ops.lock import sync_lock
 from oa_sync.ops.postgres_lock import postgres_lock
@@ -188,7 +190,7 @@ class _Run:
                 connection.fill(report.requests)
                 report.rows, report.drift = loader.rows, assembler.drift
                 report.finished_at = self._clock.now()
-                steps.finish(lambda: [] if queries else [syncs_batch(report)])
+                steps.finish(lambda: self._last_rows(assembler, loader, with_report=not queries))
             finally:
                 queue.close()  # whatever happened: the loading thread waits for it
                 await loading
@@ -241,6 +243,21 @@ class _Run:
         return await asyncio.get_running_loop().run_in_executor(self._load_thread, function)
 
     # -- the outcome ----------------------------------------------------------------------------
+
+    def _last_rows(self, assembler: Assembler, loader: Loader, *, with_report: bool) -> list[Batch]:
+        """When all rows are shaped, what was not loaded is known; then the `syncs` row is written, here
+        or after the queries."""
+        refused: list[tuple[str, OaSyncError, int]] = [
+            (name, error, assembler.left_out[name]) for name, error in assembler.frozen.items()
+        ]
+        refused += [(one.resource, one.error, 1) for one in loader.rejected]
+        for name, error, count in refused:
+            tally = self._report.tallies.setdefault(name, Tally())
+            tally.errors.append(error)
+            tally.backlog += count
+            if self._report.status != "failed":
+                self._fail(error)
+        return [syncs_batch(self._report)] if with_report else []
 
     def _conclude(
         self, exhausted: BudgetExhausted | None, remaining: Cost, connection: Connection

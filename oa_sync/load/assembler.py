@@ -8,14 +8,16 @@ child rows stay. A row that is gone is written as it was, with `_oa_deleted_at`.
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
 from oa_sync.definitions.model import Definition, Resource
-from oa_sync.errors import InvalidResponseError
+from oa_sync.errors import InvalidResponseError, SchemaContractError
 from oa_sync.extract.changes import Known, identity
 from oa_sync.extract.items import Item, Kind
+from oa_sync.load.contract import Contract
 from oa_sync.load.drift import SchemaChanges
 from oa_sync.load.resource_tables import ResourceTables
 from oa_sync.load.runs import STALLED_AT, events_batch
@@ -42,12 +44,27 @@ class Assembler:
     def __init__(self, definition: Definition, target: Target, settings: Settings) -> None:
         self._changes, self._workspace = SchemaChanges(target), settings.workspace
         declared = {table for resource in definition.resources for table in resource.tables()}
-        self._tables = {
-            resource.name: ResourceTables(resource, target, settings, self._changes, declared)
-            for resource in definition.resources
-        }
+
+        def open_tables() -> dict[str, ResourceTables]:
+            return {
+                resource.name: ResourceTables(
+                    resource,
+                    target,
+                    settings,
+                    self._changes.under(Contract(target, resource)),
+                    declared,
+                )
+                for resource in definition.resources
+            }
+
+        self._open_tables = open_tables
+        self._tables = open_tables()
         self._resources = {resource.name: resource for resource in definition.resources}
         self._groups: dict[tuple[str, Kind, bool, tuple[str, ...]], _Group] = {}
+        self.frozen: dict[str, SchemaContractError] = {}
+        """Why a resource is not loaded any further in this run, by its name."""
+        self.left_out: Counter[str] = Counter()
+        """Items that were not loaded for that reason, by resource."""
 
     @property
     def drift(self) -> list[dict[str, Any]]:
@@ -57,6 +74,10 @@ class Assembler:
     def known(self, resource: Resource) -> dict[str, Known]:
         """What is loaded of `resource`, by key."""
         return self._tables[resource.name].known()
+
+    def restart(self) -> None:
+        """Forget what was learned of rows that were not loaded."""
+        self._tables = self._open_tables()
 
     def packages(
         self, items: Iterable[Item], tail: Callable[[], list[Batch]]
@@ -97,14 +118,26 @@ class Assembler:
                     "%s is not in the definition: a fetched row is left out", item.resource
                 )
                 continue
-            yield from self._take(item)
+            if item.resource in self.frozen:
+                self.left_out[item.resource] += 1
+                continue
+            yield from self._unless_frozen(item.resource, self._take(item))
         for group in list(self._groups.values()):
             yield from self._flush(group)
         yield from self._flush_long_lists()
 
     def _flush_long_lists(self) -> Iterator[Output]:
-        for tables in self._tables.values():
-            yield from tables.flush()
+        for name, tables in self._tables.items():
+            if name not in self.frozen:
+                yield from self._unless_frozen(name, tables.flush())
+
+    def _unless_frozen(self, resource: str, outputs: Iterator[Output]) -> Iterator[Output]:
+        """`outputs` of `resource`, up to the first change that its contract freezes."""
+        try:
+            yield from outputs
+        except SchemaContractError as error:
+            logger.error("%s", error)
+            self.frozen[resource] = error
 
     def _take(self, item: Item) -> Iterator[Output]:
         whole = item.whole or item.kind is Kind.DETAIL
@@ -132,8 +165,17 @@ class Assembler:
 
     def _flush(self, group: _Group) -> Iterator[Output]:
         items, texts = group.take()
-        if not items:
+        name = group.resource.name
+        if name in self.frozen:
+            self.left_out[name] += len(items)
             return
+        if items:
+            yield from self._unless_frozen(name, self._shaped(group, items, texts))
+            self.left_out[name] += len(items) if name in self.frozen else 0
+
+    def _shaped(
+        self, group: _Group, items: Sequence[Item], texts: Sequence[bytes]
+    ) -> Iterator[Output]:
         tables = self._tables[group.resource.name]
         if group.kind is Kind.EVENTS:
             yield events_batch(group.resource, texts, self._workspace)

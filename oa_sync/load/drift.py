@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from oa_sync.load.contract import Contract
 from oa_sync.load.tables import BREAK, Break
 from oa_sync.load.target import Target
 from oa_sync.shape.learned import LearnedColumn
@@ -23,6 +24,13 @@ class SchemaChanges:
         self._target = target
         self._emitted: set[tuple[str, str]] = set()
         self.seen: list[dict[str, Any]] = []
+        self.contract = Contract(target)
+
+    def under(self, contract: Contract) -> SchemaChanges:
+        """The same changes, of a resource with a `contract`."""
+        those = SchemaChanges(self._target)
+        those._emitted, those.seen, those.contract = self._emitted, self.seen, contract
+        return those
 
     def start_package(self) -> None:
         """What was emitted before is loaded by now."""
@@ -34,19 +42,30 @@ class SchemaChanges:
 
     def gone(self, table: str, column: LearnedColumn) -> None:
         """The API no longer sends what `column` holds."""
-        change = {"table": table, "column": column.name, "before": column.data_type, "after": None}
+        place = {"table": table, "column": column.name}
+        self._tell({**place, "before": column.data_type, "after": None})
+
+    def _tell(self, change: dict[str, Any]) -> None:
+        """Once, though rows that could not be loaded are shaped again."""
         if change not in self.seen:
             self.seen.append(change)
 
     def settle(self, drift: Iterable[Drift]) -> Iterator[Break]:
         """Widen loaded columns before wider values arrive; a break first where values of the narrower
-        type stand in this package and could not be loaded afterwards."""
-        changes = list(drift)
-        self.seen += [
-            {"table": c.table, "column": c.column, "before": c.before, "after": c.after}
-            for c in changes
-        ]
-        widened = [change for change in changes if change.before is not None]
+        type stand in this package and could not be loaded afterwards. What the contract discards is
+        told, and not made room for.
+
+        Raises:
+            SchemaContractError: the contract freezes what would change.
+        """
+        widened = []
+        for change in drift:
+            mode = self.contract.judge(change)
+            discarded = {"contract": mode} if mode else {}
+            place = {"table": change.table, "column": change.column}
+            self._tell({**place, "before": change.before, "after": change.after, **discarded})
+            if change.before is not None and mode is None:
+                widened.append(change)
         if any(
             change.before in _NOT_CAST_BY_LOADING and (change.table, change.column) in self._emitted
             for change in widened

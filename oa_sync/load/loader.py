@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
 from typing import Protocol
 
 from oa_sync.errors import DestinationError, OaSyncError
 from oa_sync.extract.items import Item
 from oa_sync.extract.journal import Journal
-from oa_sync.load.queue import SegmentQueue
+from oa_sync.load.queue import Segment, SegmentQueue
 from oa_sync.load.tables import Batch
 from oa_sync.load.target import Target
 
 logger = logging.getLogger(__name__)
 
 
+MOST_REJECTED = 5
+"""Items of one segment that may be at fault; beyond that it is the destination that is."""
+
+
 class Assembler(Protocol):
-    """Shapes items (see `oa_sync.load.assemble.Assembler`)."""
+    """Shapes items (see `oa_sync.load.assembler.Assembler`)."""
 
     def packages(
         self, items: Iterable[Item], tail: Callable[[], list[Batch]]
@@ -25,13 +32,31 @@ class Assembler(Protocol):
         """The batches of `items`, then those of `tail()`, cut into packages that must be loaded one
         after the other."""
 
+    def restart(self) -> None:
+        """Forget what was learned of rows that were not loaded."""
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """An item that the destination does not take, whatever is loaded beside it."""
+
+    resource: str
+    error: DestinationError
+
 
 class Loader:
-    """Runs on the loading thread. `rows` counts what was written, by table."""
+    """Runs on the loading thread. `rows` counts what was written, by table.
+
+    A segment that cannot be loaded whole is loaded in halves, down to the items at fault. Those are
+    left out and stand in `rejected`: nothing says that they are loaded, so the next run asks for them
+    again. Otherwise one value that a destination cannot store would keep out everything that was
+    fetched with it, tonight and every night.
+    """
 
     def __init__(self, target: Target, journal: Journal, assembler: Assembler) -> None:
         self._target, self._journal, self._assembler = target, journal, assembler
         self.rows: dict[str, int] = {}
+        self.rejected: list[Rejected] = []
 
     def finish_pending(self) -> int:
         """Load what an interrupted run fetched and did not load; the number of segments.
@@ -45,14 +70,21 @@ class Loader:
         segments = self._journal.segments()
         for segment in segments:
             logger.info("loading what an interrupted run had fetched: %s", segment.name)
-            self._load(self._journal.read(segment), list)
+            try:
+                self._load(self._journal.read(segment))
+            except DestinationError as error:
+                self._load_around(segment, error)
             self._journal.done(segment)
+        for one in self.rejected:
+            logger.warning("%s", one.error)
+        self.rejected.clear()  # this run asks for them again, and tells if they are rejected again
         return len(segments)
 
     def run(self, queue: SegmentQueue) -> None:
         """Load segment after segment until the queue is closed.
 
-        A failed load ends the loading; the queue tells the producer, and the journal keeps the rest.
+        A destination that fails ends the loading; the queue tells the producer, and the journal keeps
+        the rest.
 
         Raises:
             OaSyncError: the first failure.
@@ -62,25 +94,90 @@ class Loader:
             if failure is not None:
                 continue
             try:
-                self._load(segment.items(), segment.tail)
-            except OaSyncError as error:
-                failure = error
+                self._load_segment(segment)
             except Exception as error:
-                logger.exception("loading failed")
-                failure = DestinationError(f"loading failed: {type(error).__name__}: {error}")
-            if failure is not None:
+                failure = _as_ours(error)
                 queue.fail(failure)
-            elif segment.end.path is not None:
-                self._journal.done(segment.end.path)
         if failure is not None:
             raise failure
 
-    def _load(self, items: Iterable[Item], tail: Callable[[], list[Batch]]) -> None:
-        for package in self._assembler.packages(items, tail):
-            self._target.load(self._counted(package))
+    def _load_segment(self, segment: Segment) -> None:
+        try:
+            self._load(segment.items(), segment.tail)
+        except DestinationError as error:
+            self._require_destination(error)
+            segment.drain()
+            if segment.end.path is None:
+                raise
+            self._load_around(segment.end.path, error)
+            self._load((), segment.tail)
+        if segment.end.path is not None:
+            self._journal.done(segment.end.path)
+
+    def _load(self, items: Iterable[Item], tail: Callable[[], list[Batch]] = list) -> None:
+        before = dict(self.rows)
+        try:
+            for package in self._assembler.packages(items, tail):
+                self._target.load(self._counted(package))
+        except Exception as error:
+            self.rows.clear()
+            self.rows.update(before)
+            self._assembler.restart()
+            raise _as_ours(error) from error
 
     def _counted(self, batches: Iterator[Batch]) -> Iterator[Batch]:
         for batch in batches:
             yield batch
             rows = batch.rows.num_rows
             self.rows[batch.hints.name] = self.rows.get(batch.hints.name, 0) + rows
+
+    # -- what the destination does not take -------------------------------------------------------
+
+    def _require_destination(self, error: DestinationError) -> None:
+        """Raise `error` unless the destination can be written: then it is an item that is at fault."""
+        try:
+            self._target.probe()
+        except OaSyncError:
+            raise error from None
+
+    def _load_around(self, segment: Path, error: DestinationError) -> None:
+        """Load all of `segment`, which failed with `error`, but the items at fault.
+
+        Raises:
+            DestinationError: that of `segment`; too much of it fails, or the destination does.
+        """
+        self._require_destination(error)
+        logger.warning("%s; looking for the row at fault", error)
+        count = sum(1 for _ in self._journal.read(segment))
+        if count == 0:
+            raise error
+        failing, rejected = [(0, count, error)], list[Rejected]()
+        while failing:
+            start, stop, reason = failing.pop()
+            if stop - start <= 1:
+                [item] = islice(self._journal.read(segment), start, stop)
+                rejected.append(Rejected(item.resource, _rejection(item, reason)))
+                if len(rejected) > MOST_REJECTED:
+                    raise error
+                continue
+            middle = (start + stop) // 2
+            for part in ((start, middle), (middle, stop)):
+                try:
+                    self._load(islice(self._journal.read(segment), *part))
+                except DestinationError as again:
+                    failing.append((*part, again))
+        self.rejected += rejected
+
+
+def _as_ours(error: Exception) -> OaSyncError:
+    if isinstance(error, OaSyncError):
+        return error
+    logger.error("loading failed", exc_info=error)
+    return DestinationError(f"loading failed: {type(error).__name__}: {error}")
+
+
+def _rejection(item: Item, error: DestinationError) -> DestinationError:
+    return DestinationError(
+        f"{item.resource} {item.key}: the destination does not take this row, and it was left out"
+        f" ({error}); declare its columns in the definition, or have it mended at the source"
+    )

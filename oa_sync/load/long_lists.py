@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -107,8 +107,15 @@ class _Rows:
 
     def _shaped(self, shaped: Shaped, learned: LearnedSchema) -> Iterator[Output]:
         yield from self._changes.settle(shaped.drift)
-        for name, table in shaped.tables.items():
-            hints = {c.name: column_hint(c) for c in learned.columns(name)}
+        contract = self._changes.contract
+        for name, rows in shaped.tables.items():
+            table = contract.apply(name, rows)
+            hints = {
+                c.name: column_hint(
+                    replace(c, data_type=contract.type_of(name, c.name, c.data_type))
+                )
+                for c in learned.columns(name)
+            }
             present = {n: hints[n] for n in table.column_names if n in hints}
             yield self._batch(name, table, present)
 

@@ -31,7 +31,7 @@ from oa_sync.load.target import Target
 from oa_sync.settings import Settings
 from oa_sync.shape.document import LONG_LISTS, Document
 from oa_sync.shape.learned import LearnedColumn
-from oa_sync.shape.shaper import Shaped, Shaper
+from oa_sync.shape.shaper import Shaper
 from oa_sync.shape.spec import table_spec
 from oa_sync.shape.tables import ARROW_TYPES
 
@@ -106,13 +106,22 @@ class ResourceTables:
         shaped = self._shaper.shape(ndjson, _system_columns(items))
         yield from self._changes.settle(shaped.drift)
         root = shaped.tables[self._name]
+        mask = self._changes.contract.conforming(self._name, root)
+        if mask is not None:
+            kept = [n for n, keep in enumerate(mask.to_pylist()) if keep]
+            items, texts = [items[n] for n in kept], [texts[n] for n in kept]
+            if items:
+                yield from self.rows(items, texts, whole=whole)
+            return
+        tables = {n: self._changes.contract.apply(n, table) for n, table in shaped.tables.items()}
+        root = tables[self._name]
         if whole and self._root_key != (KEYLESS,):
             self._tell_gone(root, items, texts)
         yield self._batch(self._name, root if whole else self._overlay(root, items))
-        for name, table in shaped.tables.items():
+        for name, table in tables.items():
             if name != self._name:
                 yield self._batch(name, table)
-        yield from self._emptied(root, items, shaped, whole)
+        yield from self._emptied(root, items, tables, whole)
 
     def marked(self, items: Sequence[Item], column: str) -> Iterator[Output]:
         """The rows of `items` as they are loaded, with the time in `column`: when they left the API (with
@@ -127,7 +136,7 @@ class ResourceTables:
             yield self._batch(self._name, self._as_table(list(loaded.values())))
 
     def _tell_gone(self, root: pa.Table, items: Sequence[Item], texts: Sequence[bytes]) -> None:
-        columns, present = self._learned_root(), root.column_names
+        columns, present = self._learned(self._name), root.column_names
         for column in gone_fields(
             self._target, self._name, self._root_key, columns, present, items, texts
         ):
@@ -142,7 +151,7 @@ class ResourceTables:
             return root
         list_keys = {key for item in items for key in item.list_keys}
         old = [loaded.get(item.key, {}) for item in items]
-        for column in self._shaper.learned.columns(self._name):
+        for column in self._learned(self._name):
             if column.path and column.path[0] in list_keys:
                 continue
             values = pa.array([row.get(column.name) for row in old], ARROW_TYPES[column.data_type])
@@ -152,7 +161,7 @@ class ResourceTables:
         return root
 
     def _emptied(
-        self, root: pa.Table, items: Sequence[Item], shaped: Shaped, whole: bool
+        self, root: pa.Table, items: Sequence[Item], tables: Mapping[str, pa.Table], whole: bool
     ) -> Iterator[Batch]:
         """For each child table, the parents of this batch that have no row in it any more."""
         replaced = pa.array([item.replaces for item in items])
@@ -165,7 +174,7 @@ class ResourceTables:
                 continue
             if not whole and table.prefix[0] not in list_keys:
                 continue
-            yield from self._without_rows(name, parents, shaped.tables.get(name))
+            yield from self._without_rows(name, parents, tables.get(name))
 
     def _without_rows(
         self, name: str, parents: pa.Table, present: pa.Table | None
@@ -210,7 +219,7 @@ class ResourceTables:
         return Batch(self._hints(name, table), table)
 
     def _hints(self, name: str, table: pa.Table) -> TableHints:
-        learned = {column.name: column for column in self._shaper.learned.columns(name)}
+        learned = {column.name: column for column in self._learned(name)}
         columns = {
             column: column_hint(learned[column])
             for column in table.column_names
@@ -226,7 +235,7 @@ class ResourceTables:
 
     def _as_table(self, rows: Sequence[Mapping[str, Any]]) -> pa.Table:
         types = {
-            **{column.name: ARROW_TYPES[column.data_type] for column in self._learned_root()},
+            **{column.name: ARROW_TYPES[column.data_type] for column in self._learned(self._name)},
             **SYSTEM_COLUMNS,
             WORKSPACE: pa.string(),
         }
@@ -238,8 +247,14 @@ class ResourceTables:
             }
         )
 
-    def _learned_root(self) -> list[LearnedColumn]:
-        return self._shaper.learned.columns(self._name)
+    def _learned(self, name: str) -> list[LearnedColumn]:
+        """The columns of the table `name`, with the types in which they are written."""
+        contract = self._changes.contract
+        return [
+            replace(column, data_type=contract.type_of(name, column.name, column.data_type))
+            for column in self._shaper.learned.columns(name)
+            if not contract.leaves_out(name, column.name)
+        ]
 
 
 def _system_columns(items: Sequence[Item]) -> dict[str, Any]:
