@@ -62,13 +62,14 @@ def sync(
     resources: Sequence[str] = (),
     *,
     full_refresh: bool = False,
+    history: bool = False,
     clock: Clock | None = None,
     progress: Progress = _silent,
 ) -> SyncReport:
     """Bring the destination up to date and report.
 
     `resources` limits the sync to these (default: all of the definition). `full_refresh` asks for every
-    detail again. `progress(stage, resource, done, total)` hears of every step.
+    detail again. `history` keeps every version of every row, from now on. `progress(stage, resource, done, total)` hears of every step.
 
     Failures of the API or the destination are in the report (`status`, `error`), with everything that
     was fetched loaded or kept for the next run.
@@ -79,7 +80,7 @@ def sync(
     """
     clock = clock or Clock()
     with sync_lock(settings.home / "locks", settings.fingerprint(), _what(settings), clock):
-        run = _Run(settings, clock, progress, full_refresh)
+        run = _Run(settings, clock, progress, full_refresh, history)
         return asyncio.run(run.whole(tuple(resources)))
 
 
@@ -87,10 +88,16 @@ class _Run:
     """One run, from connection to report."""
 
     def __init__(
-        self, settings: Settings, clock: Clock, progress: Progress, full_refresh: bool
+        self,
+        settings: Settings,
+        clock: Clock,
+        progress: Progress,
+        full_refresh: bool,
+        history: bool,
     ) -> None:
         self._settings, self._clock = settings, clock
         self._progress, self._full_refresh = progress, full_refresh
+        self._keep_history = history
         self._report = SyncReport(
             sync_id=str(uuid.uuid4()), workspace=settings.workspace, started_at=clock.now()
         )
@@ -156,8 +163,12 @@ class _Run:
             definition = await self._stopping.grant(connection.definition())
             report.dialect = connection.dialect
             chosen, queries = _chosen(definition, names)
-            assembler = await self._loading(lambda: Assembler(definition, target, self._settings))
+            keep = self._keep_history
+            assembler = await self._loading(
+                lambda: Assembler(definition, target, self._settings, history=keep)
+            )
             loader = Loader(target, journal, assembler)
+            await self._loading(lambda: target.load(assembler.start_history()))
             await self._loading(loader.finish_pending)
             known = await self._loading(
                 lambda: {resource.name: assembler.known(resource) for resource in chosen}

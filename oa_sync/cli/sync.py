@@ -18,11 +18,13 @@ from oa_sync.cli.options import api_options, log_options, place_options
     "--report-rows", type=click.Choice(["json", "typed", "tables"]), help="Default: json."
 )
 @click.option("--full-refresh", is_flag=True, help="Ask for every detail again.")
+@click.option("--history", is_flag=True, help="Keep every version of every row, from now on.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 @log_options
 def sync(
     resources: tuple[str, ...],
     full_refresh: bool,
+    history: bool,
     as_json: bool,
     log_format: str,
     verbose: bool,
@@ -46,7 +48,9 @@ def sync(
     give_memory_back()
     with Progress(enabled=log_format == "text") as progress:
         try:
-            report = run(settings, resources, full_refresh=full_refresh, progress=progress)
+            report = run(
+                settings, resources, full_refresh=full_refresh, history=history, progress=progress
+            )
         except LockHeldError as error:
             if not as_json:
                 raise

@@ -39,9 +39,15 @@ BATCH_ITEMS = 5_000
 
 
 class Assembler:
-    """Shapes the items of one definition for one target. Lives on the loading thread."""
+    """Shapes the items of one definition for one target. Lives on the loading thread.
 
-    def __init__(self, definition: Definition, target: Target, settings: Settings) -> None:
+    `history`: every version is kept, of all resources; without it, of those whose definition says so, and
+    of those that have a history already.
+    """
+
+    def __init__(
+        self, definition: Definition, target: Target, settings: Settings, *, history: bool = False
+    ) -> None:
         self._changes, self._workspace = SchemaChanges(target), settings.workspace
         declared = {table for resource in definition.resources for table in resource.tables()}
 
@@ -53,6 +59,7 @@ class Assembler:
                     settings,
                     self._changes.under(Contract(target, resource)),
                     declared,
+                    history=history,
                 )
                 for resource in definition.resources
             }
@@ -74,6 +81,11 @@ class Assembler:
     def known(self, resource: Resource) -> dict[str, Known]:
         """What is loaded of `resource`, by key."""
         return self._tables[resource.name].known()
+
+    def start_history(self) -> Iterator[Batch]:
+        """What is loaded already, for histories that begin only now; load it before anything else."""
+        for tables in self._tables.values():
+            yield from tables.start_history()
 
     def restart(self) -> None:
         """Forget what was learned of rows that were not loaded."""
@@ -105,13 +117,13 @@ class Assembler:
             if isinstance(output, Break):
                 # A parent's child rows are replaced together, so none may be held back over a break.
                 yield from self._flush_long_lists()
-                self._changes.start_package()
+                self._start_package()
             yield output
         yield from tail()
 
     def _batches(self, items: Iterable[Item]) -> Iterator[Output]:
         self._groups.clear()
-        self._changes.start_package()
+        self._start_package()
         for item in items:
             if item.resource not in self._resources:
                 logger.warning(
@@ -125,6 +137,11 @@ class Assembler:
         for group in list(self._groups.values()):
             yield from self._flush(group)
         yield from self._flush_long_lists()
+
+    def _start_package(self) -> None:
+        self._changes.start_package()
+        for tables in self._tables.values():
+            tables.start_package()
 
     def _flush_long_lists(self) -> Iterator[Output]:
         for name, tables in self._tables.items():

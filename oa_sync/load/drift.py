@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from oa_sync.load.contract import Contract
-from oa_sync.load.tables import BREAK, Break
+from oa_sync.load.tables import BREAK, Break, history_table
 from oa_sync.load.target import Target
 from oa_sync.shape.learned import LearnedColumn
 from oa_sync.shape.shaper import Drift
@@ -73,3 +73,4 @@ class SchemaChanges:
             yield BREAK
         for change in widened:
             self._target.widen(change.table, change.column, change.after)
+            self._target.widen(history_table(change.table), change.column, change.after)

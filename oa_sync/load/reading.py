@@ -109,15 +109,22 @@ class DuckReads(ABC):
         values = self._read(table, [column], query)
         return values[0][0].as_py() if values.num_rows else None
 
-    def select(self, table: str, columns: Sequence[str]) -> list[tuple[Any, ...]]:
-        """`columns` of this workspace's rows of `table`; a column that it does not have is None."""
+    def select(
+        self, table: str, columns: Sequence[str], *, null: str | None = None
+    ) -> list[tuple[Any, ...]]:
+        """`columns` of this workspace's rows of `table`; a column that it does not have is None. With
+        `null`, only the rows in which that column is NULL."""
         if not self.has_table(table):
             return []
         there = self._schemas()[table].columns
         names = [name for name in columns if name in there]
         if not names:
             return []
-        read = self._read(table, names, f"SELECT {identifiers(names)} FROM loaded").to_pydict()
+        query = f"SELECT {identifiers(names)} FROM loaded"
+        if null is not None:
+            query += f" WHERE {identifier(null)} IS NULL"
+        needed = list(dict.fromkeys([*names, *([null] if null else [])]))
+        read = self._read(table, needed, query).to_pydict()
         empty = [None] * len(read[names[0]])
         return list(zip(*(read.get(name, empty) for name in columns), strict=True))
 

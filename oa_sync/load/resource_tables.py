@@ -14,6 +14,7 @@ from oa_sync.extract.changes import Known, identity
 from oa_sync.extract.items import Item, key_of
 from oa_sync.load.drift import SchemaChanges
 from oa_sync.load.gone import gone_fields
+from oa_sync.load.history import History, has_history
 from oa_sync.load.learned import learned_of
 from oa_sync.load.long_lists import LongList, open_long_list
 from oa_sync.load.runs import FIRST_SEEN_AT, FIRST_SEEN_BY, STALLED_AT
@@ -61,6 +62,8 @@ class ResourceTables:
         settings: Settings,
         changes: SchemaChanges,
         declared: Collection[str],
+        *,
+        history: bool = False,
     ) -> None:
         self._target, self._changes = target, changes
         self._name, self._workspace = resource.name, settings.workspace
@@ -78,6 +81,15 @@ class ResourceTables:
             for path, child in resource.children.items()
             if child.table in LONG_LISTS
         }
+        self._long_list_tables = [
+            child.table for child in resource.children.values() if child.table in LONG_LISTS
+        ]
+        self._long_lists_have_history = settings.report_rows != "tables"
+        self._history: History | None = None
+        if keyed and (history or resource.history or has_history(target, resource.name)):
+            self._history = History(
+                target, self._name, self._root_key, self._workspace, self._lists_with_history
+            )
 
     def known(self) -> dict[str, Known]:
         """What is loaded of each row, by key."""
@@ -88,13 +100,16 @@ class ResourceTables:
 
     def add_long_lists(self, item: Item, document: Document) -> Iterator[Output]:
         """Take in the long lists of one row; gives batches when enough has come together."""
+        if self._history is not None:
+            self._history.observe([item])
         for path, long_list in self._long_lists.items():
-            yield from long_list.add(item, document.fields, document.rows.get(path))
+            rows = document.rows.get(path)
+            yield from self._followed_list(long_list.add(item, document.fields, rows))
 
     def flush(self) -> Iterator[Output]:
         """The batches of what long lists still hold back."""
         for long_list in self._long_lists.values():
-            yield from long_list.flush()
+            yield from self._followed_list(long_list.flush())
 
     # -- the resource's own rows ----------------------------------------------------------------
 
@@ -102,6 +117,11 @@ class ResourceTables:
         self, items: Sequence[Item], texts: Sequence[bytes], *, whole: bool
     ) -> Iterator[Output]:
         """The batches of `texts`, the rows of `items`; all whole, or all list rows without detail."""
+        yield from self._followed(items, self._current(items, texts, whole))
+
+    def _current(
+        self, items: Sequence[Item], texts: Sequence[bytes], whole: bool
+    ) -> Iterator[Output]:
         ndjson = b"".join(one_line(text) for text in texts)
         shaped = self._shaper.shape(ndjson, _system_columns(items))
         yield from self._changes.settle(shaped.drift)
@@ -111,7 +131,7 @@ class ResourceTables:
             kept = [n for n, keep in enumerate(mask.to_pylist()) if keep]
             items, texts = [items[n] for n in kept], [texts[n] for n in kept]
             if items:
-                yield from self.rows(items, texts, whole=whole)
+                yield from self._current(items, texts, whole)
             return
         tables = {n: self._changes.contract.apply(n, table) for n, table in shaped.tables.items()}
         root = tables[self._name]
@@ -126,6 +146,9 @@ class ResourceTables:
     def marked(self, items: Sequence[Item], column: str) -> Iterator[Output]:
         """The rows of `items` as they are loaded, with the time in `column`: when they left the API (with
         `replace`, they are removed), or were given up."""
+        yield from self._followed(items, self._marked(items, column))
+
+    def _marked(self, items: Sequence[Item], column: str) -> Iterator[Output]:
         when = {item.key: item.observed_at for item in items}
         loaded = self._loaded({item.key for item in items})
         removes = column == DELETED_AT and self._replaces_whole
@@ -141,6 +164,33 @@ class ResourceTables:
             self._target, self._name, self._root_key, columns, present, items, texts
         ):
             self._changes.gone(self._name, column)
+
+    # -- history --------------------------------------------------------------------------------
+
+    def start_history(self) -> Iterator[Batch]:
+        """What is loaded already, as first versions, where a history begins only now."""
+        return iter(()) if self._history is None else self._history.seed()
+
+    def start_package(self) -> None:
+        """What was emitted before is loaded by now."""
+        if self._history is not None:
+            self._history.start_package()
+
+    def _followed(self, items: Sequence[Item], outputs: Iterator[Output]) -> Iterator[Output]:
+        if self._history is None:
+            return outputs
+        self._history.observe(items)
+        return self._history.follow(outputs)
+
+    def _followed_list(self, outputs: Iterator[Output]) -> Iterator[Output]:
+        if self._history is None or not self._long_lists_have_history:
+            return outputs
+        return self._history.follow(outputs)
+
+    def _lists_with_history(self) -> list[str]:
+        shaped = [name for name, table in self._shaper.tables.items() if table.parent is not None]
+        long = [name for name in self._long_list_tables if name not in shaped]
+        return [*shaped, *(long if self._long_lists_have_history else ())]
 
     # -- what a batch replaces ------------------------------------------------------------------
 

@@ -129,9 +129,13 @@ class SqlReads(ABC):
         [(value,)] = self._aggregate(table, f"max({self._quoted([column])})")
         return value
 
-    def select(self, table: str, columns: Sequence[str]) -> list[tuple[Any, ...]]:
-        """`columns` of this workspace's rows of `table`; a column that it does not have is None."""
-        return self._select(table, columns) if self.has_table(table) else []
+    def select(
+        self, table: str, columns: Sequence[str], *, null: str | None = None
+    ) -> list[tuple[Any, ...]]:
+        """`columns` of this workspace's rows of `table`; a column that it does not have is None. With
+        `null`, only the rows in which that column is NULL."""
+        rest = f" AND {self._quoted([null])} IS NULL" if null is not None else ""
+        return self._select(table, columns, rest) if self.has_table(table) else []
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
         """The rows of `sql`, in the dialect of the destination."""

@@ -13,10 +13,18 @@ from oa_sync.shape.learned import HINT, LearnedColumn
 
 WORKSPACE = "_oa_workspace"
 DELETED_AT = "_oa_deleted_at"
+VALID_FROM, VALID_TO = "_oa_valid_from", "_oa_valid_to"
+"""What a history has beside the columns of its table (see `oa_sync.load.history`)."""
+
 INSTANT = pa.timestamp("us", "UTC")
 
 REMOVAL = datetime(1970, 1, 1, tzinfo=UTC)
 """What `_oa_deleted_at` holds in rows that only remove; it is never seen in a table."""
+
+
+def history_table(table: str) -> str:
+    """The table with all versions of the rows of `table`."""
+    return f"{table}_history"
 
 
 @dataclass(frozen=True)

@@ -64,8 +64,11 @@ class Target(Protocol):
     def largest(self, table: str, column: str) -> Any:
         """The largest value of `column` in this workspace's rows of `table`; None: there is none."""
 
-    def select(self, table: str, columns: Sequence[str]) -> list[tuple[Any, ...]]:
-        """`columns` of this workspace's rows of `table`; a column that it does not have is None."""
+    def select(
+        self, table: str, columns: Sequence[str], *, null: str | None = None
+    ) -> list[tuple[Any, ...]]:
+        """`columns` of this workspace's rows of `table`; a column that it does not have is None. With
+        `null`, only the rows in which that column is NULL."""
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
         """The rows of a query that a person wrote; tables of ours can be named without schema."""

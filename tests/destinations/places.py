@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
@@ -78,7 +79,7 @@ class S3(Place):
     def __init__(self, folder: Path, endpoint: str) -> None:
         super().__init__(folder)
         self.environment = dlt_environment(endpoint)
-        self._prefix = f"{BUCKET}/{folder.name}"
+        self._prefix = f"{BUCKET}/{uuid.uuid4().hex}"
         self._files = fs.S3FileSystem(
             access_key="key", secret_key="secret", endpoint_override=endpoint, region="eu-central-1"
         )
@@ -192,7 +193,7 @@ class Places:
             case "parquet on S3":
                 return S3(self._folder, self._servers.s3())
             case "postgres":
-                database = f"d{abs(hash(self._folder))}"
+                database = f"d{uuid.uuid4().hex}"
                 return PostgreSQL(self._folder, self._servers.postgres().create_database(database))
             case "delta":
                 return Delta(self._folder)

@@ -146,9 +146,13 @@ class Postgres:
         [(value,)] = self._aggregate(table, sql.SQL("max({})").format(quoted(column)))
         return value
 
-    def select(self, table: str, columns: Sequence[str]) -> list[tuple[Any, ...]]:
-        """`columns` of this workspace's rows of `table`; a column that it does not have is None."""
-        return self._select(table, columns) if self.has_table(table) else []
+    def select(
+        self, table: str, columns: Sequence[str], *, null: str | None = None
+    ) -> list[tuple[Any, ...]]:
+        """`columns` of this workspace's rows of `table`; a column that it does not have is None. With
+        `null`, only the rows in which that column is NULL."""
+        condition = sql.SQL("{} IS NULL").format(quoted(null)) if null is not None else None
+        return self._select(table, columns, condition) if self.has_table(table) else []
 
     def query(self, text: str) -> list[tuple[Any, ...]]:
         """The rows of a query in PostgreSQL's dialect."""
