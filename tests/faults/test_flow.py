@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -52,3 +53,27 @@ def test_a_queue_that_is_closed_in_the_middle_of_a_segment_ends_it() -> None:
         return [[item.key for item in segment.items()] for segment in queue.segments()]
 
     assert asyncio.run(handed()) == [["a"]]
+
+
+def test_a_closed_segment_and_its_name_are_on_the_disk_before_it_is_handed_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fsync", lambda handle: synced.append(os.fstat(handle).st_ino))
+    journal = Journal(tmp_path)
+    journal.append(detail("a"))
+    file = journal.rotate()
+    assert file is not None
+    assert synced == [file.stat().st_ino, tmp_path.stat().st_ino]
+
+
+def test_a_key_stands_once_in_a_segment(tmp_path: Path) -> None:
+    async def keys() -> list[list[str]]:
+        queue, journal = SegmentQueue(), Journal(tmp_path)
+        steps = Steps(journal, queue, Clock())
+        for key in ("a", "b", "a", "c"):
+            await steps.emit(detail(key))
+        steps.finish(list)
+        return [[item.key for item in journal.read(file)] for file in journal.segments()]
+
+    assert asyncio.run(keys()) == [["a", "b"], ["a", "c"]]
