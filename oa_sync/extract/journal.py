@@ -143,7 +143,9 @@ class Journal:
         last = max((int(path.stem) for path in self._folder.glob("[0-9]*.oaj")), default=0)
         self._path = self._folder / f"{last + 1:08d}.oaj"
         try:
-            self._handle = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            # Appending, so that what follows a cut goes where the file ends.
+            mode = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL
+            self._handle = os.open(self._path, mode, 0o600)
         except OSError as error:
             raise self._failed(error) from error
         self._written = 0

@@ -10,13 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from oa_sync.errors import ConfigurationError
+from oa_sync.errors import ConfigurationError, OaSyncError
 from oa_sync.extract import journal as journal_module
 from oa_sync.extract.journal import Journal
 from oa_sync.run import sync
 from tests.faults.mirror import assert_mirrors
 from tests.faults.places import Place, place
 from tests.faults.processes import Point, sync_until
+from tests.faults.test_flow import detail
 from tests.faults.test_unfinished import AMONG_DETAILS
 from tests.support.syncing import query, run_sync
 
@@ -63,6 +64,19 @@ def test_a_full_disk_ends_the_sync_and_what_was_journaled_is_loaded(
 def _loaded_tables(full: Place) -> list[str]:
     names = "SELECT table_name FROM information_schema.tables WHERE table_name IN (?, ?)"
     return [name for (name,) in query(full.settings, names, "datasets", "reports")]
+
+
+def test_what_is_appended_after_a_write_that_failed_can_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = Journal(tmp_path)
+    journal.append(detail("a"))
+    with full_after(50, monkeypatch), pytest.raises(OaSyncError, match="No space left"):
+        journal.append(detail("b"))
+    journal.append(detail("c"))
+    file = journal.rotate()
+    assert file is not None
+    assert [item.key for item in journal.read(file)] == ["a", "c"]
 
 
 @pytest.mark.parametrize("cut", [1, 40, 700])

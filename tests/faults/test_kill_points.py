@@ -20,7 +20,7 @@ def points(*rows: tuple[str, int, tuple[str, ...]]) -> list[Point]:
     return [Point(function, when, nth) for function, nth, whens in rows for when in whens]
 
 
-OURS = points(
+FETCHING = points(
     ("oa_sync.ops.lock:FileLock.acquire", 1, AFTER),
     ("oa_sync.quota.sqlite_ledger:SqliteLedger._begin", 3, AFTER),
     ("oa_sync.quota.book:Book.close", 3, AFTER),
@@ -30,11 +30,9 @@ OURS = points(
     ("oa_sync.extract.unfinished:Unfinished.note", 1, AFTER),
     ("oa_sync.extract.journal:Journal.rotate", 1, BOTH),
     ("oa_sync.run:syncs_batch", 1, BEFORE),
-    ("oa_sync.load.warehouse:Warehouse.load", 1, AFTER),
-    ("oa_sync.extract.journal:Journal.done", 1, AFTER),
-)
-DLT = points(
     ("dlt.extract.extract:Extract.extract", 1, BEFORE),
+)
+LOADING = points(
     ("dlt.extract.extract:Extract.commit_packages", 1, BOTH),
     ("dlt.pipeline.pipeline:Pipeline.normalize", 1, BEFORE),
     ("dlt.normalize.normalize:Normalize.spool_files", 1, BOTH),
@@ -47,6 +45,9 @@ DLT = points(
     ("dlt.destinations.job_client_impl:SqlLoadJob.run", 2, AFTER),
     ("dlt.destinations.job_client_impl:SqlJobClientBase.complete_load", 1, BOTH),
     ("dlt.common.storages.load_package:PackageStorage.complete_loading_package", 1, AFTER),
+    # The first load is that of histories that begin with this sync.
+    ("oa_sync.load.warehouse:Warehouse.load", 2, AFTER),
+    ("oa_sync.extract.journal:Journal.done", 1, AFTER),
 )
 FIRST_SYNC = points(
     ("oa_sync.ops.memory:Memory.set", 1, AFTER),
@@ -66,11 +67,23 @@ def loaded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
         yield loaded
 
 
-@pytest.mark.parametrize("point", [*OURS, *DLT], ids=str)
-def test_a_kill_at_any_instruction_loses_and_doubles_nothing(loaded: Place, point: Point) -> None:
+@pytest.mark.parametrize("point", FETCHING, ids=str)
+def test_a_kill_while_fetching_loses_and_doubles_nothing(loaded: Place, point: Point) -> None:
     loaded.changes.make(6)
     sync_until(point, loaded.settings)
     loaded.recovers()
+
+
+@pytest.mark.parametrize("point", LOADING, ids=str)
+def test_a_kill_while_loading_loses_and_doubles_nothing_and_costs_no_detail(
+    loaded: Place, point: Point
+) -> None:
+    loaded.changes.make(6)
+    loaded.state.counters.reset()
+    sync_until(point, loaded.settings)
+    assert loaded.state.counters.details
+    loaded.recovers()
+    assert not loaded.state.counters.details
 
 
 @pytest.mark.parametrize("point", FIRST_SYNC, ids=str)
@@ -84,7 +97,7 @@ def test_a_kill_in_the_first_sync_of_all_costs_no_detail_twice(
 
 def test_a_kill_between_two_steps_keeps_the_first_and_loads_the_rest(tmp_path: Path) -> None:
     with place(tmp_path) as fresh:
-        point = Point("oa_sync.load.warehouse:Warehouse.load", "before", nth=2)
+        point = Point("oa_sync.load.warehouse:Warehouse.load", "before", nth=3)
         sync_until(point, fresh.settings, Tuning(step_bytes=5_000))
         assert 0 < len(query(fresh.settings, "SELECT id FROM reports")) < 30
         assert fresh.journaled()
