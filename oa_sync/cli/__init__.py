@@ -21,6 +21,7 @@ _COMMANDS = {
     "runs": ("runs", "runs", "Start, register and list agent runs."),
     "download": ("download", "download", "Export a dataset at the API and load the file."),
     "export": ("export", "export", "Write the loaded tables as Parquet files. No request."),
+    "copy": ("copy", "copy", "Move to another destination. No request."),
     "webhook": ("webhook", "webhook", "Receive signed callbacks of agent runs."),
     "resources": ("definitions", "resources", "Show what the definition declares."),
     "validate": ("definitions", "validate", "Check a definition file; tells every error."),

@@ -11,10 +11,6 @@ from oa_sync.load.target import Target
 from oa_sync.shape.learned import LearnedColumn
 from oa_sync.shape.shaper import Drift
 
-_NOT_CAST_BY_LOADING = frozenset({"text", "timestamp", "date"})
-"""Types whose values a destination does not turn into those of a wider column by itself: text is not
-valid JSON, and a time has more than one text."""
-
 
 class SchemaChanges:
     """Shared by all tables of a sync. `seen` is for the report: table, column, and the types before
@@ -66,10 +62,7 @@ class SchemaChanges:
             self._tell({**place, "before": change.before, "after": change.after, **discarded})
             if change.before is not None and mode is None:
                 widened.append(change)
-        if any(
-            change.before in _NOT_CAST_BY_LOADING and (change.table, change.column) in self._emitted
-            for change in widened
-        ):
+        if any((change.table, change.column) in self._emitted for change in widened):
             yield BREAK
         for change in widened:
             self._target.widen(change.table, change.column, change.after)

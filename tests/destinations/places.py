@@ -169,7 +169,7 @@ def one_column_each(row: Row) -> Row:
         if not name.startswith("_dlt"):
             merged[column] = merged.get(column) if value is None else value
     for name, value in merged.items():
-        if name.endswith("_at") and isinstance(value, str):
+        if name.endswith(("_at", "_valid_from", "_valid_to")) and isinstance(value, str):
             merged[name] = datetime.fromisoformat(value).replace(tzinfo=UTC)
     return merged
 

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from oa_sync.emulator.server import RunningEmulator
+from oa_sync.errors import ConfigurationError
+from oa_sync.run import sync
 from oa_sync.settings import Settings
 from tests.destinations import scenario
 from tests.destinations.killing import Killer, Order
-from tests.destinations.places import Place, Row, canonical
+from tests.destinations.places import DuckDB, Place, Row, canonical
 from tests.support.emulator import emulator
 from tests.support.syncing import run_sync
 
@@ -24,6 +27,17 @@ LISTS = {
     "dataset_columns": ("datasets", "dataset_id"),
     "dashboard_panels": ("dashboards", "dashboard_id"),
 }
+DEFINITION = """
+name: two
+client:
+  base_url: "{url}"
+  auth: {{type: bearer}}
+  paginator: {{type: page_number, page_param: page, base_page: 1, total_path: meta.total}}
+resource_defaults: {{primary_key: id, endpoint: {{data_selector: data}}}}
+resources:
+  - {{name: datasets, history: {history}, endpoint: {{path: datasets}}}}
+  - {{name: {second}, endpoint: {{path: dashboards}}}}
+"""
 NOT_COMPARED = frozenset({"_oa_synced_at", "_oa_valid_from", "_oa_valid_to"})
 
 
@@ -154,9 +168,7 @@ class TestVersions:
     """Which rows make a version; the same on every destination, so looked at on one."""
 
     @pytest.fixture
-    def place(self, tmp_path: Any) -> Place:
-        from tests.destinations.places import DuckDB
-
+    def place(self, tmp_path: Path) -> Place:
         return DuckDB(tmp_path)
 
     @pytest.fixture
@@ -176,8 +188,6 @@ class TestVersions:
     def test_a_detail_that_comes_later_completes_the_version_of_its_list_row(
         self, place: Place, settings: Settings, server: RunningEmulator
     ) -> None:
-        from dataclasses import replace
-
         few = replace(settings, max_requests=6)
         assert run_sync(few, history=True).status == "partial"
         while run_sync(few).status == "partial":
@@ -188,19 +198,11 @@ class TestVersions:
         assert len(place.read("report_rows_history")) == len(place.read("report_rows"))
 
     def test_a_resource_says_in_its_definition_that_its_history_is_kept(
-        self, place: Place, settings: Settings, tmp_path: Any
+        self, place: Place, settings: Settings, tmp_path: Path
     ) -> None:
-        from dataclasses import replace
-
         definition = tmp_path / "one.yaml"
         definition.write_text(
-            f"""
-name: one
-client: {{base_url: "{settings.base_url}", auth: {{type: bearer}}, paginator: {{type: page_number, page_param: page, base_page: 1, total_path: meta.total}}}}
-resources:
-  - {{name: datasets, primary_key: id, history: true, endpoint: {{path: datasets, data_selector: data}}}}
-  - {{name: dashboards, primary_key: id, endpoint: {{path: dashboards, data_selector: data}}}}
-""",
+            DEFINITION.format(url=settings.base_url, history="true", second="dashboards"),
             encoding="utf-8",
         )
         run_sync(replace(settings, source=str(definition)))
@@ -218,22 +220,11 @@ resources:
         assert [row["score"] for row in versions(place, "r01")] == ["1.0", "2.5", '"none"']
 
     def test_a_table_that_is_called_so_already_is_not_written_to(
-        self, place: Place, settings: Settings, tmp_path: Any
+        self, place: Place, settings: Settings, tmp_path: Path
     ) -> None:
-        from dataclasses import replace
-
-        from oa_sync.errors import ConfigurationError
-        from oa_sync.run import sync
-
         definition = tmp_path / "two.yaml"
         definition.write_text(
-            f"""
-name: two
-client: {{base_url: "{settings.base_url}", auth: {{type: bearer}}, paginator: {{type: page_number, page_param: page, base_page: 1, total_path: meta.total}}}}
-resources:
-  - {{name: datasets, primary_key: id, endpoint: {{path: datasets, data_selector: data}}}}
-  - {{name: datasets_history, primary_key: id, endpoint: {{path: dashboards, data_selector: data}}}}
-""",
+            DEFINITION.format(url=settings.base_url, history="false", second="datasets_history"),
             encoding="utf-8",
         )
         both = replace(settings, source=str(definition))
