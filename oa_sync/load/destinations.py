@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
-from oa_sync.errors import ConfigurationError
+from oa_sync.errors import ConfigurationError, DestinationError, OaSyncError
 from oa_sync.settings import Settings
 
 MERGE_STRATEGY = "delete-insert"
@@ -79,6 +79,48 @@ def dlt_destination(
             f"destination {name!r} is not one that dlt knows, or its driver is not installed"
             f" ({type(error).__name__}); see docs/destinations.md"
         ) from error
+
+
+def opening_error(settings: Settings, error: Exception, cause: BaseException) -> OaSyncError:
+    """What keeps a destination from being opened, and what to do about it; `cause` is the first of all."""
+    from dlt.common.configuration.exceptions import ConfigFieldMissingException
+    from dlt.common.exceptions import MissingDependencyException
+
+    if isinstance(error, OaSyncError) and cause is error:
+        return error
+    name, text = settings.destination, " ".join(str(cause).split())[:500]
+    if isinstance(error, ConfigFieldMissingException) or isinstance(
+        cause, ConfigFieldMissingException
+    ):
+        return ConfigurationError(
+            f"destination {name}: its credentials are not set; use"
+            f" DESTINATION__{name.upper()}__CREDENTIALS or [destination.{name}.credentials] in"
+            " .dlt/secrets.toml (docs/destinations.md)"
+        )
+    if isinstance(cause, ImportError | MissingDependencyException):
+        return ConfigurationError(
+            f"destination {name}: its driver is not installed ({text}); pip install 'dlt[{name}]'"
+        )
+    if name == "ducklake" and "extension" in text.lower():
+        return ConfigurationError(
+            f"destination ducklake: DuckDB's extension ducklake is not on this machine ({text}); with"
+            " internet: python -c \"import duckdb; duckdb.sql('INSTALL ducklake')\""
+        )
+    if name == "duckdb":
+        return DestinationError(
+            f"DuckDB file {settings.database}: {text}; free it, or choose another --database"
+        )
+    if isinstance(error, OaSyncError):
+        return error
+    return DestinationError(f"destination {name}: {text}; check that it runs, and its credentials")
+
+
+def deepest(error: BaseException) -> BaseException:
+    """The first cause of `error`."""
+    seen: list[BaseException] = [error]
+    while (cause := seen[-1].__cause__ or seen[-1].__context__) is not None and cause not in seen:
+        seen.append(cause)
+    return seen[-1]
 
 
 def _staging_layout(workspace: str) -> str:

@@ -25,8 +25,10 @@ import pyarrow as pa
 from oa_sync.errors import DestinationError
 from oa_sync.load.destinations import (
     MERGE_STRATEGY,
+    deepest,
     dlt_destination,
     loader_file_format,
+    opening_error,
     require_repeatable_merge,
     takes_objects,
 )
@@ -49,6 +51,7 @@ NARROW_COLUMNS = 24
 NARROW_MEMORY = "150MB"
 """DuckDB's memory bound while loading tables of at most `NARROW_COLUMNS` columns: measured to cost no
 time, and to halve the peak of a load of a million rows."""
+_WITHOUT_DROP_SCHEMA = frozenset({"clickhouse", "sqlalchemy"})
 _MERGE: Any = {"disposition": "merge", "strategy": MERGE_STRATEGY}
 
 
@@ -68,6 +71,13 @@ class Warehouse(SqlReads):
         self._pending: dict[str, dict[str, dict[str, Any]]] = {}
 
     def __enter__(self) -> Self:
+        try:
+            self._open()
+        except Exception as error:
+            raise opening_error(self._settings, error, deepest(error)) from error
+        return self
+
+    def _open(self) -> None:
         import dlt
         from dlt.common.schema import Schema
 
@@ -84,11 +94,11 @@ class Warehouse(SqlReads):
             ),
             dataset_name=self._settings.dataset_name,
         )
+        require_repeatable_merge(self._settings.destination, self._pipeline.destination)
         self._schema: Schema = Schema(SCHEMA_NAME)
         stored = self._stored_schema()
         if stored is not None:
             self._schema = stored
-        return self
 
     def __exit__(
         self,
@@ -177,7 +187,7 @@ class Warehouse(SqlReads):
                 loader_file_format=loader_file_format(self._settings.destination),
             )
         except Exception as error:
-            if "Out of Memory" not in str(_deepest(error)) or not self._duckdb_config:
+            if "Out of Memory" not in str(deepest(error)) or not self._duckdb_config:
                 raise
             logger.info("DuckDB asks for more memory than %s: loading without bound", NARROW_MEMORY)
             self._duckdb_config.clear()
@@ -247,30 +257,32 @@ class Warehouse(SqlReads):
             client.sql_client.execute_sql(statement)
 
     def probe(self) -> str:
-        """Make a table and drop it again, and the dataset too if it was not there; says what was found.
-
-        Raises:
-            ConfigurationError: this destination has no merge that may be repeated.
-        """
-        require_repeatable_merge(self._settings.destination, self._pipeline.destination)
+        """Make a table and drop it again, and the dataset too if it was not there; says what was found."""
         try:
-            with self._pipeline.sql_client() as client:
-                existed = bool(client.has_dataset())
-                if not existed:
-                    client.create_dataset()
-                name = f"oa_sync_check_{uuid.uuid4().hex[:12]}"
-                table = client.make_qualified_table_name(name)
-                client.execute_sql(f"CREATE TABLE {table} (id INTEGER)")
-                client.execute_sql(f"DROP TABLE {table}")
-                if not existed:
-                    # Without CASCADE, unlike dlt's own: what somebody else made meanwhile stays.
-                    client.execute_sql(f"DROP SCHEMA {client.fully_qualified_dataset_name()}")
+            existed = self._make_and_drop()
         except Exception as error:
-            raise _as_ours(error) from error
+            raise opening_error(self._settings, error, deepest(error)) from error
         return (
             f"{self._settings.place}, schema {self._settings.dataset_name}"
             f" ({'has tables' if existed else 'new'}): may make tables; merges by {MERGE_STRATEGY}"
         )
+
+    def _make_and_drop(self) -> bool:
+        """Whether the dataset was there before."""
+        engine = " ENGINE = Memory" if self._settings.destination == "clickhouse" else ""
+        with self._pipeline.sql_client() as client:
+            existed = bool(client.has_dataset())
+            if not existed:
+                client.create_dataset()
+            table = client.make_qualified_table_name(f"oa_sync_check_{uuid.uuid4().hex[:12]}")
+            client.execute_sql(f"CREATE TABLE {table} (id INTEGER){engine}")
+            client.execute_sql(f"DROP TABLE {table}")
+            if not existed and self._settings.destination in _WITHOUT_DROP_SCHEMA:
+                client.drop_dataset()
+            elif not existed:
+                # Without CASCADE, unlike dlt's own: what somebody else made meanwhile stays.
+                client.execute_sql(f"DROP SCHEMA {client.fully_qualified_dataset_name()}")
+        return existed
 
     # -- dlt ------------------------------------------------------------------------------------
 
@@ -386,18 +398,10 @@ def _variant_hints(column: Mapping[str, Any]) -> dict[str, Any]:
     return {hint: column[hint] for hint in (VARIANT_OF, "data_type") if VARIANT_OF in column}
 
 
-def _deepest(error: BaseException) -> BaseException:
-    """The first cause of `error`."""
-    seen: list[BaseException] = [error]
-    while (cause := seen[-1].__cause__ or seen[-1].__context__) is not None and cause not in seen:
-        seen.append(cause)
-    return seen[-1]
-
-
 def _as_ours(error: BaseException) -> DestinationError:
     """`error` as one line that names the deepest cause, without credentials or data."""
     if isinstance(error, DestinationError):
         return error
-    deepest = _deepest(error)
-    text = " ".join(str(deepest).split())[:500]
-    return DestinationError(f"destination: {type(deepest).__name__}: {text}")
+    cause = deepest(error)
+    text = " ".join(str(cause).split())[:500]
+    return DestinationError(f"destination: {type(cause).__name__}: {text}")

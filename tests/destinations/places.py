@@ -53,7 +53,10 @@ class DuckDB(Place):
     destination = "duckdb"
 
     def read(self, table: str) -> list[Row]:
-        with duckdb.connect(str(self.folder / "oa_sync.duckdb"), read_only=True) as connection:
+        file = self.folder / "oa_sync.duckdb"
+        if not file.exists():
+            return []
+        with duckdb.connect(str(file), read_only=True) as connection:
             connection.execute("SET TimeZone = 'UTC'")
             try:
                 found = connection.sql(f'FROM "{DATASET}"."{table}"').to_arrow_table()
