@@ -158,7 +158,13 @@ async def _plan(settings: Settings, clock: Clock) -> Plan:
             heard = inboxes.drain()
             history = history_of(target, definition, definition.resources, heard, clock)
         _overlay_pending(loaded, settings)
-        resources = await _resources(definition, connection, loaded, history, clock)
+        resources = await _resources(
+            definition,
+            connection,
+            loaded,
+            history,
+            OrderMemory(connection, clock, full_scan_days=settings.full_scan_days),
+        )
         return _summary(resources, connection, settings, clock.now())
 
 
@@ -227,9 +233,8 @@ async def _resources(
     connection: Connection,
     loaded: Loaded,
     history: RunHistory,
-    clock: Clock,
+    orders: OrderMemory,
 ) -> tuple[ResourcePlan, ...]:
-    orders = OrderMemory(connection, clock)
     scans: dict[str, Scan] = {}
     plans = []
     for resource in definition.resources:

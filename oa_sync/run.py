@@ -69,7 +69,8 @@ def sync(
     """Bring the destination up to date and report.
 
     `resources` limits the sync to these (default: all of the definition). `full_refresh` asks for every
-    detail again. `history` keeps every version of every row, from now on. `progress(stage, resource, done, total)` hears of every step.
+    detail again. `history` keeps every version of every row, from now on. `progress(stage, resource,
+    done, total)` hears of every step.
 
     Failures of the API or the destination are in the report (`status`, `error`), with everything that
     was fetched loaded or kept for the next run.
@@ -168,7 +169,7 @@ class _Run:
                 lambda: Assembler(definition, target, self._settings, history=keep)
             )
             loader = Loader(target, journal, assembler)
-            await self._loading(lambda: target.load(assembler.start_history()))
+            await self._loading(loader.start_history)
             await self._loading(loader.finish_pending)
             known = await self._loading(
                 lambda: {resource.name: assembler.known(resource) for resource in chosen}
@@ -187,6 +188,7 @@ class _Run:
                 progress=self._progress,
                 history=history,
                 unfinished=Unfinished(self._settings.journal / "unfinished", self._clock),
+                full_scan_days=self._settings.full_scan_days,
             )
             report.tallies = extraction.tallies
             loading = asyncio.ensure_future(self._loading(lambda: loader.run(queue)))
@@ -316,8 +318,12 @@ def _chosen(definition: Definition, names: tuple[str, ...]) -> tuple[list[Resour
             raise ConfigurationError(
                 f"resource {name!r} is not in the definition; it has {', '.join(known)}"
             )
+    wanted = set(names)
+    for resource in reversed(definition.resources):  # a parent stands before its children
+        if resource.name in wanted and resource.parent is not None:
+            wanted.add(resource.parent)
     return (
-        [resource for resource in definition.resources if not names or resource.name in names],
+        [resource for resource in definition.resources if not names or resource.name in wanted],
         [query for query in definition.queries if not names or query.name in names],
     )
 

@@ -26,6 +26,9 @@ ReportRows = L["json", "typed", "tables"]
 IN_A_BUCKET = frozenset({"parquet", "delta", "iceberg"})
 """Destinations whose tables are files below `bucket_url`."""
 
+MOST_DAYS = 3650
+"""The longest `full_scan_days`: ten years is as good as never, and still a date."""
+
 # (field, environment variable); `api_key` has no flag, so that it never stands on a command line.
 _ENVIRONMENT = {
     "api_key": "OPENANALYST_API_KEY",
@@ -38,6 +41,7 @@ _ENVIRONMENT = {
     "reserve": "OA_SYNC_RESERVE",
     "home": "OA_SYNC_HOME",
     "quota_url": "OA_SYNC_QUOTA_URL",
+    "full_scan_days": "OA_SYNC_FULL_SCAN_DAYS",
     "workspace": "OA_SYNC_WORKSPACE",
     "destination": "OA_SYNC_DESTINATION",
     "database": "OA_SYNC_DATABASE",
@@ -62,6 +66,8 @@ class Settings:
     """When the day's requests start anew: `rolling` (any 24 hours) or a time zone's midnight."""
     reserve: float = 0.1
     max_requests: int | None = None
+    full_scan_days: float = 7
+    """After as many days a list is read whole, though its rest could be proven known; 0: every time."""
     home: Path = Path("~/.local/share/oa-sync")
     quota_url: str | None = field(default=None, repr=False)
     workspace: str = "default"
@@ -197,6 +203,16 @@ def _convert(name: str, value: Any, origin: str) -> Any:
         if not 0.0 <= share < 1.0:
             raise ConfigurationError(f"{origin}: {value!r} is not a share from 0 to below 1")
         return share
+    if name == "full_scan_days":
+        try:
+            days = float(value)
+        except (TypeError, ValueError):
+            days = -1.0
+        if not 0.0 <= days <= MOST_DAYS:
+            raise ConfigurationError(
+                f"{origin}: {value!r} is not a number of days from 0 to {MOST_DAYS}"
+            )
+        return days
     if name in _PATHS:
         return Path(str(value))
     text = str(value)

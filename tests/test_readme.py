@@ -163,7 +163,15 @@ def test_table_of_settings_is_complete() -> None:
     flags = {option for parameter in sync.params for option in parameter.opts}
     named = {row[1].strip("`") for row in rows if row[1].startswith("`")}
     assert named - flags == set()
-    not_settings = {"resources", "--full-refresh", "--json", "--log-format", "-v", "--verbose"}
+    not_settings = {
+        "resources",
+        "--full-refresh",
+        "--history",
+        "--json",
+        "--log-format",
+        "-v",
+        "--verbose",
+    }
     assert flags - named - not_settings == set()
 
 

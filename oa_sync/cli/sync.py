@@ -17,6 +17,12 @@ from oa_sync.cli.options import api_options, log_options, place_options
 @click.option(
     "--report-rows", type=click.Choice(["json", "typed", "tables"]), help="Default: json."
 )
+@click.option(
+    "--full-scan-days",
+    type=float,
+    metavar="DAYS",
+    help="How often lists are read whole though their rest is known; 7.",
+)
 @click.option("--full-refresh", is_flag=True, help="Ask for every detail again.")
 @click.option("--history", is_flag=True, help="Keep every version of every row, from now on.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Protocol
 
@@ -25,6 +25,9 @@ MOST_REJECTED = 5
 
 class Assembler(Protocol):
     """Shapes items (see `oa_sync.load.assembler.Assembler`)."""
+
+    def start_history(self) -> Iterator[Batch]:
+        """What is loaded already, for histories that begin only now."""
 
     def packages(
         self, items: Iterable[Item], tail: Callable[[], list[Batch]]
@@ -57,6 +60,12 @@ class Loader:
         self._target, self._journal, self._assembler = target, journal, assembler
         self.rows: dict[str, int] = {}
         self.rejected: list[Rejected] = []
+
+    def start_history(self) -> None:
+        """Load what histories begin with, where one begins only now; comes before anything else."""
+        batches = self._assembler.start_history()
+        if (first := next(batches, None)) is not None:
+            self._target.load(chain([first], batches))
 
     def finish_pending(self) -> int:
         """Load what an interrupted run fetched and did not load; the number of segments.

@@ -71,9 +71,13 @@ def test_lists_by_parent_keyless_lists_and_appended_ones(tmp_path: Path) -> None
         events[:] = [{"kind": "stop"}]
         comments[3] = [{"id": 30, "text": "changed"}]
         run_sync(settings)
+        assert query(settings, "SELECT text FROM comments WHERE id = 30") == [("changed",)]
+        comments[3] = [{"id": 30, "text": "changed again"}]
+        alone = run_sync(settings, "comments")
+        assert alone.requests.made == 2 + 3, "the posts say whose comments there are"
+        assert query(settings, "SELECT text FROM comments WHERE id = 30") == [("changed again",)]
     assert query(settings, "SELECT name FROM tags ORDER BY name") == [("green",), ("red",)]
     assert query(settings, "SELECT kind FROM events ORDER BY kind") == [("start",), ("stop",)]
-    assert query(settings, "SELECT text FROM comments WHERE id = 30") == [("changed",)]
 
 
 def test_five_lines_add_an_endpoint_to_the_built_in_definition(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import json
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 
 from oa_sync.emulator.server import RunningEmulator
 from oa_sync.emulator.synthetic import Size, synthetic_workspace
+from oa_sync.plan import Plan, plan
 from oa_sync.settings import Settings
 from tests.support.emulator import emulator
 from tests.support.syncing import query, run_sync, settings_for
@@ -27,6 +29,12 @@ def workspace(folder: Path, **options: Any) -> Iterator[tuple[RunningEmulator, S
     source = synthetic_workspace(Size(reports=REPORTS, rows=2))
     with emulator(source, max_per_page=REPORTS // PAGES, **options) as server:
         yield server, settings_for(server.base_url, folder)
+
+
+def listed(planned: Plan) -> int:
+    """Requests that a plan has for the list of reports."""
+    [lists] = [one.cost.lists for one in planned.resources if one.name == "reports"]
+    return lists
 
 
 def cost(server: RunningEmulator, settings: Settings) -> int:
@@ -109,3 +117,14 @@ def test_lists_without_a_time_are_read_whole_every_time(tmp_path: Path) -> None:
         assert cost(server, settings) == PAGES
         server.state.touch(2)
         assert cost(server, settings) == PAGES + 2
+
+
+def test_the_list_is_read_whole_after_as_many_days_as_the_user_says(tmp_path: Path) -> None:
+    with workspace(tmp_path, dialect="page", order="updated_desc") as (server, settings):
+        cost(server, settings)
+        assert cost(server, settings) == 1
+        every_time = replace(settings, full_scan_days=0)
+        assert listed(plan(every_time)) == PAGES
+        assert cost(server, every_time) == PAGES
+        assert listed(plan(settings)) == 1
+        assert cost(server, settings) == 1
