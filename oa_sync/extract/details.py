@@ -20,12 +20,13 @@ _ONE_SECOND = timedelta(seconds=1)
 
 @dataclass(slots=True)
 class DetailTask:
-    """One detail to ask for."""
+    """One detail to ask for. `racy_version`: what it was at when it was read in that version's second."""
 
     resource: Resource
     pending: Pending
     list_keys: tuple[str, ...]
     attempts: int = 0
+    racy_version: str | None = None
 
     @property
     def row(self) -> tuple[str, str]:

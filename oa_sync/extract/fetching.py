@@ -40,7 +40,7 @@ MAX_ASKS = 3
 FAILURES_IN_A_ROW = 5
 SECOND_TRIES = 2
 LARGE_BODY = 64 * 1024
-_MAY_HEAL = (ServerError, ConnectionFailedError, InvalidResponseError)
+_MAY_HEAL = (ServerError, ConnectionFailedError, InvalidResponseError, RateLimitedError)
 
 
 class DetailDocument(Protocol):
@@ -145,7 +145,7 @@ class DetailFetcher:
         """Fetch one detail; one that has to be read again later goes back into `tasks`."""
         name = task.resource.name
         try:
-            await self._until_second_ends(task.pending.listed.version)
+            await self._until_second_ends(task.racy_version or task.pending.listed.version)
             response = await self._client.request("GET", task.path(), max_tries=tries)
             self.learn_server_date(response)
             item = await self._item(task, response)
@@ -164,6 +164,7 @@ class DetailFetcher:
         else:
             task.attempts += 1
             if self._is_racy(task, response, item) and task.attempts < MAX_ASKS:
+                task.racy_version = item.detail_version
                 tasks.append(task)
                 return
             await self._emit(item)

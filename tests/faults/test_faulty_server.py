@@ -97,6 +97,27 @@ def test_a_bad_minute_of_details_is_healed_at_the_end_of_the_run(tmp_path: Path)
         assert_mirrors(shaky.settings, shaky.state, "datasets")
 
 
+def test_a_detail_that_was_refused_for_a_moment_is_asked_for_again_at_the_end(
+    tmp_path: Path,
+) -> None:
+    with place(tmp_path) as shaky:
+        refused = shaky.state.ids("datasets")[1]
+        faults = shaky.server.emulator.faults
+        faults.set(f"429=1:1,paths=/datasets/{refused}")
+
+        class Healing(ManualClock):
+            def monotonic(self) -> float:
+                if faults.injected["429"] >= 3:  # all that the client tries
+                    faults.set("off")
+                return super().monotonic()
+
+        report = sync(shaky.settings, ["datasets"], clock=Healing())
+        assert report.exit_code == 0, report.error
+        assert shaky.state.counters.details[refused] == 4
+        assert report.requests.made == shaky.state.counters.total
+        assert_mirrors(shaky.settings, shaky.state, "datasets")
+
+
 def test_a_403_on_one_resource_fails_that_one_alone(tmp_path: Path) -> None:
     with place(tmp_path) as shaky:
         shaky.server.emulator.faults.set("403=1,paths=/reports")

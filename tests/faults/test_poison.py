@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from oa_sync.errors import DestinationError
 from oa_sync.load import warehouse
+from oa_sync.load.tables import Batch
 from oa_sync.load.warehouse import Warehouse
 from oa_sync.run import sync
 from tests.faults.mirror import assert_mirrors
@@ -83,8 +85,10 @@ def test_a_poisoned_journal_does_not_block_the_run_that_finds_it(
 def test_a_destination_that_takes_nothing_loses_nothing_and_grows_nothing_without_bound(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(*_: Any) -> dict[str, int]:
-        raise DestinationError("the warehouse is out of order")
+    def refuse(_: Warehouse, batches: Iterable[Batch]) -> dict[str, int]:
+        if any(True for _ in batches):
+            raise DestinationError("the warehouse is out of order")
+        return {}
 
     with place(tmp_path) as broken:
         with monkeypatch.context() as patched:

@@ -82,7 +82,9 @@ def test_a_row_that_a_list_did_not_show_and_that_answers_by_id_stays_with_its_ne
         settings = settings_for(server.base_url, tmp_path)
         run_sync(settings, "reports")
         hidden, gone = server.state.ids("reports")[30:32]
-        server.state.update("reports", hidden, {"name": "Alive", "data": [{"a": 1}]})
+        # Dated, for what is read in the second of its version is read once more.
+        changed = {"name": "Alive", "data": [{"a": 1}], "updated_at": "2026-01-05T00:00:01Z"}
+        server.state.update("reports", hidden, changed)
         server.state.delete("reports", gone)
         # A row that came just now, on a later page: another may have slipped through for it.
         server.state.insert("reports")
