@@ -181,7 +181,8 @@ class Extraction:
             tally.missing = True
         elif self.exhausted is None and self._unreachable is None:
             self._progress("list", resource.name, 0, None)
-            await scan(result, self._open(result), self._orders.early_stop(result))
+            early_stop = self._orders.early_stop(result)
+            await scan(result, self._open(result), early_stop, self._emit_whole)
         tally.listed = len(result.seen) + result.rest_known
         tally.new, tally.changed, tally.unchanged = result.new, result.changed, result.unchanged
         if exhausted := as_exhausted(result.error, self._clock.now()):
@@ -220,6 +221,16 @@ class Extraction:
             if item.kind not in (Kind.EVENTS, Kind.STALLED):
                 self._orders.note(item)
             await self._hand_on(item)
+
+    async def _emit_whole(self, result: Scan) -> None:
+        """Rows that have all in them: on to loading while the list is still being read, so that no list
+        is ever held as a whole."""
+        rows = result.take_whole()
+        await self._write(self._history.listed(result, rows))
+        now = self._clock.now()
+        for pending in rows:
+            if item := row_item(result.resource, pending, (), now):
+                await self._emit(item)
 
     async def _emit_rows(self, result: Scan) -> None:
         """Rows that wait for no detail, and rows that are gone."""

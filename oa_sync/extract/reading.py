@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Awaitable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 
 from oa_sync.errors import ApiError, BudgetExhausted, NotAuthorisedError
@@ -17,19 +17,29 @@ from oa_sync.extract.scan import Scan
 
 logger = logging.getLogger(__name__)
 
+AfterPage = Callable[[Scan], Awaitable[None]]
+
+
+async def _keep_all(result: Scan) -> None:
+    """Leave every row in `result`."""
+
 
 async def scan(
-    result: Scan, lists: AsyncIterator[OpenList], early_stop: EarlyStop | None = None
+    result: Scan,
+    lists: AsyncIterator[OpenList],
+    early_stop: EarlyStop | None = None,
+    after_page: AfterPage = _keep_all,
 ) -> None:
     """Read every one of `lists` to its end, or to the end of the budget, into `result`.
 
-    `early_stop` may end the reading of a single list before. Never raises `ApiError` or
+    `early_stop` may end the reading of a single list before. `after_page` may take rows out of `result`
+    (`Scan.take_whole`) that need not be kept until then; what it raises is raised. Never raises `ApiError` or
     `BudgetExhausted`: they end the scan and stand in `Scan.error`.
     """
     unproven: list[_Reading] = []
     try:
         async for opened in lists:
-            reading = _Reading(result, opened)
+            reading = _Reading(result, opened, after_page)
             await reading.run(early_stop)
             if not (reading.ended_early or reading.evidence.proven):
                 unproven.append(reading)
@@ -59,8 +69,8 @@ def _is_worth_repeating(result: Scan, unproven: Sequence[_Reading]) -> bool:
 class _Reading:
     """One list on its way into a scan."""
 
-    def __init__(self, result: Scan, opened: OpenList) -> None:
-        self._scan, self._opened = result, opened
+    def __init__(self, result: Scan, opened: OpenList, after_page: AfterPage) -> None:
+        self._scan, self._opened, self._after_page = result, opened, after_page
         self._is_keyed = bool(identity(result.resource))
         self.evidence = Evidence(result.is_loaded, keyed=self._is_keyed)
         self._healing = Healing(opened, self.evidence, self._take)
@@ -84,6 +94,7 @@ class _Reading:
                 seam = self.evidence.add_next(page, rows)
                 self._scan.since = self._scan.since or self.evidence.since
                 order.add(page.rows, rows, known)
+                await self._after_page(self._scan)
                 if early_stop is not None and early_stop.proves_rest(page.total, rows, order):
                     self._scan.leave_rest(early_stop.rest)
                     self.ended_early = True

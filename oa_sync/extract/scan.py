@@ -55,10 +55,13 @@ class Scan:
     error: ApiError | BudgetExhausted | None = None
     rows: dict[str, dict[str, Any]] | None = None
     """All decoded rows by key, where another resource is asked for by them; None: not kept."""
+    handed_on: dict[str, Known] = field(default_factory=dict)
+    """What will be loaded of the rows that `take_whole` gave, by key."""
 
     def __post_init__(self) -> None:
         self.order = Order(self.resource)
         self._copies: Counter[str] = Counter()
+        self._counted: dict[str, Change] = {}
 
     @property
     def whole(self) -> bool:
@@ -90,13 +93,15 @@ class Scan:
             self.list_keys.update(row)
             if self.rows is not None:
                 self.rows[entry.key] = row
-            again = entry.key in self.seen
+            if entry.key in self.seen:
+                self._uncount(entry.key)
             self.seen.add(entry.key)
             loaded = self.known.get(entry.key)
             change = compare(entry, loaded)
-            if again:
-                self._uncount(entry.key)
             self._count(change)
+            if (earlier := self.handed_on.get(entry.key)) is not None:
+                self._counted[entry.key] = change
+                loaded, change = earlier, compare(entry, earlier)
             wants_detail = needs_detail(self.resource, entry, loaded)
             if change is not Change.UNCHANGED or wants_detail:
                 raws = raws or page.raw_rows()
@@ -104,6 +109,22 @@ class Scan:
                     entry, change, loaded, _without_lists(row), raws[number], wants_detail
                 )
         return entries
+
+    def take_whole(self) -> list[Pending]:
+        """The pending rows that have all in them, and wait for nothing that is still to be read.
+
+        They are no longer pending. One that comes again with another content is pending once more,
+        compared with what was given here.
+        """
+        taken = [row for row in self.pending.values() if row.listed.whole and not row.wants_detail]
+        for row in taken:
+            entry = row.listed
+            del self.pending[entry.key]
+            self._counted.setdefault(entry.key, row.change)
+            self.handed_on[entry.key] = Known(
+                entry.version, entry.row_hash, entry.version, deleted=False
+            )
+        return taken
 
     def leave_rest(self, count: int) -> None:
         """The `count` loaded ids that were not read are proven to be as they are loaded."""
@@ -132,7 +153,8 @@ class Scan:
 
     def _uncount(self, key: str) -> None:
         before = self.pending.pop(key, None)
-        self._count(before.change if before else Change.UNCHANGED, by=-1)
+        change = before.change if before else Change.UNCHANGED
+        self._count(self._counted.get(key, change), by=-1)
 
 
 def _without_lists(row: dict[str, Any]) -> dict[str, Any]:

@@ -75,14 +75,25 @@ class ResourceHistory:
         """`ids` stand in a row of another resource."""
         self._referenced.update(ids)
 
-    # -- after the list -------------------------------------------------------------------------
+    # -- the list and after it ------------------------------------------------------------------
+
+    def listed(self, scan: Scan, rows: Iterable[Pending], now: datetime) -> None:
+        """Take in `rows`, which the list showed and `scan` no longer holds."""
+        self._begin(scan)
+        for pending in rows:
+            self._look_at(pending, scan, now)
+
+    def _begin(self, scan: Scan) -> None:
+        """Take in what was announced, once: it comes before everything that the list shows."""
+        self._known = scan.known
+        announced, self._announced = self._announced, []
+        for announcement in announced:
+            self._hear(announcement, scan)
 
     def after_list(self, scan: Scan, tally: Tally, now: datetime) -> list[Item]:
         """Take in what was announced and listed; add what is due to `scan.pending`. The items are runs
         that need no request: those given up, and those whose last answer is here already."""
-        self._known = scan.known
-        for announcement in self._announced:
-            self._hear(announcement, scan)
+        self._begin(scan)
         for pending in list(scan.pending.values()):
             self._look_at(pending, scan, now)
         items = list(self._answered_already(scan, tally, now))
@@ -198,7 +209,8 @@ class ResourceHistory:
         for key, run in self._loaded.items():
             known = scan.known.get(key)
             is_told = list_tells if key in scan.seen else scan.finished
-            if known is None or is_told or key in scan.pending or key in self._followed:
+            is_open = key in scan.pending or key in scan.handed_on or key in self._followed
+            if known is None or is_told or is_open:
                 continue
             state = state_of(self._resource, run, known)
             if state is State.STALLED and not run.stalled:

@@ -17,7 +17,7 @@ from oa_sync.definitions.paths import parse_path
 from oa_sync.extract.items import Item, Kind
 from oa_sync.extract.runs.followed import Read, ResourceHistory
 from oa_sync.extract.runs.known import Announcement, LoadedRun, fields_of, has_history, ids_at
-from oa_sync.extract.scan import Scan
+from oa_sync.extract.scan import Pending, Scan
 from oa_sync.extract.tally import Tally
 
 
@@ -51,6 +51,16 @@ class RunHistory:
             if (paths := _references(resource, self._histories))
         }
         self._scans: dict[str, Scan] = {}
+
+    def listed(self, scan: Scan, rows: Sequence[Pending]) -> list[Item]:
+        """The list of `scan` showed `rows`, which go on to loading before it is read to its end. Gives
+        what they tell, to be written before them."""
+        history = self._histories.get(scan.resource.name)
+        if history is None or not rows:
+            return []
+        now = self._clock.now()
+        history.listed(scan, rows, now)
+        return history.events.take(now)
 
     def after_list(self, scan: Scan, tally: Tally) -> list[Item]:
         """The list of `scan` was read, as far as it was. Puts what is due into `scan.pending`; gives
