@@ -19,22 +19,27 @@ read again; so the file is cut back to its last whole record at once.
 
 from __future__ import annotations
 
+import mmap
 import os
 import struct
 import zlib
 from collections.abc import Iterator
 from datetime import datetime
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import orjson
 
+from oa_sync.client.body import stretches
 from oa_sync.errors import OaSyncError
 from oa_sync.extract.items import Item, Kind, Sighting
 
 _MAGIC = b"OAJ1"
 _HEAD = struct.Struct("<4sIIQQ")  # magic, crc32, header length, row length, body length
 _NO_BODY = 2**64 - 1
+MAPPED_BYTES = 32 * 1024 * 1024
+"""A body from this size on is read back as a view of the segment's file."""
 BUFFER_BYTES = 1 << 18
 """What is held back of rows that cost no request of their own."""
 
@@ -71,7 +76,7 @@ class Journal:
         header = orjson.dumps(_header(item))
         body = b"" if item.body is None else item.body
         body_length = _NO_BODY if item.body is None else len(body)
-        crc = zlib.crc32(body, zlib.crc32(item.row, zlib.crc32(header)))
+        crc = _crc(header, item.row, body)
         self._held += _HEAD.pack(_MAGIC, crc, len(header), len(item.row), body_length)
         self._held += header
         self._held += item.row
@@ -117,10 +122,10 @@ class Journal:
                     return
                 header = file.read(header_length)
                 row = file.read(row_length)
-                body = None if body_length == _NO_BODY else file.read(body_length)
+                body = None if body_length == _NO_BODY else _body(file, body_length)
                 whole = len(header) == header_length and len(row) == row_length
                 whole = whole and (body is None or len(body) == body_length)
-                if not whole or zlib.crc32(body or b"", zlib.crc32(row, zlib.crc32(header))) != crc:
+                if not whole or _crc(header, row, body or b"") != crc:
                     return
                 try:
                     item = _item(orjson.loads(header), row, body)
@@ -155,9 +160,10 @@ class Journal:
         assert self._handle is not None
         held, self._held = self._held, bytearray()
         try:
-            for part in (memoryview(held), memoryview(last)):
-                while len(part):
-                    part = part[os.write(self._handle, part) :]
+            for part in chain((memoryview(held),), stretches(last)):
+                rest = memoryview(part)
+                while len(rest):
+                    rest = rest[os.write(self._handle, rest) :]
         except OSError as error:
             os.ftruncate(self._handle, self._written)
             raise self._failed(error) from error
@@ -204,7 +210,24 @@ def _sighting(header: list[str] | None) -> Sighting | None:
     return None if header is None else Sighting(datetime.fromisoformat(header[0]), header[1])
 
 
-def _item(header: dict[str, Any], row: bytes, body: bytes | None) -> Item:
+def _crc(header: bytes, row: bytes, body: bytes | memoryview) -> int:
+    crc = zlib.crc32(row, zlib.crc32(header))
+    for stretch in stretches(body):
+        crc = zlib.crc32(stretch, crc)
+    return crc
+
+
+def _body(file: BinaryIO, length: int) -> bytes | memoryview:
+    """The next `length` bytes of `file`, or what there is of them; many of them stay in the file."""
+    if length < MAPPED_BYTES:
+        return file.read(length)
+    start = file.tell()
+    mapped = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+    file.seek(start + length)
+    return mapped[start : start + length]
+
+
+def _item(header: dict[str, Any], row: bytes, body: bytes | memoryview | None) -> Item:
     return Item(
         kind=Kind(header["kind"]),
         resource=header["resource"],

@@ -30,6 +30,7 @@ from oa_sync.load.tables import (
 )
 from oa_sync.load.target import Target
 from oa_sync.settings import Settings
+from oa_sync.shape.document import LongRows
 from oa_sync.shape.learned import LearnedSchema
 from oa_sync.shape.report_rows import ReportTables, json_rows, report_rows_spec
 from oa_sync.shape.shaper import Shaped, Shaper
@@ -42,7 +43,7 @@ BATCH_ROWS = 50_000
 class LongList(Protocol):
     """Takes the rows of one parent after the other."""
 
-    def add(self, item: Item, fields: dict[str, Any], rows: Rows | None) -> Iterator[Output]:
+    def add(self, item: Item, fields: dict[str, Any], rows: LongRows | None) -> Iterator[Output]:
         """The `rows` (None: the parent has no such list) of the parent `item` with `fields`."""
 
     def flush(self) -> Iterator[Output]:
@@ -81,6 +82,15 @@ class _Piece:
     def positions(self) -> Any:
         """The position of each row."""
         return pa.array(np.arange(self.start, self.start + len(self.rows)))
+
+
+@dataclass(frozen=True, eq=False)
+class _Begun:
+    """A parent whose rows before the one at `until` are emitted already."""
+
+    parent: str
+    rows: LongRows
+    until: int
 
 
 class _Rows:
@@ -135,12 +145,12 @@ class _JsonRows(_Rows):
         self._held: list[_Piece] = []
         self._bytes = self._rows = 0
 
-    def add(self, item: Item, fields: dict[str, Any], rows: Rows | None) -> Iterator[Output]:
+    def add(self, item: Item, fields: dict[str, Any], rows: LongRows | None) -> Iterator[Output]:
         if rows is None or len(rows) == 0:
             if item.replaces and self._target.has_table(self._child.table):
                 yield self._removal(self._child.table, item.key)
             return
-        for start, part in _pieces(rows):
+        for start, part in rows.pieces(BATCH_BYTES):
             self._held.append(_Piece(item.key, start, part))
             self._bytes += part.nbytes
             self._rows += len(part)
@@ -171,19 +181,19 @@ class _TypedRows(_Rows):
         self._shaper = Shaper(spec, learned)
         self._held: list[_Piece] = []
         self._bytes = 0
-        self._begun: _Piece | None = None
+        self._begun: _Begun | None = None
 
-    def add(self, item: Item, fields: dict[str, Any], rows: Rows | None) -> Iterator[Output]:
+    def add(self, item: Item, fields: dict[str, Any], rows: LongRows | None) -> Iterator[Output]:
         if rows is None or len(rows) == 0:
             if item.replaces:
                 yield from self._without_rows(item.key)
             return
-        for start, part in _pieces(rows):
+        for start, part in rows.pieces(BATCH_BYTES):
             self._held.append(_Piece(item.key, start, part))
             self._bytes += part.nbytes
             if self._bytes >= BATCH_BYTES:
                 yield from self.flush()
-                self._begun = _Piece(item.key, 0, rows.slice(0, start + len(part)))
+                self._begun = _Begun(item.key, rows, start + len(part))
         self._begun = None if not self._held else self._begun
 
     def flush(self) -> Iterator[Output]:
@@ -195,7 +205,7 @@ class _TypedRows(_Rows):
             yield output
             if isinstance(output, Break) and begun is not None and begun.parent == held[0].parent:
                 # The next package replaces all rows of this parent, so it needs the earlier ones too.
-                for start, part in _pieces(begun.rows):
+                for start, part in begun.rows.pieces(BATCH_BYTES, begun.until):
                     yield from self._emit([_Piece(begun.parent, start, part)])
 
     def _emit(self, pieces: list[_Piece]) -> Iterator[Output]:
@@ -222,7 +232,7 @@ class _RowTables(_Rows):
         learned = learned_of(columns, {c.table for c in columns}, {c.table for c in columns})
         self._reports = ReportTables(self._constants, self._names(learned), learned)
 
-    def add(self, item: Item, fields: dict[str, Any], rows: Rows | None) -> Iterator[Output]:
+    def add(self, item: Item, fields: dict[str, Any], rows: LongRows | None) -> Iterator[Output]:
         name = str(fields.get("name") or item.key)
         shaper = self._reports.shaper(item.key, name)
         if item.replaces:
@@ -232,9 +242,9 @@ class _RowTables(_Rows):
         yield from self._emit(item.key, name, shaper, rows, len(rows) if rows is not None else 0)
 
     def _emit(
-        self, report_id: str, name: str, shaper: Shaper, rows: Rows | None, until: int
+        self, report_id: str, name: str, shaper: Shaper, rows: LongRows | None, until: int
     ) -> Iterator[Output]:
-        for start, part in _pieces(rows.slice(0, until)) if rows is not None else ():
+        for start, part in rows.pieces(BATCH_BYTES, until) if rows is not None else ():
             piece = _Piece(report_id, start, part)
             shaped = self._reports.shape(report_id, name, part.ndjson(), piece.positions())
             for output in self._shaped(shaped, shaper.learned):
@@ -252,18 +262,3 @@ class _RowTables(_Rows):
             if name.startswith("report__") and "__" not in name.removeprefix("report__"):
                 names |= dict.fromkeys(self._target.distinct(name, "report_id"), name)
         return names
-
-
-def _pieces(rows: Rows) -> Iterator[tuple[int, Rows]]:
-    """`rows` in pieces of at most about `BATCH_BYTES`, each with the position of its first row."""
-    if rows.nbytes <= BATCH_BYTES:
-        if len(rows):
-            yield 0, rows
-        return
-    ends = np.cumsum(rows.ends - rows.starts)
-    start = 0
-    while start < len(rows):
-        done = int(ends[start - 1]) if start else 0
-        stop = max(start + 1, int(np.searchsorted(ends, done + BATCH_BYTES)))
-        yield start, rows.slice(start, stop)
-        start = stop

@@ -22,6 +22,10 @@ from oa_sync.shape.structure import Buffer, InvalidJsonError, Scanner, Structure
 _PIECE = 1 << 20
 
 
+class HeadTooLargeError(InvalidJsonError):
+    """What stands outside the list is larger than the memory that is set apart for it."""
+
+
 @dataclass(frozen=True, eq=False)
 class Cut:
     """`head` is the document with `[]` for the list, `rows` the list's elements.
@@ -121,7 +125,7 @@ class Cutter:
         if self._in_list:
             yield from self._take_rows(entries)
         if len(self._head) > self._max_head_bytes:
-            raise InvalidJsonError(
+            raise HeadTooLargeError(
                 f"more than {self._max_head_bytes} bytes stand outside the list at "
                 f"{_shown(self.path)}",
                 self._scanner.offset,

@@ -16,13 +16,17 @@ import orjson
 from oa_sync.definitions.model import Resource
 from oa_sync.definitions.paths import parse_path
 from oa_sync.errors import InvalidResponseError
-from oa_sync.shape.cut import cut
+from oa_sync.shape.cut import HeadTooLargeError, cut
 from oa_sync.shape.lift import lift
 from oa_sync.shape.spans import Rows
+from oa_sync.shape.spooled import SpooledRows, cut_spooled
 from oa_sync.shape.structure import InvalidJsonError
 
 LONG_LISTS = frozenset({"report_rows"})
 """Child tables whose rows are cut out of the body instead of being parsed with it."""
+
+LongRows = Rows | SpooledRows
+"""The elements of a long list, in memory or in a file."""
 
 _AS_IT_IS: Mapping[str, str] = MappingProxyType({})
 
@@ -34,22 +38,26 @@ class Document:
 
     text: bytes
     fields: dict[str, Any]
-    rows: dict[str, Rows]
+    rows: dict[str, LongRows]
 
 
 def read_document(resource: Resource, body: bytes | memoryview) -> Document:
     """Find the object in a detail's answer and cut its long lists out.
 
-    The object stands at `detail.data_selector`; without one it is the body itself, or what stands in
+    The rows of a body in a file (a view of a mapping) stay there. The object stands at `detail.data_selector`; without one it is the body itself, or what stands in
     `data` when the body lacks the primary key that `data` has.
 
     Raises:
         InvalidResponseError: not JSON, or no object there.
     """
     assert resource.detail is not None
-    text = bytes(body) if isinstance(body, memoryview) else body
     selector = resource.detail.data_selector
     try:
+        if isinstance(body, memoryview):
+            spooled = _read_spooled(resource, body, selector)
+            if spooled is not None:
+                return spooled
+        text = bytes(body)
         if selector is not None:
             return _read(resource, text, parse_path(selector))
         bare = _read(resource, text, ())
@@ -99,8 +107,27 @@ def _is_wrapped(resource: Resource, fields: dict[str, Any]) -> bool:
     return isinstance(fields.get("data"), dict) and not all(key in fields for key in keys)
 
 
+def _read_spooled(resource: Resource, body: memoryview, selector: str | None) -> Document | None:
+    """The document of a body whose one long list is most of it; None where there is no such list."""
+    paths = [p for p, child in resource.children.items() if child.table in LONG_LISTS]
+    if len(paths) != 1:
+        return None
+    places: list[tuple[str, ...]] = [(), ("data",)]
+    if selector is not None:
+        places = [parse_path(selector)]
+    for at in places:
+        try:
+            head, rows = cut_spooled(body, (*at, *parse_path(paths[0])))
+        except HeadTooLargeError:
+            continue
+        if rows is not None:
+            inner = _read(resource, head, at)
+            return Document(inner.text, inner.fields, {paths[0]: rows})
+    return None
+
+
 def _read(resource: Resource, body: bytes, at: tuple[str, ...]) -> Document:
-    rows: dict[str, Rows] = {}
+    rows: dict[str, LongRows] = {}
     for path, child in resource.children.items():
         if child.table in LONG_LISTS:
             found = cut(body, (*at, *parse_path(path)))

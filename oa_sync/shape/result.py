@@ -6,23 +6,19 @@ A query's result may have millions of rows. The body lies in a mapped file then 
 
 from __future__ import annotations
 
-import mmap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
 
+from oa_sync.client.body import stretches
 from oa_sync.shape.cut import Cutter
 from oa_sync.shape.spans import Rows
 from oa_sync.shape.structure import InvalidJsonError
 
 Path = tuple[str, ...]
 Body = bytes | memoryview
-
-_CHUNK = 1 << 20
-_MAPPED = 64 << 20
-"""Bytes after which the pages of a mapped file are let go: they come back from the page cache."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +39,7 @@ class JsonRows:
         if self.path is None:
             return
         cutter = Cutter(self.path)
-        for chunk in _chunks(self.body):
+        for chunk in stretches(self.body):
             yield from cutter.feed(chunk)
         cutter.finish()
 
@@ -58,13 +54,13 @@ def json_rows(body: Body, paths: Sequence[Path]) -> JsonRows:
     if path is None:
         return JsonRows(body, None, _head(bytes(body)), None)
     cutter = Cutter(path)
-    count = sum(len(rows) for chunk in _chunks(body) for rows in cutter.feed(chunk))
+    count = sum(len(rows) for chunk in stretches(body) for rows in cutter.feed(chunk))
     return JsonRows(body, path, _head(cutter.finish()), count)
 
 
 def _path_of_list(body: Body, paths: Sequence[Path]) -> Path | None:
     cutters = [Cutter(path) for path in paths]
-    for chunk in _chunks(body):
+    for chunk in stretches(body):
         for cutter in cutters:
             cutter.feed(chunk)
         found = next((cutter.path for cutter in cutters if cutter.found), None)
@@ -79,11 +75,3 @@ def _head(text: bytes) -> Mapping[str, Any]:
     except orjson.JSONDecodeError as error:
         raise InvalidJsonError(error.msg, error.pos) from None
     return head if isinstance(head, dict) else {}
-
-
-def _chunks(body: Body) -> Iterator[memoryview]:
-    view = memoryview(body)
-    for start in range(0, len(view), _CHUNK):
-        yield view[start : start + _CHUNK]
-        if isinstance(view.obj, mmap.mmap) and start % _MAPPED == 0:
-            view.obj.madvise(mmap.MADV_DONTNEED)

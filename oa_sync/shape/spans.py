@@ -7,6 +7,7 @@ gives 1.6, joining slices in Python 0.6 and a gather by `np.repeat` 0.3.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -148,6 +149,22 @@ class Rows:
     def slice(self, start: int, stop: int | None = None) -> Rows:
         """The elements from `start` to `stop`, without a copy."""
         return Rows(self.buffer, self.starts[start:stop], self.ends[start:stop], self.base)
+
+    def pieces(self, max_bytes: int, until: int | None = None) -> Iterator[tuple[int, Rows]]:
+        """The elements before the one at `until` (None: all) in pieces of at most about `max_bytes`,
+        each with the position of its first element."""
+        rows = self if until is None else self.slice(0, until)
+        if rows.nbytes <= max_bytes:
+            if len(rows):
+                yield 0, rows
+            return
+        ends = np.cumsum(rows.ends - rows.starts)
+        start = 0
+        while start < len(rows):
+            done = int(ends[start - 1]) if start else 0
+            stop = max(start + 1, int(np.searchsorted(ends, done + max_bytes)))
+            yield start, rows.slice(start, stop)
+            start = stop
 
     def all_objects(self) -> bool:
         """Whether every element is an object."""
