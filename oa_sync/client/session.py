@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import logging
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from types import TracebackType
 from typing import Any
+from urllib.request import getproxies
 
 import httpx
 
@@ -18,6 +20,7 @@ from oa_sync.client.body import BodyLimits, read_body, read_error_body
 from oa_sync.client.failures import Failure, VendorError, api_error, connection_failure
 from oa_sync.client.headers import keep_urls_and_headers_out_of_logs, request_headers
 from oa_sync.client.origin import base_url, below, is_absolute, linked
+from oa_sync.client.pools import Pools
 from oa_sync.client.response import CutList, Response, checked_body, server_date
 from oa_sync.client.retry import Attempts, RetryPolicy
 from oa_sync.client.rows import cut_list
@@ -118,21 +121,37 @@ class ApiClient:
         self.counts = RequestCounts()
         keep_urls_and_headers_out_of_logs()
         times = self._timeouts
+        limits = httpx.Limits(
+            max_connections=max_concurrency,
+            max_keepalive_connections=max_concurrency,
+            keepalive_expiry=KEEPALIVE_SECONDS,
+        )
+        http2 = importlib.util.find_spec("h2") is not None
+        # Plain HTTP is for loopback: a proxy of the environment would take key and data away.
+        trust_env = self._base.scheme == "https"
         self._http = httpx.AsyncClient(
             headers=request_headers(headers or {}),
             timeout=httpx.Timeout(
                 connect=times.connect, read=times.read, write=times.write, pool=times.pool
             ),
-            limits=httpx.Limits(
-                max_connections=max_concurrency,
-                max_keepalive_connections=max_concurrency,
-                keepalive_expiry=KEEPALIVE_SECONDS,
-            ),
-            http2=importlib.util.find_spec("h2") is not None,
+            limits=limits,
+            http2=http2,
+            transport=None if trust_env and getproxies() else self._pools(limits, http2, trust_env),
             follow_redirects=False,
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
-            # Plain HTTP is for loopback: a proxy of the environment would take key and data away.
-            trust_env=self._base.scheme == "https",
+            trust_env=trust_env,
+        )
+
+    def _pools(self, limits: httpx.Limits, http2: bool, trust_env: bool) -> Pools:
+        """The way to the server where no proxy stands between. For plain HTTP no certificates are read,
+        which takes longer than a request: whatever would ask for TLS there, fails."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        if self._base.scheme == "https":
+            context = httpx.create_ssl_context(trust_env=trust_env)
+        return Pools(
+            lambda: httpx.AsyncHTTPTransport(
+                verify=context, http2=http2, limits=limits, trust_env=trust_env
+            )
         )
 
     @property
