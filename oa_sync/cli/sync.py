@@ -43,7 +43,7 @@ def sync(
     """
     from oa_sync.cli.progress import Progress
     from oa_sync.errors import LockHeldError
-    from oa_sync.ops.allocation import give_memory_back
+    from oa_sync.ops.allocation import give_memory_back, spare_sqlalchemy
     from oa_sync.ops.logs import configure
     from oa_sync.report import SyncReport, log_outcome
     from oa_sync.run import sync as run
@@ -52,6 +52,8 @@ def sync(
     settings = resolve(flags)
     configure(log_format, verbose, (settings.api_key or "",))
     give_memory_back()
+    if settings.destination == "duckdb":
+        spare_sqlalchemy()
     with Progress(enabled=log_format == "text") as progress:
         try:
             report = run(

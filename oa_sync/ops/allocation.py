@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import gc
+import sys
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
 _MMAP_FROM = 256 * 1024
@@ -33,3 +34,15 @@ def give_memory_back() -> None:
     import pyarrow as pa
 
     pa.set_memory_pool(pa.system_memory_pool())
+
+
+def spare_sqlalchemy() -> None:
+    """For this process: dlt spells addresses by its own copy of a few functions of SQLAlchemy, as it does
+    where that is not installed. To import it takes a quarter of a second.
+
+    Meant for the command line with a destination that is no business of SQLAlchemy's.
+    """
+    with contextlib.suppress(ImportError):
+        from dlt.common.libs import sql_alchemy_shims
+
+        sys.modules.setdefault("dlt.common.libs.sql_alchemy_compat", sql_alchemy_shims)
