@@ -86,9 +86,14 @@ class _Counter:
 
     def __init__(self, point: int) -> None:
         self.calls, self._point = 0, point
+        self._counts: dict[str, bool] = {}
 
     def __call__(self, frame: FrameType, event: str, _: Any) -> None:
-        if any(part in frame.f_code.co_filename for part in _COUNTED):
+        name = frame.f_code.co_filename
+        counts = self._counts.get(name)
+        if counts is None:
+            counts = self._counts[name] = any(part in name for part in _COUNTED)
+        if counts:
             self.calls += 1
             if self.calls == self._point:
                 os.kill(os.getpid(), signal.SIGKILL)
