@@ -65,7 +65,7 @@ def test_what_a_report_looked_like_on_a_day_is_one_query(tmp_path: Path) -> None
         run_sync(settings, history=True)
         with duckdb.connect(str(settings.database)) as connection:
             [(day,)] = connection.sql(
-                "SELECT CAST(max(_oa_valid_from) AS VARCHAR) FROM openanalyst.reports_history"
+                "SELECT CAST(max(_oa_valid_from) AS VARCHAR) FROM openanalyst.reports_history WHERE id = 'r03'"
             ).fetchall()
         change(server)
         run_sync(settings)
