@@ -33,6 +33,7 @@ from oa_sync.load.destinations import (
     takes_objects,
 )
 from oa_sync.load.held_back import HeldBack
+from oa_sync.load.loaded_keys import LoadedKeys
 from oa_sync.load.sql_reads import SqlReads
 from oa_sync.load.table_schema import described_columns
 from oa_sync.load.tables import DELETED_AT, Batch
@@ -69,6 +70,7 @@ class Warehouse(SqlReads):
         self._as_objects = takes_objects(settings.destination)
         self._duckdb_config: dict[str, Any] = {}
         self._pending: dict[str, dict[str, dict[str, Any]]] = {}
+        self._keys = LoadedKeys(self._distinct_keys)
 
     def __enter__(self) -> Self:
         try:
@@ -121,8 +123,8 @@ class Warehouse(SqlReads):
         """
         counts: dict[str, int] = {}
         with HeldBack(self._workdir / "held_back") as own:
-            self._load_package(self._children(batches, own), counts)
-            self._load_package(own.batches(), counts)
+            self._load_rows(self._children(batches, own), counts)
+            self._load_rows(own.batches(), counts)
         return counts
 
     def _children(self, batches: Iterable[Batch], own: HeldBack) -> Iterator[Batch]:
@@ -132,23 +134,47 @@ class Warehouse(SqlReads):
             else:
                 yield batch
 
-    def _load_package(self, batches: Iterable[Batch], counts: dict[str, int]) -> None:
-        import dlt
+    def _load_rows(self, batches: Iterable[Batch], counts: dict[str, int]) -> None:
+        """In one package; in two, where rows of loaded keys turn up in a table that is appended to."""
+        with HeldBack(self._workdir / "to_merge") as to_merge:
+            self._load_package(self._with_ways(batches, to_merge), counts)
+            self._load_package(self._with_ways(to_merge.batches(), to_merge), counts)
 
+    def _with_ways(
+        self, batches: Iterable[Batch], to_merge: HeldBack
+    ) -> Iterator[tuple[Batch, bool]]:
+        """The batches of a package, each with whether it is merged. dlt knows one way a table and
+        package, so the first batch of a table decides; what does not fit goes to `to_merge`."""
         loaded = {table for table in self._schema.tables if self.has_table(table)}
+        merged: dict[str, bool] = {}
+        for batch in batches:
+            if batch.rows.num_rows == 0:
+                continue
+            name = batch.hints.name
+            if name not in merged:
+                merged[name] = name in loaded and not self._keys.are_new(batch)
+            if name in loaded and not merged[name]:
+                batch, known = self._keys.split(batch)
+                if known.rows.num_rows:
+                    to_merge.add(known)
+            self._keys.sent(batch)
+            if batch.rows.num_rows:
+                yield batch, merged[name]
+
+    def _load_package(self, batches: Iterator[tuple[Batch, bool]], counts: dict[str, int]) -> None:
+        import dlt
 
         @dlt.resource(name=SCHEMA_NAME)
         def rows() -> Iterator[Any]:
-            for batch in batches:
+            for batch, merge in batches:
                 name = batch.hints.name
                 counts[name] = counts.get(name, 0) + batch.rows.num_rows
                 self._bound_memory(name, batch.rows.num_columns)
                 placed = self._placed(batch)
                 data = placed.rows.to_pylist() if self._as_objects else _loadable(placed)
-                hints = self._hints(placed, merge=name in loaded)
+                hints = self._hints(placed, merge=merge)
                 yield dlt.mark.with_hints(data, hints, create_table_variant=True)
 
-        batches = (batch for batch in batches if batch.rows.num_rows)
         first = next(batches, None)
         if first is None:
             return
@@ -159,6 +185,7 @@ class Warehouse(SqlReads):
         except Exception as error:
             self._forget_package()
             raise _as_ours(error) from error
+        self._keys.arrived()
         self._schema = self._pipeline.schemas[SCHEMA_NAME]
 
     def _placed(self, batch: Batch) -> Batch:
@@ -303,8 +330,8 @@ class Warehouse(SqlReads):
         return None if info is None else Schema.from_stored_schema(orjson.loads(info.schema))
 
     def _hints(self, batch: Batch, *, merge: bool) -> Any:
-        """dlt's hints. A table that is not there yet is appended to: there is nothing to merge with,
-        and the way over a staging table doubles the cost. A crash in that load leaves rows that the
+        """dlt's hints. Rows of new keys are appended: there is nothing to merge with, and the way over
+        a staging table doubles the cost. A crash in that load leaves rows that the
         next one, repeated from the journal, replaces by key."""
         import dlt
 
@@ -332,10 +359,16 @@ class Warehouse(SqlReads):
         fail every later run."""
         from dlt.common.exceptions import DltException
 
+        self._keys.forget()
         try:
             self._pipeline.abort_packages()
         except (OSError, DltException):
             logger.debug("no pending package to drop", exc_info=True)
+
+    def _distinct_keys(self, table: str, column: str, most: int) -> set[Any]:
+        """At most `most` of the values of `column` in this workspace's rows of `table`."""
+        found = self._aggregate(table, f"DISTINCT {self._quoted([column])}", most=most)
+        return {value for (value,) in found}
 
     def _query(self, sql: str, *parameters: Any, most: int | None = None) -> list[tuple[Any, ...]]:
         try:

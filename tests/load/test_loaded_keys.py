@@ -1,0 +1,107 @@
+"""Rows of new parents are appended, those of loaded ones replaced, however they come."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from oa_sync.errors import DestinationError
+from oa_sync.load.loaded_keys import WORTH_ASKING
+from oa_sync.load.tables import DELETED_AT, INSTANT, REMOVAL, WORKSPACE, Batch, TableHints
+from oa_sync.load.warehouse import Warehouse
+from oa_sync.settings import Settings
+from tests.support.syncing import query
+
+MANY = WORTH_ASKING + 1
+HINTS = TableHints("report_rows", merge_key=(WORKSPACE, "report_id"))
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """A DuckDB file and a home below `tmp_path`."""
+    return Settings(home=tmp_path / "home", database=tmp_path / "oa_sync.duckdb")
+
+
+def rows(hints: TableHints = HINTS, **counts: int) -> Batch:
+    """As many rows of each parent; -1 is a row that only removes."""
+    parents = [name for name, count in counts.items() for _ in range(abs(count))]
+    deleted = [REMOVAL if counts[name] < 0 else None for name in parents]
+    table = pa.table(
+        {
+            WORKSPACE: ["default"] * len(parents),
+            "report_id": parents,
+            "position": list(range(len(parents))),
+            DELETED_AT: pa.array(deleted, INSTANT),
+        }
+    )
+    return Batch(hints, table)
+
+
+def load(settings: Settings, *packages: list[Batch]) -> None:
+    """One run that loads each package."""
+    with Warehouse(settings, settings.home / "dlt") as target:
+        for package in packages:
+            target.load(package)
+
+
+def loaded(settings: Settings) -> dict[str, int]:
+    """Rows by parent, as they stand in the destination."""
+    return dict(Counter(name for (name,) in query(settings, "SELECT report_id FROM report_rows")))
+
+
+def has_staging(settings: Settings) -> bool:
+    """Whether a merge was ever done there."""
+    sql = "SELECT count(*) FROM information_schema.tables WHERE table_schema LIKE '%staging'"
+    return query(settings, sql + " AND table_name = 'report_rows'") != [(0,)]
+
+
+def test_parents_that_have_no_rows_are_appended(settings: Settings) -> None:
+    load(settings, [rows(a=MANY)], [rows(b=MANY), rows(b=5, c=-1)], [rows(d=MANY)])
+    assert loaded(settings) == {"a": MANY, "b": MANY + 5, "d": MANY}
+    assert not has_staging(settings)
+
+
+def test_a_loaded_parent_among_new_ones_is_replaced(settings: Settings) -> None:
+    """Its rows and those of a new one share a batch that is not the first of its table."""
+    load(settings, [rows(a=MANY, b=3)])
+    load(settings, [rows(c=MANY), rows(c=2, a=7, b=-1)], [rows(c=MANY + 1), rows(a=1)])
+    assert loaded(settings) == {"a": 1, "c": MANY + 1}
+
+
+def test_what_a_killed_load_left_is_replaced_in_another_run(settings: Settings) -> None:
+    load(settings, [rows(a=MANY)], [rows(b=MANY - 900)])
+    load(settings, [rows(b=MANY)], [rows(b=MANY + 2), rows(e=1)])
+    assert loaded(settings) == {"a": MANY, "b": MANY + 2, "e": 1}
+
+
+def test_after_a_failed_load_the_destination_is_asked_again(settings: Settings) -> None:
+    with Warehouse(settings, settings.home / "dlt") as target:
+        target.load([rows(a=MANY)])
+        target.load([rows(b=MANY)])
+
+        def failing() -> Iterator[Batch]:
+            yield rows(c=MANY)
+            raise ValueError("cannot be shaped")
+
+        with pytest.raises(DestinationError, match="cannot be shaped"):
+            target.load(failing())
+        with Warehouse(settings, settings.home / "other") as other:
+            other.load([rows(c=MANY)])
+        target.load([rows(c=MANY + 3)])
+    assert loaded(settings) == {"a": MANY, "b": MANY, "c": MANY + 3}
+
+
+def test_rows_with_keys_of_their_own_are_appended_or_replaced_one_by_one(
+    settings: Settings,
+) -> None:
+    own = TableHints("report_rows", primary_key=(WORKSPACE, "report_id"))
+    names = {f"r{n}": 1 for n in range(MANY)}
+    load(settings, [rows(own, first=1)], [rows(own, **names)])
+    assert not has_staging(settings)
+    load(settings, [rows(own, **{f"s{n}": 1 for n in range(MANY)}), rows(own, r5=1, new=1)])
+    assert set(loaded(settings).values()) == {1}
+    assert len(loaded(settings)) == 1 + 2 * MANY + 1
