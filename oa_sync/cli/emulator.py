@@ -17,9 +17,27 @@ PLAN_NAMES = ("free", "basic", "pro", "max", "starter", "enterprise")
     help="Folder with datasets, reports, dashboards and agent_runs .ndjson.  [default: a sample]",
 )
 @click.option("--synthetic", metavar="SPEC", help="Made-up data: reports=5000,rows=20,datasets=50.")
-@click.option("--port", type=click.IntRange(0, 65535), default=8765, show_default=True)
-@click.option("--dialect", type=click.Choice(["page", "cursor"]), default="page", show_default=True)
-@click.option("--plan", type=click.Choice(PLAN_NAMES), default="enterprise", show_default=True)
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8765,
+    show_default=True,
+    help="Of 127.0.0.1; 0: a free one.",
+)
+@click.option(
+    "--dialect",
+    type=click.Choice(["page", "cursor"]),
+    default="page",
+    show_default=True,
+    help="Which of the two documented forms of the API.",
+)
+@click.option(
+    "--plan",
+    type=click.Choice(PLAN_NAMES),
+    default="enterprise",
+    show_default=True,
+    help="Whose request limits are enforced.",
+)
 @click.option("--rpm", type=click.IntRange(0), help="Requests a minute; 0 is unlimited.")
 @click.option("--rpd", type=click.IntRange(0), help="Requests a day; 0 is unlimited.")
 @click.option(

@@ -226,9 +226,9 @@ class QuotaLimiter:
         if self._ended is not None:
             raise BudgetExhausted(str(self._ended), self._ended.resets_at)
         if self._max_requests is not None and self.made >= self._max_requests:
-            self._end(
-                f"the {self._max_requests} requests that --max-requests allows are spent", None
-            )
+            what = "request" if self._max_requests == 1 else f"{self._max_requests} requests"
+            are = "is" if self._max_requests == 1 else "are"
+            self._end(f"the {what} that --max-requests allows {are} spent", None)
 
     def _end(self, message: str, resets_at: datetime | None) -> None:
         """No further request in this run."""
