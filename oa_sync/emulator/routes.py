@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, unquote
 
 from oa_sync.emulator import exports, hooks, queries, runs
 from oa_sync.emulator.answers import Endpoint, Refusal
@@ -14,6 +16,8 @@ if TYPE_CHECKING:
     from starlette.routing import Route
 
 BASE = "/v1"
+_SLASH = "\0"
+"""Stands for an encoded slash while a path is matched; no path can hold it otherwise."""
 Table = list[tuple[str, str, Endpoint]]
 
 
@@ -42,6 +46,7 @@ class Routes:
         """The path template that a request's path fits, whatever its method, or `unmatched`."""
         from starlette.routing import Match as Fit
 
+        scope = _with_whole_segments(scope)
         fits = (path for route, path, _ in self._routes if route.matches(scope)[0] != Fit.NONE)
         return next(fits, "unmatched")
 
@@ -50,15 +55,23 @@ class Routes:
         from starlette.routing import Match as Fit
 
         allowed: set[str] = set()
+        scope = _with_whole_segments(scope)
         for route, path, endpoint in self._routes:
             fit, child = route.matches(scope)
             if fit is Fit.FULL:
-                return Match(endpoint, path, child["path_params"])
+                params = child["path_params"]
+                return Match(endpoint, path, {n: v.replace(_SLASH, "/") for n, v in params.items()})
             if fit is Fit.PARTIAL:
                 allowed |= route.methods or set()
         if allowed:
             raise MethodRefusal(scope["method"], sorted(allowed))
         raise Refusal(404, f"no such path: {scope['path']}")
+
+
+def _with_whole_segments(scope: dict[str, Any]) -> dict[str, Any]:
+    """`scope` with a path in which an encoded slash separates nothing: it belongs to an id."""
+    raw = scope["raw_path"].partition(b"?")[0].decode("latin-1")
+    return {**scope, "path": unquote(re.sub("%2f", quote(_SLASH), raw, flags=re.IGNORECASE))}
 
 
 class MethodRefusal(Refusal):
