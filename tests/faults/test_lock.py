@@ -25,6 +25,8 @@ from tests.support.syncing import run_sync
 
 SLOW = "slow=1:30"
 """Holds a sync at its first request for as long as a test needs it."""
+SLOW_FOR_A_WHILE = "slow=1:15"
+"""Holds it long enough for a second command to be refused."""
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +54,7 @@ def test_the_second_sync_exits_4_without_a_request_and_says_who_holds_the_lock(
     tmp_path: Path,
 ) -> None:
     with place(tmp_path) as held:
-        held.server.emulator.faults.set(SLOW)
+        held.server.emulator.faults.set(SLOW_FOR_A_WHILE)
         with forked_sync(held.settings) as first:
             at_its_first_request(held)
             asked = held.state.counters.total
@@ -65,6 +67,9 @@ def test_the_second_sync_exits_4_without_a_request_and_says_who_holds_the_lock(
             held.server.emulator.faults.set("off")
             other = replace(held.settings, workspace="other", database=tmp_path / "other.duckdb")
             assert sync(other).exit_code == 0, "another workspace is not kept waiting"
+            first.join(60)
+            assert first.exitcode == 0, "the first is not disturbed"
+            assert_mirrors(held.settings, held.state)
 
 
 def test_a_lock_left_by_a_killed_process_is_free_at_once(tmp_path: Path) -> None:

@@ -71,6 +71,17 @@ def test_a_whole_cycle_with_failures_leaves_the_key_nowhere(tmp_path: Path) -> N
         assert CANARY not in tables_text(watched.settings)
 
 
+def test_a_key_that_the_api_refuses_ends_in_5_and_stands_nowhere(tmp_path: Path) -> None:
+    wrong = CANARY.removeprefix("oa_")
+    with place(tmp_path, api_key=wrong) as watched:
+        with syncing(watched.settings, *LOUD) as process:
+            exit_code, printed = finished(process)
+        assert exit_code == 5
+        assert watched.state.counters.by_status == {401: 1}, "one request told it"
+    assert wrong not in printed
+    assert not found_in(tmp_path, wrong)
+
+
 @pytest.mark.parametrize(
     "point", [AMONG_DETAILS, Point("dlt.pipeline.pipeline:Pipeline.load")], ids=str
 )
