@@ -71,6 +71,7 @@ class Warehouse(SqlReads):
         self._duckdb_config: dict[str, Any] = {}
         self._pending: dict[str, dict[str, dict[str, Any]]] = {}
         self._keys = LoadedKeys(self._distinct_keys)
+        self._is_open = False
 
     def __enter__(self) -> Self:
         try:
@@ -88,15 +89,17 @@ class Warehouse(SqlReads):
         for private in (self._workdir.parent, self._workdir):
             private.mkdir(parents=True, exist_ok=True, mode=0o700)
         logging.getLogger("dlt").setLevel(logging.CRITICAL)
+        destination = dlt_destination(
+            self._settings, read_only=self._read_only, duckdb_config=self._duckdb_config
+        )
+        require_repeatable_merge(self._settings.destination, destination)
         self._pipeline: dlt.Pipeline = dlt.pipeline(
             f"oa_sync_{self._settings.fingerprint()}",
             pipelines_dir=str(self._workdir),
-            destination=dlt_destination(
-                self._settings, read_only=self._read_only, duckdb_config=self._duckdb_config
-            ),
+            destination=destination,
             dataset_name=self._settings.dataset_name,
         )
-        require_repeatable_merge(self._settings.destination, self._pipeline.destination)
+        self._is_open = True
         self._schema: Schema = Schema(SCHEMA_NAME)
         stored = self._stored_schema()
         if stored is not None:
@@ -108,6 +111,9 @@ class Warehouse(SqlReads):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        if self._is_open and self._pipeline.is_active:
+            self._pipeline.deactivate()  # dlt takes an active pipeline for the context of all others
+        self._is_open = False
         shutil.rmtree(self._workdir, ignore_errors=True)
 
     # -- writing --------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -105,3 +106,29 @@ def test_rows_with_keys_of_their_own_are_appended_or_replaced_one_by_one(
     load(settings, [rows(own, **{f"s{n}": 1 for n in range(MANY)}), rows(own, r5=1, new=1)])
     assert set(loaded(settings).values()) == {1}
     assert len(loaded(settings)) == 1 + 2 * MANY + 1
+
+
+def test_lists_are_there_before_the_row_that_says_they_are_loaded(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the order in which they come, and though dlt commits table by table."""
+    parents = TableHints("reports", primary_key=(WORKSPACE, "report_id"))
+    packages = 0
+    run = Warehouse._run
+
+    def until_the_second(self: Warehouse, package: Any) -> None:
+        nonlocal packages
+        packages += 1
+        if packages == 2:
+            raise OSError("the machine stops here")
+        run(self, package)
+
+    monkeypatch.setattr(Warehouse, "_run", until_the_second)
+    with (
+        pytest.raises(DestinationError, match="stops here"),
+        Warehouse(settings, settings.home / "dlt") as target,
+    ):
+        target.load([rows(parents, a=1), rows(a=3)])
+    assert loaded(settings) == {"a": 3}
+    tables = query(settings, "SELECT table_name FROM information_schema.tables")
+    assert ("reports",) not in tables
