@@ -6,7 +6,11 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import pytest
+
 from oa_sync.clock import Clock
+from oa_sync.extract import fetching
+from oa_sync.extract.concurrency import Concurrency
 from oa_sync.extract.unfinished import MAX_AGE
 from oa_sync.run import sync
 from tests.faults.mirror import assert_mirrors, backlog
@@ -50,6 +54,28 @@ def test_one_kill_after_the_other_reads_no_list(tmp_path: Path) -> None:
             sync_until(EARLY, killed.settings)
             assert set(kinds_asked(killed)) == {"d"}
         killed.recovers()
+
+
+def test_few_details_are_in_flight_while_a_killed_run_is_gone_on_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is in flight when a process dies was paid for nothing: a machine that kills one run may well
+    kill the next."""
+    bounds: list[int] = []
+
+    class Watched(Concurrency):
+        def __init__(self, most: int) -> None:
+            super().__init__(most)
+            bounds.append(most)
+
+    with place(tmp_path) as killed:
+        sync_until(AMONG_DETAILS, killed.settings)
+        monkeypatch.setattr(fetching, "Concurrency", Watched)
+        run_sync(killed.settings)
+        assert bounds == [fetching.MAX_IN_FLIGHT, fetching.MAX_IN_FLIGHT_AFTER_KILL]
+        bounds.clear()
+        run_sync(killed.settings)
+        assert bounds == [fetching.MAX_IN_FLIGHT], "the kill is over"
 
 
 def test_changes_between_the_kill_and_the_next_run_are_found_all_the_same(tmp_path: Path) -> None:
