@@ -14,7 +14,7 @@ import pytest
 
 from tests.faults.mirror import assert_mirrors
 from tests.faults.places import Place, place
-from tests.faults.processes import forked_sync, wait_for
+from tests.faults.processes import forked_sync, syncing, wait_for
 from tests.faults.test_faulty_server import listening
 from tests.support.syncing import query, run_sync, settings_for
 
@@ -118,18 +118,12 @@ def test_a_signal_while_loading_finishes_the_load(tmp_path: Path) -> None:
 def test_a_second_signal_ends_at_once_and_the_next_run_loses_nothing(tmp_path: Path) -> None:
     with place(tmp_path) as asked:
         asked.server.emulator.faults.set("slow=1:2.5,paths=/reports/")
-        with forked_sync(asked.settings) as process:
+        with syncing(asked.settings) as process:
             wait_for(_idle(lambda: len(asked.state.counters.details)), "slow answers only")
-            sent = time.monotonic()
-            wait_for(lambda: _interrupt(process) is not None, "the end")
-            assert time.monotonic() - sent < 2
-            assert process.exitcode == -signal.SIGINT
+            process.send_signal(signal.SIGINT)
+            assert process.stderr is not None
+            assert any("no more requests" in line for line in process.stderr), "the first is heard"
+            process.send_signal(signal.SIGINT)
+            assert process.wait(2.0) == -signal.SIGINT, "before the answers come"
         asked.server.emulator.faults.set("off")
         asked.recovers()
-
-
-def _interrupt(process: BaseProcess) -> int | None:
-    """Send Ctrl-C once more; the exit code if the process has ended."""
-    if process.exitcode is None and process.pid is not None:
-        os.kill(process.pid, signal.SIGINT)
-    return process.exitcode
