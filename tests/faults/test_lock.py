@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
 import tempfile
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from multiprocessing.process import BaseProcess
@@ -15,6 +17,7 @@ from typing import Any
 import duckdb
 import pytest
 
+from oa_sync.clock import Clock
 from oa_sync.errors import LockHeldError
 from oa_sync.run import sync
 from tests.faults.mirror import assert_mirrors
@@ -25,8 +28,17 @@ from tests.support.syncing import run_sync
 
 SLOW = "slow=1:30"
 """Holds a sync at its first request for as long as a test needs it."""
-SLOW_FOR_A_WHILE = "slow=1:15"
-"""Holds it long enough for a second command to be refused."""
+
+
+class Gate(Clock):
+    """The emulator's clock, whose waits end when the gate is opened."""
+
+    def __init__(self) -> None:
+        self.opened = threading.Event()
+
+    async def sleep(self, seconds: float) -> None:
+        while not self.opened.is_set():
+            await asyncio.sleep(0.01)
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +66,8 @@ def test_the_second_sync_exits_4_without_a_request_and_says_who_holds_the_lock(
     tmp_path: Path,
 ) -> None:
     with place(tmp_path) as held:
-        held.server.emulator.faults.set(SLOW_FOR_A_WHILE)
+        held.server.emulator.clock = gate = Gate()
+        held.server.emulator.faults.set(SLOW)
         with forked_sync(held.settings) as first:
             at_its_first_request(held)
             asked = held.state.counters.total
@@ -67,6 +80,7 @@ def test_the_second_sync_exits_4_without_a_request_and_says_who_holds_the_lock(
             held.server.emulator.faults.set("off")
             other = replace(held.settings, workspace="other", database=tmp_path / "other.duckdb")
             assert sync(other).exit_code == 0, "another workspace is not kept waiting"
+            gate.opened.set()
             first.join(60)
             assert first.exitcode == 0, "the first is not disturbed"
             assert_mirrors(held.settings, held.state)
