@@ -76,9 +76,12 @@ def assert_record_equal(row: dict[str, Any], record: dict[str, Any], lists: set[
     for field, value in record.items():
         if field in lists:
             continue
-        held = row[field]
+        held = row.get(field)
         if isinstance(held, datetime):
             assert held == datetime.fromisoformat(value), field
+        elif held is None and isinstance(value, dict):
+            flattened = {key: row[f"{field}__{key}"] for key in value}
+            assert flattened == value, field
         elif held != value:
             assert json.loads(held) == value, field
 
