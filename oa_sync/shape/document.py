@@ -44,8 +44,9 @@ class Document:
 def read_document(resource: Resource, body: bytes | memoryview) -> Document:
     """Find the object in a detail's answer and cut its long lists out.
 
-    The rows of a body in a file (a view of a mapping) stay there. The object stands at `detail.data_selector`; without one it is the body itself, or what stands in
-    `data` when the body lacks the primary key that `data` has.
+    The rows of a body in a file (a view of a mapping) stay there. The object stands at
+    `detail.data_selector`; without one it is the body itself, or what stands in `data` when the body
+    lacks the primary key that `data` has.
 
     Raises:
         InvalidResponseError: not JSON, or no object there.
