@@ -9,6 +9,7 @@ import click
 
 from oa_sync import __version__
 from oa_sync.errors import OaSyncError
+from oa_sync.ops.allocation import start_lightly
 
 # name: (module of oa_sync.cli, attribute, one line for --help; so that help imports nothing)
 _COMMANDS = {
@@ -62,6 +63,7 @@ def cli() -> None:
 
 def main() -> None:
     """Entry point of the `oa-sync` script: errors of ours become one message and an exit code."""
+    start_lightly()
     try:
         cli.main(standalone_mode=False, prog_name="oa-sync")
     except click.exceptions.Exit as stop:

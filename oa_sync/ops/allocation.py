@@ -1,31 +1,47 @@
-"""Memory that is given back when it is no longer used.
+"""How this process takes memory, and gives it back.
 
-A sync works through large short-lived buffers. Left to themselves, glibc raises the size from which a
-buffer is a mapping of its own (up to 32 MB) and keeps an arena for each thread, and Arrow's own pool
-keeps what it once had; the peak of a sync of a million rows is then a third higher (measured, see
-tests/benchmarks/RESULTS.md).
+A sync works through large short-lived buffers. Left to itself, glibc keeps an arena for each thread, and
+Arrow's own pool keeps what it once had; the peak of a sync of a million rows is then a third higher. Where
+every buffer of some hundred kilobytes is a mapping of its own, on the other hand, the kernel clears each of
+its pages anew: a fifth of all CPU time (both measured, see tests/benchmarks/RESULTS.md).
 """
 
 from __future__ import annotations
 
+import atexit
 import contextlib
-import ctypes
 import gc
+import os
 import sys
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
-_MMAP_FROM = 256 * 1024
-_TRIM_FROM = 1024 * 1024
+_MMAP_FROM = 16 * 1024 * 1024
+_TRIM_FROM = 64 * 1024 * 1024
+_COLLECT_AFTER = (200_000, 50, 1_000)
 
 
-def give_memory_back() -> None:
-    """For this process: large buffers are mappings of their own, Arrow takes them from the system, and
-    the garbage collector looks for cycles more seldom: decoded JSON is many containers and no cycle.
+def start_lightly() -> None:
+    """For this process, before anything large is imported: the garbage collector looks for cycles more
+    seldom (modules and decoded JSON are many containers and no cycle), not at all when everything is over
+    (a quarter of a second that frees what the kernel frees anyway), and NumPy keeps no threads for a linear
+    algebra that nothing here needs.
 
     Meant for the command line, not for a library call.
     """
+    gc.set_threshold(*_COLLECT_AFTER)
+    atexit.register(gc.freeze)
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+
+def give_memory_back() -> None:
+    """For this process: two arenas, very large buffers are mappings of their own, Arrow takes its buffers
+    from the system, and what is imported by now is never looked at by the garbage collector.
+
+    Meant for the command line, not for a library call.
+    """
+    import ctypes
+
     gc.freeze()
-    gc.set_threshold(200_000, 50, 1_000)
     with contextlib.suppress(OSError, AttributeError):
         glibc = ctypes.CDLL("libc.so.6")
         glibc.mallopt(_M_ARENA_MAX, 2)
