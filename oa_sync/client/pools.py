@@ -14,20 +14,22 @@ from typing import Self
 
 import httpx
 
-POOL_SIZE = 8
+POOL_SIZE = 2
+MULTIPLEXED = 8
+"""The size of a pool whose connections may turn out to carry several requests at once (HTTP/2)."""
 
 
 class Pools(httpx.AsyncBaseTransport):
-    """A transport over as many transports of `make`, of `POOL_SIZE` connections each, as there are
-    requests for."""
+    """A transport over as many transports of `make` as there are requests for, each used for at most
+    `size` requests at once."""
 
-    def __init__(self, make: Callable[[], httpx.AsyncBaseTransport]) -> None:
-        self._make = make
+    def __init__(self, make: Callable[[], httpx.AsyncBaseTransport], size: int = POOL_SIZE) -> None:
+        self._make, self._size = make, size
         self._pools: list[_Pool] = []
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send `request` over the first pool that has room. Raises as the transports do."""
-        pool = next((pool for pool in self._pools if pool.in_flight < POOL_SIZE), None)
+        pool = next((pool for pool in self._pools if pool.in_flight < self._size), None)
         if pool is None:
             pool = _Pool(self._make())
             self._pools.append(pool)

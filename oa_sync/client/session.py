@@ -20,7 +20,7 @@ from oa_sync.client.body import BodyLimits, read_body, read_error_body
 from oa_sync.client.failures import Failure, VendorError, api_error, connection_failure
 from oa_sync.client.headers import keep_urls_and_headers_out_of_logs, request_headers
 from oa_sync.client.origin import base_url, below, is_absolute, linked
-from oa_sync.client.pools import Pools
+from oa_sync.client.pools import MULTIPLEXED, POOL_SIZE, Pools
 from oa_sync.client.response import CutList, Response, checked_body, server_date
 from oa_sync.client.retry import Attempts, RetryPolicy
 from oa_sync.client.rows import cut_list
@@ -148,10 +148,12 @@ class ApiClient:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         if self._base.scheme == "https":
             context = httpx.create_ssl_context(trust_env=trust_env)
+        may_multiplex = http2 and self._base.scheme == "https"
         return Pools(
             lambda: httpx.AsyncHTTPTransport(
                 verify=context, http2=http2, limits=limits, trust_env=trust_env
-            )
+            ),
+            MULTIPLEXED if may_multiplex else POOL_SIZE,
         )
 
     @property
