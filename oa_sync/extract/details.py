@@ -12,7 +12,7 @@ from oa_sync.definitions.model import Resource
 from oa_sync.definitions.templates import fill_path
 from oa_sync.errors import InvalidResponseError
 from oa_sync.extract.changes import Change, version_of
-from oa_sync.extract.items import Item, Kind
+from oa_sync.extract.items import Item, Kind, Sighting
 from oa_sync.extract.scan import Pending, Scan
 
 _ONE_SECOND = timedelta(seconds=1)
@@ -108,7 +108,11 @@ def detail_item(
 
 
 def row_item(
-    resource: Resource, pending: Pending, list_keys: tuple[str, ...], now: datetime
+    resource: Resource,
+    pending: Pending,
+    list_keys: tuple[str, ...],
+    now: datetime,
+    first_seen: Sighting | None = None,
 ) -> Item | None:
     """The item of a row written without a (new) detail; None when it would say nothing new."""
     if pending.change is Change.UNCHANGED:
@@ -127,6 +131,7 @@ def row_item(
         list_keys=list_keys,
         whole=whole,
         replaces=known is not None,
+        first_seen=first_seen,
     )
 
 

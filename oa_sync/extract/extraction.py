@@ -15,6 +15,7 @@ from collections.abc import (
     Awaitable,
     Callable,
     Iterable,
+    Iterator,
     Mapping,
     MutableMapping,
     Sequence,
@@ -42,7 +43,7 @@ from oa_sync.extract.order_memory import FULL_SCAN_DAYS, OrderMemory, Store
 from oa_sync.extract.reading import scan
 from oa_sync.extract.refusal import as_exhausted
 from oa_sync.extract.runs.history import RunHistory
-from oa_sync.extract.scan import Scan
+from oa_sync.extract.scan import Pending, Scan
 from oa_sync.extract.tally import Tally
 from oa_sync.extract.unfinished import Unfinished, known_after
 
@@ -63,8 +64,8 @@ class Lists(Store, Protocol):
 
 
 class Extraction:
-    """Runs once. `lists` opens lists, `emit` takes an item, `progress` hears of every step, `history`
-    knows the runs that no list shows.
+    """Runs once. `lists` opens lists, `emit` takes items in order, `progress` hears of every step,
+    `history` knows the runs that no list shows.
 
     `full_scan_days`: after as many days a list is read whole, although the rest of it could be proven
     known (see `oa_sync.extract.early_stop`).
@@ -77,7 +78,7 @@ class Extraction:
         *,
         lists: Lists,
         read: Callable[[Resource, bytes | memoryview], DetailDocument],
-        emit: Callable[[Item], Awaitable[None]],
+        emit: Callable[[Sequence[Item]], Awaitable[None]],
         progress: Callable[[str, str, int, int | None], None],
         history: RunHistory,
         unfinished: Unfinished,
@@ -216,43 +217,50 @@ class Extraction:
         if self._resumed is not None:
             self._resumed[item.resource][item.key] = known_after(item)
 
-    async def _write(self, items: Iterable[Item]) -> None:
+    async def _emit_all(self, items: Iterable[Item]) -> None:
+        """Items that cost no request of their own, which the journal takes in one go."""
+        await self._write([one for item in items for one in self._history.completed(item)])
+
+    async def _write(self, items: Sequence[Item]) -> None:
         for item in items:
             if item.kind not in (Kind.EVENTS, Kind.STALLED):
                 self._orders.note(item)
-            await self._hand_on(item)
+        await self._hand_on(items)
 
     async def _emit_whole(self, result: Scan) -> None:
         """Rows that have all in them: on to loading while the list is still being read, so that no list
         is ever held as a whole."""
         rows = result.take_whole()
         await self._write(self._history.listed(result, rows))
+        await self._emit_all(self._row_items(result.resource, rows, ()))
+
+    def _row_items(
+        self, resource: Resource, rows: Iterable[Pending], list_keys: tuple[str, ...]
+    ) -> Iterator[Item]:
         now = self._clock.now()
         for pending in rows:
-            if item := row_item(result.resource, pending, (), now):
-                await self._emit(item)
+            first_seen = self._history.first_seen(resource.name, pending.listed.key, now)
+            if item := row_item(resource, pending, list_keys, now, first_seen):
+                yield item
 
     async def _emit_rows(self, result: Scan) -> None:
         """Rows that wait for no detail, and rows that are gone."""
-        now = self._clock.now()
         keys = tuple(sorted(result.list_keys))
-        for pending in result.pending.values():
-            if not pending.wants_detail and (item := row_item(result.resource, pending, keys, now)):
-                await self._emit(item)
-        gone = result.gone()
+        rows = [row for row in result.pending.values() if not row.wants_detail]
+        await self._emit_all(self._row_items(result.resource, rows, keys))
+        gone, now = result.gone(), self._clock.now()
         self.tallies[result.resource.name].deleted += len(gone)
-        for key in gone:
-            await self._emit(Item(Kind.GONE, result.resource.name, key, now, replaces=True))
+        await self._emit_all(
+            Item(Kind.GONE, result.resource.name, key, now, replaces=True) for key in gone
+        )
 
     async def _emit_unreached(self, result: Scan, done: set[tuple[str, str]]) -> None:
         """Rows whose detail was not fetched: what the list tells of them, and a backlog."""
-        now = self._clock.now()
         keys = tuple(sorted(result.list_keys))
-        tally = self.tallies[result.resource.name]
-        tally.backlog += unseen_backlog(result)
-        for pending in result.pending.values():
-            if not pending.wants_detail or (result.resource.name, pending.listed.key) in done:
-                continue
-            tally.backlog += 1
-            if item := row_item(result.resource, pending, keys, now):
-                await self._emit(item)
+        unreached = [
+            row
+            for row in result.pending.values()
+            if row.wants_detail and (result.resource.name, row.listed.key) not in done
+        ]
+        self.tallies[result.resource.name].backlog += unseen_backlog(result) + len(unreached)
+        await self._emit_all(self._row_items(result.resource, unreached, keys))

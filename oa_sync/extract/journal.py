@@ -190,7 +190,7 @@ def _header(item: Item) -> dict[str, Any]:
         "kind": item.kind.value,
         "resource": item.resource,
         "key": item.key,
-        "observed_at": item.observed_at.isoformat(),
+        "observed_at": item.observed_at,
         "version": item.version,
         "row_hash": item.row_hash,
         "detail_version": item.detail_version,
@@ -202,8 +202,8 @@ def _header(item: Item) -> dict[str, Any]:
     }
 
 
-def _sighting_header(sighting: Sighting | None) -> list[str] | None:
-    return None if sighting is None else [sighting.at.isoformat(), sighting.how]
+def _sighting_header(sighting: Sighting | None) -> list[Any] | None:
+    return None if sighting is None else [sighting.at, sighting.how]
 
 
 def _sighting(header: list[str] | None) -> Sighting | None:

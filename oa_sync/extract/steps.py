@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -12,13 +12,15 @@ from oa_sync.extract.journal import Journal
 
 STEP_BYTES = 256 * 1024 * 1024
 STEP_SECONDS = 300.0
+HANDED_OVER_BYTES = 256 * 1024
+"""Of the rows of a page, so that a page of any size has its bytes in flight bounded."""
 
 
 class Queue(Protocol):
     """What a step needs of the way to the loading thread (see `oa_sync.load.queue`)."""
 
-    async def put(self, item: Item) -> None:
-        """Hand an item over; waits when too much is under way."""
+    async def put(self, items: Sequence[Item]) -> None:
+        """Hand items over; waits when too much is under way."""
 
     def end_segment(self, path: Path | None, tail: Callable[[], list[Any]] | None = None) -> None:
         """Everything put so far is in the journal file `path` and makes one load."""
@@ -43,18 +45,28 @@ class Steps:
         self._bytes = 0
         self._since = clock.monotonic()
 
-    async def emit(self, item: Item) -> None:
-        """Take in one item; after the return a kill does not lose it."""
-        key = (item.resource, item.key)
-        old = self._clock.monotonic() - self._since >= self._max_seconds
-        if self._keys and (key in self._keys or self._bytes >= self._max_bytes or old):
-            self._end(None)
-        if not self._keys:
-            self._since = self._clock.monotonic()
-        self._journal.append(item)
-        self._keys.add(key)
-        self._bytes += item.nbytes
-        await self._queue.put(item)
+    async def emit(self, items: Iterable[Item]) -> None:
+        """Take in items; after the return a kill does not lose those that cost a request."""
+        held = _Held(self._queue)
+        try:
+            for item in items:
+                key = (item.resource, item.key)
+                old = self._clock.monotonic() - self._since >= self._max_seconds
+                if self._keys and (key in self._keys or self._bytes >= self._max_bytes or old):
+                    await held.hand_over()
+                    self._end(None)
+                if not self._keys:
+                    self._since = self._clock.monotonic()
+                self._journal.append(item)
+                self._keys.add(key)
+                self._bytes += item.nbytes
+                held.items.append(item)
+                held.nbytes += item.nbytes
+                if held.nbytes >= HANDED_OVER_BYTES:
+                    await held.hand_over()
+        finally:
+            # What is in a journal file has to be loaded with it, for the file is deleted then.
+            await held.hand_over()
 
     def finish(self, tail: Callable[[], list[Any]]) -> None:
         """Close the last segment; the rows of `tail()` are loaded with it."""
@@ -69,3 +81,17 @@ class Steps:
             self._queue.end_segment(path, tail)
             self._keys.clear()
             self._bytes = 0
+
+
+class _Held:
+    """Items that are in the journal and not yet on their way to the loading thread."""
+
+    def __init__(self, queue: Queue) -> None:
+        self._queue = queue
+        self.items: list[Item] = []
+        self.nbytes = 0
+
+    async def hand_over(self) -> None:
+        if self.items:
+            items, self.items, self.nbytes = self.items, [], 0
+            await self._queue.put(items)

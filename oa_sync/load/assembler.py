@@ -226,7 +226,8 @@ class _Group:
 
     def add(self, item: Item, text: bytes) -> None:
         # Without the body: it may be large, and the group waits for thousands of items.
-        self.items.append(replace(item, row=b"", body=None, document=None))
+        bare = text is item.row and item.body is None
+        self.items.append(item if bare else replace(item, row=b"", body=None, document=None))
         self._texts.append(text)
         self.nbytes += len(text)
 

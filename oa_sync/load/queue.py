@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from oa_sync.extract.items import Item
 from oa_sync.load.tables import Batch
 
 MAX_BYTES_IN_FLIGHT = 16 * 1024 * 1024
+TAKEN_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True)
@@ -70,29 +71,30 @@ class SegmentQueue:
         self._room.set()
         self._filled = threading.Condition()
         self._waiting: deque[Item | SegmentEnd | None] = deque()
+        self._taken: deque[Item | SegmentEnd | None] = deque()
         self._bytes = 0
         self._broken: BaseException | None = None
 
-    async def put(self, item: Item) -> None:
-        """Hand `item` over; then waits while too many bytes are in flight.
+    async def put(self, items: Sequence[Item]) -> None:
+        """Hand `items` over; then waits while too many bytes are in flight.
 
-        It is handed over whether or not the waiting is cut short: what is in the journal file of a
+        They are handed over whether or not the waiting is cut short: what is in the journal file of a
         segment has to be in the segment too, for the file is deleted when the segment is loaded.
 
         Raises whatever `fail` was told.
         """
-        self._append(item, item.nbytes)
+        self._append(items, sum(item.nbytes for item in items))
         await self._room.wait()
         if self._broken is not None:
             raise self._broken
 
     def end_segment(self, path: Path | None, tail: Callable[[], list[Batch]] | None = None) -> None:
         """All items since the last end are in the journal file `path` and make one load."""
-        self._append(SegmentEnd(path, tail), 0)
+        self._append([SegmentEnd(path, tail)], 0)
 
     def close(self) -> None:
         """No more segments."""
-        self._append(None, 0)
+        self._append([None], 0)
 
     def fail(self, error: BaseException) -> None:
         """Called by the consumer when it cannot go on: whoever puts gets `error`."""
@@ -108,22 +110,30 @@ class SegmentQueue:
             if segment.is_cut:
                 return
 
-    def _append(self, entry: Item | SegmentEnd | None, nbytes: int) -> None:
+    def _append(self, entries: Sequence[Item | SegmentEnd | None], nbytes: int) -> None:
         with self._filled:
-            self._waiting.append(entry)
+            self._waiting.extend(entries)
             self._bytes += nbytes
             if self._bytes >= self._max_bytes and self._broken is None:
                 self._room.clear()
             self._filled.notify()
 
     def _take(self) -> Item | SegmentEnd | None:
+        if not self._taken:
+            self._take_some()
+        return self._taken.popleft()
+
+    def _take_some(self) -> None:
+        """Some of what waits, at most `TAKEN_BYTES` but for the last entry, so that many small items
+        cost one lock."""
         with self._filled:
             while not self._waiting:
                 self._filled.wait()
-            entry = self._waiting.popleft()
-            if isinstance(entry, Item):
-                before = self._bytes
-                self._bytes -= entry.nbytes
-                if before >= self._max_bytes > self._bytes:
-                    self._loop.call_soon_threadsafe(self._room.set)
-            return entry
+            nbytes = 0
+            while self._waiting and nbytes < TAKEN_BYTES:
+                entry = self._waiting.popleft()
+                self._taken.append(entry)
+                nbytes += entry.nbytes if isinstance(entry, Item) else 0
+            before, self._bytes = self._bytes, self._bytes - nbytes
+            if before >= self._max_bytes > self._bytes:
+                self._loop.call_soon_threadsafe(self._room.set)

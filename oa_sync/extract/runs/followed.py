@@ -197,7 +197,7 @@ class ResourceHistory:
 
     def _add_wanted(self, scan: Scan, tally: Tally, now: datetime) -> None:
         """Runs that were announced, unless the list has told all about them."""
-        for key in sorted(self._wanted, key=lambda key: self._first_seen(key, now).at):
+        for key in sorted(self._wanted, key=lambda key: self.first_seen(key, now).at):
             if key not in scan.seen and not (scan.finished and scan.is_loaded(key)):
                 self._follow(key, scan, tally)
 
@@ -271,7 +271,8 @@ class ResourceHistory:
     def completed(self, item: Item) -> Item | None:
         """`item` with what only the history knows; None where it would write an older state over a
         newer one. A detail's status is observed."""
-        item = replace(item, first_seen=self._first_seen(item.key, item.observed_at))
+        if item.first_seen is None:
+            item = replace(item, first_seen=self.first_seen(item.key, item.observed_at))
         if item.kind is Kind.ROW and item.key in self._followed:
             payload = self._payloads.get(item.key) or {}
             keys = {*payload, *row_of_key(self._resource, self._key_values(item.key))}
@@ -326,7 +327,8 @@ class ResourceHistory:
                 )
                 yield self.completed(item) or item
 
-    def _first_seen(self, key: str, now: datetime) -> Sighting:
+    def first_seen(self, key: str, now: datetime) -> Sighting:
+        """When and how this run was first heard of; now and from a list, if never before."""
         run = self._loaded.get(key)
         return run.first_seen if run else self._sightings.get(key) or Sighting(now, "list")
 

@@ -8,13 +8,14 @@ before it the statuses that are new. It makes items and hands none on itself.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
 
 import orjson
 
 from oa_sync.clock import Clock
 from oa_sync.definitions.model import Resource
 from oa_sync.definitions.paths import parse_path
-from oa_sync.extract.items import Item, Kind
+from oa_sync.extract.items import Item, Kind, Sighting
 from oa_sync.extract.runs.followed import Read, ResourceHistory
 from oa_sync.extract.runs.known import Announcement, LoadedRun, fields_of, has_history, ids_at
 from oa_sync.extract.scan import Pending, Scan
@@ -92,6 +93,11 @@ class RunHistory:
             for name, scan in self._scans.items()
             for item in self._histories[name].gone_unseen(scan, done, now)
         ]
+
+    def first_seen(self, resource: str, key: str, now: datetime) -> Sighting | None:
+        """When and how this row was first heard of; None where `resource` keeps no history."""
+        history = self._histories.get(resource)
+        return None if history is None else history.first_seen(key, now)
 
     def completed(self, item: Item) -> list[Item]:
         """`item` with what only the history knows, the new events before it; none where it would write
