@@ -29,6 +29,9 @@ IN_A_BUCKET = frozenset({"parquet", "delta", "iceberg"})
 MOST_DAYS = 3650
 """The longest `full_scan_days`: ten years is as good as never, and still a date."""
 
+MOST_GRACE = 86_400
+"""The longest `grace_seconds`: a day."""
+
 # (field, environment variable); `api_key` has no flag, so that it never stands on a command line.
 _ENVIRONMENT = {
     "api_key": "OPENANALYST_API_KEY",
@@ -42,6 +45,7 @@ _ENVIRONMENT = {
     "home": "OA_SYNC_HOME",
     "quota_url": "OA_SYNC_QUOTA_URL",
     "full_scan_days": "OA_SYNC_FULL_SCAN_DAYS",
+    "grace_seconds": "OA_SYNC_GRACE_SECONDS",
     "workspace": "OA_SYNC_WORKSPACE",
     "destination": "OA_SYNC_DESTINATION",
     "database": "OA_SYNC_DATABASE",
@@ -68,6 +72,8 @@ class Settings:
     max_requests: int | None = None
     full_scan_days: float = 7
     """After as many days a list is read whole, though its rest could be proven known; 0: every time."""
+    grace_seconds: float = 300
+    """For how long a Parquet file on a disk keeps the pages that it replaces, for readers; 0: not at all."""
     home: Path = Path("~/.local/share/oa-sync")
     quota_url: str | None = field(default=None, repr=False)
     workspace: str = "default"
@@ -177,6 +183,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "report_rows": get_args(ReportRows),
 }
 _INTEGERS = {"rpm", "rpd", "max_requests"}
+_AMOUNTS = {"full_scan_days": ("days", MOST_DAYS), "grace_seconds": ("seconds", MOST_GRACE)}
 _PATHS = {"home", "database"}
 
 
@@ -203,16 +210,17 @@ def _convert(name: str, value: Any, origin: str) -> Any:
         if not 0.0 <= share < 1.0:
             raise ConfigurationError(f"{origin}: {value!r} is not a share from 0 to below 1")
         return share
-    if name == "full_scan_days":
+    if name in _AMOUNTS:
+        unit, most = _AMOUNTS[name]
         try:
-            days = float(value)
+            amount = float(value)
         except (TypeError, ValueError):
-            days = -1.0
-        if not 0.0 <= days <= MOST_DAYS:
+            amount = -1.0
+        if not 0.0 <= amount <= most:
             raise ConfigurationError(
-                f"{origin}: {value!r} is not a number of days from 0 to {MOST_DAYS}"
+                f"{origin}: {value!r} is not a number of {unit} from 0 to {most}"
             )
-        return days
+        return amount
     if name in _PATHS:
         return Path(str(value))
     text = str(value)

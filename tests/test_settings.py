@@ -54,6 +54,8 @@ def test_relative_paths_are_those_of_the_folder(folder: Path) -> None:
         ("full_scan_days", "-1", "0 to 3650"),
         ("full_scan_days", "weekly", "0 to 3650"),
         ("full_scan_days", "inf", "0 to 3650"),
+        ("grace_seconds", "-1", "0 to 86400"),
+        ("grace_seconds", "long", "0 to 86400"),
         ("workspace", "a\nb", "control character"),
         ("workspace", " ", "leave it out"),
         ("dataset_name", "a-b", "identifier"),

@@ -23,6 +23,12 @@ from oa_sync.cli.options import api_options, log_options, place_options
     metavar="DAYS",
     help="How often lists are read whole though their rest is known; 7.",
 )
+@click.option(
+    "--grace-seconds",
+    type=float,
+    metavar="SECONDS",
+    help="How long Parquet files on a disk keep what they replace, for readers; 300.",
+)
 @click.option("--full-refresh", is_flag=True, help="Ask for every detail again.")
 @click.option("--history", is_flag=True, help="Keep every version of every row, from now on.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")

@@ -16,6 +16,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 
 from oa_sync.errors import ConfigurationError, DestinationError
 from oa_sync.load.tables import WORKSPACE, Batch, LoadedColumn
+from tests.support.clock import ManualClock
 from tests.support.lake_model import (
     INSTANT,
     Model,
@@ -302,9 +303,11 @@ def test_a_key_stays_in_its_file_and_new_keys_fill_the_newest(tmp_path: Path) ->
 
 def test_a_file_that_is_replaced_again_and_again_does_not_grow(tmp_path: Path) -> None:
     folder = tmp_path / "lake/data/reports"
-    with lake(tmp_path / "lake", tmp_path / "home") as target:
+    clock = ManualClock()
+    with lake(tmp_path / "lake", tmp_path / "home", clock=clock) as target:
         for number in range(12):
             rows = [{"id": str(n), "text": _noise(f"{number}-{n}")} for n in range(300)]
+            clock.advance(301)
             target.load([parents(rows, text="text")])
             (path,) = folder.iterdir()
             assert path.stat().st_size < 3 * _row_bytes(path) + 20_000

@@ -11,6 +11,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.dataset as ds
 
+from oa_sync.clock import Clock
 from oa_sync.load.lake import Lake
 from oa_sync.load.tables import DELETED_AT, WORKSPACE, Batch, TableHints
 from oa_sync.settings import Settings
@@ -20,16 +21,26 @@ INSTANT = datetime(2026, 3, 2, 9, tzinfo=UTC)
 Row = dict[str, Any]
 
 
-def settings_for(bucket_url: object, workspace: str = "default") -> Settings:
+def settings_for(bucket_url: object, workspace: str = "default", **changes: Any) -> Settings:
     return Settings(
-        destination="parquet", bucket_url=str(bucket_url), dataset_name="data", workspace=workspace
+        destination="parquet",
+        bucket_url=str(bucket_url),
+        dataset_name="data",
+        workspace=workspace,
+        **changes,
     )
 
 
 def lake(
-    bucket_url: object, workdir: Path, workspace: str = "default", target_bytes: int = 1 << 26
+    bucket_url: object,
+    workdir: Path,
+    workspace: str = "default",
+    target_bytes: int = 1 << 26,
+    clock: Clock | None = None,
+    **changes: Any,
 ) -> Lake:
-    return Lake(settings_for(bucket_url, workspace), workdir, target_bytes=target_bytes)
+    settings = settings_for(bucket_url, workspace, **changes)
+    return Lake(settings, workdir, clock, target_bytes=target_bytes)
 
 
 def batch(hints: TableHints, rows: Sequence[Row], types: Mapping[str, str]) -> Batch:

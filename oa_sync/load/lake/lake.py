@@ -90,6 +90,7 @@ class Lake(DuckReads):
         try:
             if kind is None and not self._read_only:
                 self._add_new_columns_everywhere()
+                self._cut_what_is_over()
         finally:
             self._opened.close()
             shutil.rmtree(self._workdir, ignore_errors=True)
@@ -181,10 +182,32 @@ class Lake(DuckReads):
             except DestinationError as error:
                 logger.warning("older files lack new columns until the next sync: %s", error)
 
+    def _cut_what_is_over(self) -> None:
+        """Free the room of what files keep for readers, where its time is over. The next sync does what
+        fails here."""
+        for table in self._tables.values():
+            if not self._store.is_local:
+                return
+            try:
+                with destination_errors(table.name), self._store.lock(table.name):
+                    table.refresh()
+                    self._merging(table).cut()
+            except DestinationError as error:
+                logger.warning("old pages stay until the next sync: %s", error)
+
     def _merging(self, table: LakeTable) -> Merge:
         return Merge(
-            table, self._store, self._connection, self._owner, self._description, self._target_bytes
+            table,
+            self._store,
+            self._connection,
+            self._owner,
+            self._description,
+            self._grace,
+            self._target_bytes,
         )
+
+    def _grace(self) -> tuple[float, float]:
+        return self._clock.now().timestamp(), self._settings.grace_seconds
 
     def _description(self) -> dict[str, str]:
         return {

@@ -8,9 +8,10 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
+from oa_sync.load.lake import kept
 from oa_sync.load.lake.files import LakeFile, LakeTable
 from oa_sync.load.lake.store import Store
-from oa_sync.load.lake.writing import live_bytes, write_file, write_files
+from oa_sync.load.lake.writing import Replaced, write_file, write_files
 from oa_sync.load.staging import ROW, StagedTable
 from oa_sync.load.table_schema import identifiers, literal
 
@@ -19,6 +20,9 @@ _BATCH_ROWS = 2_048
 
 Describe = Callable[[], dict[str, str]]
 """Key-value metadata for a file that is about to be written."""
+
+Grace = Callable[[], tuple[float, float]]
+"""The time now (Unix seconds), and for how many seconds a file keeps what it replaces."""
 
 
 class Merge:
@@ -36,8 +40,10 @@ class Merge:
         connection: duckdb.DuckDBPyConnection,
         owner: str,
         describe: Describe,
+        grace: Grace,
         target_bytes: int,
     ) -> None:
+        self._grace = grace
         self._table, self._store, self._connection = table, store, connection
         self._owner, self._describe, self._target_bytes = owner, describe, target_bytes
 
@@ -126,7 +132,7 @@ class Merge:
         unfinished = self._store.scratch(self._owner, table.name)
         schema = table.schema.arrow(self._describe())
         place = self._store.local_path(table.name, file.found.name)
-        replaced = live_bytes(place) if place else None
+        replaced = Replaced(place, kept.to_keep(place, *self._grace())) if place else None
         write_file(self._sorted(rows), schema, unfinished, table.schema.key, replaced)
         self._store.replace(unfinished, table.name, file.found.name, file.found)
 
@@ -148,6 +154,16 @@ class Merge:
         query = f"SELECT {columns} FROM ({rows}) ORDER BY {keys}, {ROW}"
         with self._connection.sql(query).to_arrow_reader(_BATCH_ROWS) as reader:
             yield from reader
+
+    def cut(self) -> None:
+        """Take out of this workspace's files what they keep of older versions, where its time is over."""
+        now, _ = self._grace()
+        for file in self._table.own:
+            place = self._store.local_path(self._table.name, file.found.name)
+            if place is not None and kept.is_over(place, now):
+                unfinished = self._store.scratch(self._owner, self._table.name)
+                kept.write_without_kept(place, unfinished)
+                self._store.replace(unfinished, self._table.name, file.found.name, file.found)
 
     # -- DuckDB ---------------------------------------------------------------------------------
 

@@ -10,6 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from oa_sync.load.lake.kept import Kept, copy_kept, fill, note
+
 TARGET_BYTES = 64 * 1024 * 1024
 """Size from which a file takes no further keys."""
 
@@ -17,7 +19,6 @@ ROW_GROUP_ROWS = 131_072
 ROW_GROUP_BYTES = 32 * 1024 * 1024
 """A row group ends at this many rows or bytes in memory, whichever comes first."""
 
-_CHUNK_BYTES = 1024 * 1024
 _ROOM_BEFORE = 1024
 """A file that keeps the pages of its predecessor has its own behind this offset, or at its start."""
 
@@ -25,26 +26,22 @@ _REWRITE_ROWS = 2_048
 
 
 @dataclass(frozen=True)
-class Live:
-    """Where in the file at `path` the pages are that its footer points to: bytes `start` to `end`."""
+class Replaced:
+    """The file that a new one takes the place of, and what of it the new one has to keep."""
 
     path: Path
-    start: int
-    end: int
+    kept: Sequence[Kept] = ()
 
+    @property
+    def start(self) -> int:
+        """The first byte that is kept."""
+        return min(one.start for one in self.kept)
 
-def live_bytes(path: Path) -> Live | None:
-    """The live bytes of a file of ours; None: it has no rows."""
-    metadata = pq.read_metadata(path)
-    chunks = [
-        metadata.row_group(group).column(column)
-        for group in range(metadata.num_row_groups)
-        for column in range(metadata.num_columns)
-    ]
-    spans = [(_first_page(chunk), chunk.total_compressed_size) for chunk in chunks]
-    if not spans:
-        return None
-    return Live(path, min(start for start, _ in spans), max(start + size for start, size in spans))
+    @property
+    def behind(self) -> int:
+        """Where new pages go: behind all that is kept, and some room for the version after the next."""
+        newest = self.kept[0]
+        return max(one.end for one in self.kept) + (newest.end - newest.start) // 4
 
 
 def write_file(
@@ -52,17 +49,19 @@ def write_file(
     schema: pa.Schema,
     path: Path,
     key: Sequence[str],
-    replaced: Live | None = None,
+    replaced: Replaced | None = None,
 ) -> None:
     """All `batches`, sorted by `key`, as one file at `path`; a valid file also without any row.
 
-    The live bytes of the file that will be `replaced` stand at their old places in the new one. DuckDB
-    (1.5, 2.0) and Arrow open a file twice, for its footer and for its pages; who comes between with the
-    old footer finds the old pages, where he would find a "corrupted file" otherwise. The new pages go
-    before them if there is room, else behind them with some room for the next time; so a file on a disk
-    takes two to three times the room of its pages, and no more however often it is replaced.
+    What is kept of the file that will be `replaced` stands at its old places in the new one (see `kept`).
+    The new pages go before it if there is room, else behind it with some room for the time after; so a
+    file that is replaced now and then takes two to three times the room of its pages, and no more however
+    often that is.
     """
-    if replaced is None or replaced.start < _ROOM_BEFORE:
+    if replaced is None or not replaced.kept:
+        with _writer(path, schema, key) as writer:
+            _write_groups(batches, schema, writer)
+    elif replaced.start < _ROOM_BEFORE:
         _write_behind(replaced, batches, schema, path, key)
     elif not _write_before(replaced, batches, schema, path, key):
         too_long = path.with_name(f"{path.name}.too_long.tmp")
@@ -73,22 +72,21 @@ def write_file(
 
 
 def _write_behind(
-    replaced: Live | None,
+    replaced: Replaced,
     batches: Iterable[pa.RecordBatch],
     schema: pa.Schema,
     path: Path,
     key: Sequence[str],
 ) -> None:
     with pa.OSFile(str(path), "wb") as sink, _writer(sink, schema, key) as writer:
-        if replaced is not None:
-            _copy(replaced, sink)
-            _fill(sink, replaced.end + replaced.end // 4)
-        for group in _row_groups(batches, schema):
-            writer.write_table(group, row_group_size=len(group))
+        copy_kept(replaced.kept, replaced.path, sink)
+        fill(sink, replaced.behind)
+        _write_groups(batches, schema, writer)
+        sink.write(note(replaced.kept))
 
 
 def _write_before(
-    replaced: Live,
+    replaced: Replaced,
     batches: Iterable[pa.RecordBatch],
     schema: pa.Schema,
     path: Path,
@@ -96,12 +94,19 @@ def _write_before(
 ) -> bool:
     """False: the new pages take more than the room before the old ones."""
     with pa.OSFile(str(path), "wb") as sink, _writer(sink, schema, key) as writer:
-        for group in _row_groups(batches, schema):
-            writer.write_table(group, row_group_size=len(group))
+        _write_groups(batches, schema, writer)
         fits = bool(sink.tell() <= replaced.start)
         if fits:
-            _copy(replaced, sink)
+            copy_kept(replaced.kept, replaced.path, sink)
+            sink.write(note(replaced.kept))
         return fits
+
+
+def _write_groups(
+    batches: Iterable[pa.RecordBatch], schema: pa.Schema, writer: pq.ParquetWriter
+) -> None:
+    for group in _row_groups(batches, schema):
+        writer.write_table(group, row_group_size=len(group))
 
 
 def write_files(
@@ -138,29 +143,6 @@ def write_files(
         if writer is not None:
             writer.close()
     return paths
-
-
-def _first_page(chunk: pq.ColumnChunkMetaData) -> int:
-    if chunk.has_dictionary_page:
-        return min(int(chunk.dictionary_page_offset), int(chunk.data_page_offset))
-    return int(chunk.data_page_offset)
-
-
-def _copy(live: Live, sink: pa.NativeFile) -> None:
-    """The live bytes, at the offset they have in their own file."""
-    _fill(sink, live.start)
-    with live.path.open("rb") as source:
-        source.seek(live.start)
-        left = live.end - live.start
-        while left and (chunk := source.read(min(left, _CHUNK_BYTES))):
-            sink.write(chunk)
-            left -= len(chunk)
-
-
-def _fill(sink: pa.NativeFile, end: int) -> None:
-    """Zeros up to the offset `end`."""
-    while (left := end - sink.tell()) > 0:
-        sink.write(bytes(min(left, _CHUNK_BYTES)))
 
 
 def _writer(place: Path | pa.NativeFile, schema: pa.Schema, key: Sequence[str]) -> pq.ParquetWriter:
