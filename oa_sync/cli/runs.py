@@ -101,18 +101,22 @@ def add(
 ) -> None:
     """Let the next sync know of runs by their ids. Sends no request and waits for no sync.
 
-    An ID of - reads ids from stdin, one a line. --sql asks the destination, whatever it is.
+    An ID of - reads ids from stdin, one a line. --sql asks the destination, whatever it is. A source
+    that has none registers none.
     """
     from oa_sync.announced import register
     from oa_sync.clock import Clock
+    from oa_sync.errors import ConfigurationError
     from oa_sync.extract.runs.known import Announcement
     from oa_sync.run_list import checked_ids, ids_of_query
     from oa_sync.settings import resolve
 
+    if not ids and source is None and sql is None:
+        raise ConfigurationError("no run id: name some, or give --file or --sql")
     settings, clock = resolve(flags), Clock()
     given = [line for one in ids for line in (sys.stdin if one == "-" else [one])]
     given.extend(source or ())
-    queried = ids_of_query(settings, sql) if sql else []
+    queried = ids_of_query(settings, sql) if sql is not None else []
     found = checked_ids([*given, *queried])
     named = {text.strip() for text in given}
     now = clock.now()

@@ -16,6 +16,7 @@ from oa_sync.client.failures import Failure
 from oa_sync.clock import Clock
 from oa_sync.errors import (
     ApiError,
+    BodyTooLargeError,
     ConnectionFailedError,
     InvalidResponseError,
     RateLimitedError,
@@ -119,4 +120,6 @@ class Attempts:
 
 
 def _outcome_unknown(error: ApiError) -> bool:
-    return isinstance(error, ConnectionFailedError | ServerError | InvalidResponseError)
+    return isinstance(
+        error, ConnectionFailedError | ServerError | InvalidResponseError | BodyTooLargeError
+    )

@@ -8,8 +8,11 @@ from typing import Any
 import pytest
 
 from oa_sync.client import ApiClient, RetryPolicy
+from oa_sync.client.failures import Failure
+from oa_sync.client.retry import Attempts
 from oa_sync.errors import (
     ApiError,
+    BodyTooLargeError,
     ConnectionFailedError,
     InvalidResponseError,
     RateLimitedError,
@@ -176,6 +179,12 @@ def test_a_request_that_may_have_been_received_is_not_sent_again(
     assert isinstance(error, kind)
     assert "may have been received" in str(error)
     assert (waits, seen) == ([], 1)
+
+
+def test_an_answer_too_large_to_read_says_that_the_request_was_received() -> None:
+    attempts = Attempts(RetryPolicy(), ManualClock(), idempotent=False, deadline=None)
+    with pytest.raises(BodyTooLargeError, match="may have been received"):
+        attempts.wait_after(Failure(BodyTooLargeError("POST /agents/run: too large")))
 
 
 def test_a_refused_request_is_not_called_received() -> None:

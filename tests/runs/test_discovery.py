@@ -102,6 +102,16 @@ def test_an_id_that_cannot_be_asked_for_is_refused(tmp_path: Path, text: str) ->
     assert run(*COMMAND, "runs", "add", cwd=tmp_path).returncode == 2
 
 
+def test_a_source_without_ids_registers_none(tmp_path: Path) -> None:
+    """A nightly job that finds nothing new has not failed."""
+    (tmp_path / "ids.txt").write_text("\n")
+    done = run(*COMMAND, "runs", "add", "--file", "ids.txt", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (
+        0,
+        "0 registered; the next sync of 'default' asks\n",
+    )
+
+
 def test_a_query_is_asked_of_a_lake_too(tmp_path: Path) -> None:
     changes = {"destination": "parquet", "bucket_url": str(tmp_path / "lake")}
     with site(tmp_path, changes=changes) as api:
