@@ -172,7 +172,7 @@ def _next_step(status: int, retry_after: float | None) -> str:
         case _ if status == 408 or status >= 500:
             return "run again later; if it stays, tell the vendor"
         case _ if 400 <= status < 500:
-            return "check the parameters and page size in the definition"
+            return "check the parameters and page size in the definition, of a query its SQL"
         case _:
             return "check the base URL and the path"
 
