@@ -113,7 +113,7 @@ class Attempts:
         error = failure.error
         added = f" (tried {self.made} times)" if self.made > 1 else ""
         if not self._idempotent and failure.sent and _outcome_unknown(error):
-            added += "; it may have been received: look before it is sent again"
+            added += "; but it may have been received: look before it is sent again"
         if added:
             error.args = (f"{error}{added}",)
         return error
