@@ -85,7 +85,7 @@ def _print_plan(plan: Plan) -> None:
         note = "~ estimated: beyond the first page, rows that are loaded count as unchanged"
         console.print(note, style="dim", soft_wrap=True)
     if missing := [resource.name for resource in plan.resources if resource.missing]:
-        note = f"not offered by this API: {escape(', '.join(missing))}"
+        note = f"list not offered by this API: {escape(', '.join(missing))}"
         console.print(note, style="dim", soft_wrap=True)
     console.print()
     console.print(_facts([*_quota_facts(plan.quota, plan.reserved), ("this plan sent", plan.made)]))

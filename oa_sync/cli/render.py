@@ -64,7 +64,7 @@ def resource_table(report: SyncReport) -> Table:
             continue
         table.add_row(escape(name), *(f"{n:,}" if n else "[dim]0[/dim]" for n in numbers))
     if missing:
-        table.caption = f"not offered by this API: {escape(', '.join(missing))}"
+        table.caption = f"list not offered by this API: {escape(', '.join(missing))}"
     return table
 
 
