@@ -14,7 +14,7 @@ from oa_sync.errors import OaSyncError
 from oa_sync.extract.items import Item, Kind
 from oa_sync.extract.journal import Journal
 from oa_sync.extract.steps import HANDED_OVER_BYTES, Steps
-from oa_sync.load.queue import SegmentQueue
+from oa_sync.load.queue import TAKEN_BYTES, SegmentQueue
 
 NOW = datetime(2026, 1, 5, tzinfo=UTC)
 
@@ -129,6 +129,17 @@ def test_a_page_larger_than_what_may_be_in_flight_waits_in_its_middle(tmp_path: 
         return before, len(await taking)
 
     assert asyncio.run(handed_on()) == (2, 6)
+
+
+@pytest.mark.timeout(20)
+def test_what_is_taken_at_once_is_bounded_as_what_is_in_flight_is() -> None:
+    async def left() -> int:
+        queue = SegmentQueue()
+        await queue.put([detail(str(number), TAKEN_BYTES // 2) for number in range(6)])
+        next(queue.segments())
+        return len(queue._waiting)
+
+    assert asyncio.run(left()) == 4
 
 
 def batched(items: list[Item], size: int) -> list[list[Item]]:

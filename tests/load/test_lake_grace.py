@@ -107,6 +107,30 @@ def _stat(night: Night) -> tuple[int, int]:
     return status.st_ino, status.st_mtime_ns
 
 
+def test_a_clock_that_was_wrong_once_does_not_keep_pages_for_ever(tmp_path: Path) -> None:
+    ahead = Night(tmp_path)
+    ahead.clock.advance(1e6)
+    ahead.load(0)
+    ahead.load(1)
+    night = Night(tmp_path)
+    night.load(2)
+    [kept] = noted(night.file)
+    assert kept.until == night.clock.now().timestamp() + 300
+
+
+def test_older_versions_are_kept_up_to_a_bound_and_the_last_one_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    night = Night(tmp_path)
+    night.load(0)
+    night.load(1)
+    monkeypatch.setattr("oa_sync.load.lake.kept.KEPT_BYTES", 10)
+    metadata, rows = pq.read_metadata(night.file), pq.read_table(night.file)
+    night.load(2)
+    assert len(noted(night.file)) == 1
+    assert _read(night.file, metadata) == rows
+
+
 def test_without_a_grace_time_nothing_is_kept(tmp_path: Path) -> None:
     night = Night(tmp_path, grace_seconds=0)
     for number in range(3):

@@ -90,7 +90,8 @@ class Lake(DuckReads):
         try:
             if kind is None and not self._read_only:
                 self._add_new_columns_everywhere()
-                self._cut_what_is_over()
+                if self._store.is_local:
+                    self._cut_what_is_over()
         finally:
             self._opened.close()
             shutil.rmtree(self._workdir, ignore_errors=True)
@@ -186,8 +187,6 @@ class Lake(DuckReads):
         """Free the room of what files keep for readers, where its time is over. The next sync does what
         fails here."""
         for table in self._tables.values():
-            if not self._store.is_local:
-                return
             try:
                 with destination_errors(table.name), self._store.lock(table.name):
                     table.refresh()
