@@ -31,7 +31,7 @@ CHILDREN = {
 
 
 def rows_of(name: str) -> list[Any]:
-    return [json.loads(line) for line in (WORKSPACE / f"{name}.ndjson").open()]
+    return [json.loads(line) for line in (WORKSPACE / f"{name}.ndjson").read_bytes().splitlines()]
 
 
 @pytest.mark.parametrize("name", CHILDREN)

@@ -88,7 +88,7 @@ class Lake(DuckReads):
         trace: TracebackType | None,
     ) -> None:
         try:
-            if kind is None and not self._read_only:
+            if kind is None and self._tables and not self._read_only:
                 self._add_new_columns_everywhere()
                 if self._store.is_local:
                     self._cut_what_is_over()
