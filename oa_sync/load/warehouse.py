@@ -408,9 +408,13 @@ def quiet_dlt() -> None:
 
     No state in the destination (ids live in the tables), no trace files (they keep exception
     messages), no telemetry, no signal handlers (ours finish a step first), staging emptied after
-    use, and only errors in its log.
+    use, and only errors in its log. Nor, on this thread, a record of every setting that was looked up: it is
+    emptied only together with a trace, and through the errors in it holds the last batch of every load.
     """
     import dlt
+    from dlt.common.configuration.utils import get_resolved_traces
+
+    get_resolved_traces().logging_enabled = False
 
     for key, value in {
         "restore_from_destination": False,
