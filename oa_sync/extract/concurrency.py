@@ -5,6 +5,9 @@ Neither is known beforehand: a quota bounds the rate from outside, the machine f
 number starts small and grows while growing pays: as long as a round of answers at the larger number
 was clearly quicker, per answer, than the round before. Requests in flight beyond that point would
 only wait in a queue, and be lost (and paid for again) if the process is killed.
+
+Whole answers are held in memory until they are handed on, so their bytes bound the number too: where an
+answer has megabytes, the line is full with few of them.
 """
 
 from __future__ import annotations
@@ -12,20 +15,41 @@ from __future__ import annotations
 START = 4
 GROWTH = 1.5
 WORTH_IT = 1.1
+MAX_BYTES = 8 * 1024 * 1024
+"""Bytes of answers that are fetched and not yet handed on, unless two are larger."""
+FEWEST = 2
+"""In flight however large the answers are, so that one arrives while another is read."""
+_WEIGHT = 0.25
 
 
 class Concurrency:
     """`limit` is how many may be in flight now; tell it of every answer."""
 
-    def __init__(self, maximum: int, start: int = START) -> None:
-        self.limit = min(start, maximum)
-        self._maximum = maximum
+    def __init__(self, maximum: int, start: int = START, *, max_bytes: int = MAX_BYTES) -> None:
+        self._maximum, self._max_bytes = maximum, max_bytes
+        self._worth = min(start, maximum)
+        self._nbytes = 0.0
         self._answers = 0
         self._since: float | None = None
         self._best_rate = 0.0
 
+    @property
+    def limit(self) -> int:
+        """At least 1; at most what growing was worth, and what fits into the bytes in flight, as large as
+        answers have been lately."""
+        if self._nbytes * self._worth <= self._max_bytes:
+            return self._worth
+        return min(self._worth, max(FEWEST, int(self._max_bytes / self._nbytes)))
+
+    def received(self, nbytes: int) -> None:
+        """A body of `nbytes` is held until it is handed on; the limit may shrink at once."""
+        if nbytes > self._nbytes:
+            self._nbytes = nbytes
+        else:
+            self._nbytes += _WEIGHT * (nbytes - self._nbytes)
+
     def answered(self, now: float) -> None:
-        """An answer came at `now` (monotonic seconds); the limit may grow."""
+        """An answer came and was handed on at `now` (monotonic seconds); the limit may grow."""
         if self._since is None:
             self._since = now
             return
@@ -36,5 +60,5 @@ class Concurrency:
         rate = self._answers / elapsed if elapsed > 0 else 0.0
         if rate > self._best_rate * WORTH_IT:
             self._best_rate = rate
-            self.limit = min(self._maximum, max(self.limit + 1, round(self.limit * GROWTH)))
+            self._worth = min(self._maximum, max(self.limit + 1, round(self.limit * GROWTH)))
         self._answers, self._since = 0, now

@@ -148,6 +148,7 @@ class DetailFetcher:
             await self._until_second_ends(task.racy_version or task.pending.listed.version)
             response = await self._client.request("GET", task.path(), max_tries=tries)
             self.learn_server_date(response)
+            self._concurrency.received(len(response.body))
             item = await self._item(task, response)
         except (BudgetExhausted, RateLimitedError) as error:
             self.exhausted = self.exhausted or as_exhausted(error, self._clock.now())

@@ -1,0 +1,60 @@
+"""How many requests are in flight: by what growing pays, and by the bytes of their answers."""
+
+from __future__ import annotations
+
+import pytest
+
+from oa_sync.extract.concurrency import FEWEST, MAX_BYTES, START, Concurrency
+
+MIB = 1024 * 1024
+
+
+def answers(concurrency: Concurrency, seconds: float, now: float = 0.0, count: int = 400) -> float:
+    """`count` answers from `now` on; each takes `seconds` by as many as are in flight."""
+    for _ in range(count):
+        now += seconds / concurrency.limit
+        concurrency.answered(now)
+    return now
+
+
+def test_it_grows_to_the_maximum_while_more_in_flight_are_quicker() -> None:
+    concurrency = Concurrency(64)
+    assert concurrency.limit == START
+    answers(concurrency, seconds=0.08)
+    assert concurrency.limit == 64
+
+
+def test_it_stays_small_where_the_rate_is_bound_from_outside() -> None:
+    concurrency = Concurrency(64)
+    for number in range(400):
+        concurrency.answered(2.0 * number)
+    assert concurrency.limit <= 9
+
+
+def test_the_bytes_of_the_answers_bound_it() -> None:
+    concurrency = Concurrency(64)
+    for _ in range(400):
+        concurrency.received(MIB)
+    answers(concurrency, seconds=0.08)
+    assert concurrency.limit == MAX_BYTES // MIB
+
+
+def test_a_large_answer_counts_at_once_and_small_ones_lift_the_bound_again() -> None:
+    concurrency = Concurrency(64)
+    now = answers(concurrency, seconds=0.08)
+    concurrency.received(32 * MIB)
+    assert concurrency.limit == FEWEST
+    for _ in range(60):
+        concurrency.received(1_000)
+    answers(concurrency, seconds=0.08, now=now)
+    assert concurrency.limit == 64
+
+
+@pytest.mark.parametrize("maximum", [1, 3])
+def test_it_is_never_more_than_the_maximum(maximum: int) -> None:
+    concurrency = Concurrency(maximum)
+    concurrency.received(0)
+    answers(concurrency, seconds=0.08)
+    assert concurrency.limit == maximum
+    concurrency.received(100 * MIB)
+    assert concurrency.limit == min(maximum, FEWEST)
