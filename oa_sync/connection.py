@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Coroutine,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from oa_sync.client import ApiClient, credential
 from oa_sync.client.dialect import PROBE_PATH, Detection, detect
@@ -16,6 +23,7 @@ from oa_sync.client.paging import ApiList, Page, Place
 from oa_sync.clock import Clock
 from oa_sync.definitions.loader import OPENANALYST, load_definition
 from oa_sync.definitions.model import BearerAuth, ClientConfig, Definition, NoAuth, Resource
+from oa_sync.errors import Interrupted
 from oa_sync.extract.cost import Cost
 from oa_sync.ops.memory import Memory
 from oa_sync.ops.stopping import StoppableClock, StoppableLimiter, Stopping
@@ -27,6 +35,8 @@ from oa_sync.quota.status import QuotaAccount, QuotaStatus
 from oa_sync.report import Requests
 from oa_sync.settings import DEFAULT_BASE_URL, Settings
 from oa_sync.shape.document import cut_list
+
+T = TypeVar("T")
 
 PAGES_AT_ONCE = 4
 ASK_AGAIN = timedelta(days=7)
@@ -59,9 +69,10 @@ class Connection:
         account: QuotaAccount,
         memory: Memory,
         clock: Clock,
+        stopping: Stopping,
         definition: Definition | None,
     ) -> None:
-        self._clock = clock
+        self._clock, self._stopping = clock, stopping
         self._settings, self._limiter, self._memory = settings, limiter, memory
         self._account = account
         self._definition = definition
@@ -102,6 +113,21 @@ class Connection:
         self._detected = await detect(self.client)
         self._memory.set("dialect", self._detected.dialect)
         return self._detected.dialect
+
+    async def before_stop(self, work: Coroutine[Any, Any, T], *, sent: str) -> T:
+        """The result of `work`, which asks for something that is not to be asked for twice: told to stop,
+        it has some seconds left for the answer.
+
+        Raises:
+            Interrupted: there is none; says `sent`, if a request was sent.
+        """
+        made = self.client.counts.made
+        try:
+            return await self._stopping.grant(work)
+        except Interrupted:
+            if self.client.counts.made == made:
+                raise
+            raise Interrupted(f"stopped by a signal; {sent}") from None
 
     def open_list(
         self, resource: Resource, path: str | None, params: Mapping[str, Any]
@@ -197,7 +223,14 @@ async def connect(
                 name = _name(access.base, settings.workspace)
                 memory = Memory(settings.home / "memory" / name)
                 yield Connection(
-                    settings, client, limiter, account, memory, clock, access.definition
+                    settings,
+                    client,
+                    limiter,
+                    account,
+                    memory,
+                    clock,
+                    stopping,
+                    access.definition,
                 )
         finally:
             limiter.close()

@@ -111,7 +111,10 @@ class DeclaredQueries:
             json_rows,
             lambda polls: self._progress("list", query.name, polls, None),
         )
-        finished = await runner.run(Asked(query.dataset_id, sql, SECONDS))
+        finished = await self._connection.before_stop(
+            runner.run(Asked(query.dataset_id, sql, SECONDS)),
+            sent=f"the query {query.name} was sent, and its result is not loaded",
+        )
         if query.incremental is not None and finished.answer.count == 0:
             return 0  # nothing new: the rows that hold the cursor must stay, with replace too
         table = ResultTable(query.table, self._disposition(query), query.primary_key)

@@ -62,7 +62,10 @@ def download(
         await _check_dialect(connection)
         requests = ExportRequests(connection.client, session.clock, heard)
         report.details = {"dataset_id": dataset_id, "export_id": None, "download": None}
-        export_id = await requests.create(dataset_id, form, wanted)
+        export_id = await connection.before_stop(
+            requests.create(dataset_id, form, wanted),
+            sent="the export was asked for and is not loaded",
+        )
         report.details["export_id"] = export_id
         with _folder(settings) as folder:
             path = folder / f"export.{form}"

@@ -154,8 +154,8 @@ async def _run(settings: Settings, report: ResultReport, clock: Clock, story: St
             async with connect(settings, clock, stopping) as connection:
                 try:
                     await on_thread(target.__enter__)
-                    definition = await connection.definition()
-                    report.dialect = await connection.api_dialect()
+                    definition = await stopping.grant(connection.definition())
+                    report.dialect = await stopping.grant(connection.api_dialect())
                     _check_not_a_resource(
                         report.table, {t for r in definition.resources for t in r.tables()}
                     )

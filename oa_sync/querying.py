@@ -18,6 +18,8 @@ from oa_sync.shape.result import json_rows
 SECONDS = 600
 """How long a query may take in all, unless told otherwise."""
 
+SENT = "the query was sent and may be running at the API; nothing of its result is loaded"
+
 _NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?")
 
 
@@ -53,7 +55,7 @@ def query(
         dialect = await connection.api_dialect()
         runner = QueryRunner(connection.client, session.clock, dialect, json_rows, heard)
         report.details = {"dataset_id": dataset_id, "query_id": None}
-        finished = await runner.run(asked)
+        finished = await connection.before_stop(runner.run(asked), sent=SENT)
         report.details["query_id"] = finished.query_id
         await session.load(ResultTable(name, "append" if append else "replace"), finished.answer)
 

@@ -15,6 +15,7 @@ from oa_sync.definitions.model import Resource
 from oa_sync.definitions.templates import fill_path
 from oa_sync.errors import (
     ApiError,
+    BudgetExhausted,
     ConfigurationError,
     InvalidResponseError,
     NotFoundError,
@@ -127,13 +128,15 @@ class _Start:
         stopping = Stopping()
         with stopping.on_signals():
             async with connect(self._settings, self._clock, stopping) as connection:
-                resource = runs_resource(await connection.definition())
+                definition = await stopping.grant(connection.definition())
+                resource = runs_resource(definition)
                 if resource is None:
                     raise ConfigurationError(
                         "the definition has no resource with a status and a detail, so a run could not"
                         " be followed; declare status and detail on it"
                     )
-                run = await self._post(connection, request)
+                dialect = await stopping.grant(connection.api_dialect())
+                run = await self._post(connection, request.body(dialect))
                 run.ended = is_terminal(resource, run.status)
                 self._started(run)
                 if wait_seconds is not None and not run.ended:
@@ -142,9 +145,12 @@ class _Start:
                 run.requests = connection.client.counts.made
                 return run
 
-    async def _post(self, connection: Connection, request: RunRequest) -> StartedRun:
-        body = request.body(await connection.api_dialect())
-        response = await connection.client.request("POST", PATH, json=body, idempotent=False)
+    async def _post(self, connection: Connection, body: dict[str, Any]) -> StartedRun:
+        response = await connection.before_stop(
+            connection.client.request("POST", PATH, json=body, idempotent=False),
+            sent=f"POST {PATH} was sent, so the run may be running: look for it at the API, and add its id"
+            " with `oa-sync runs add`",
+        )
         fields = _object(response)
         run_id = next((str(fields[name]) for name in _ID_FIELDS if fields.get(name)), "")
         if not is_usable_id(run_id):
@@ -169,13 +175,15 @@ class _Start:
         while not run.ended:
             try:
                 await polling.wait(f"run {run.run_id}", run.status or "unfinished")
-                response = await connection.client.request("GET", path)
+                response = await connection.before_stop(
+                    connection.client.request("GET", path), sent="the last answer did not come"
+                )
             except NotFoundError:
                 missed += 1
                 if missed == _MISSED_POLLS:
                     raise
                 continue
-            except ApiError as error:
+            except (ApiError, BudgetExhausted) as error:
                 error.args = (f"{error}. Run {run.run_id} is registered: the next sync follows it",)
                 raise
             status = status_of(resource, read_document(resource, response.body).fields)

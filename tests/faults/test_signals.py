@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from oa_sync.settings import Settings
 from tests.faults.mirror import assert_mirrors
 from tests.faults.places import Place, place
 from tests.faults.processes import forked_sync, syncing, wait_for
 from tests.faults.test_faulty_server import listening
+from tests.support.command import OA_SYNC
 from tests.support.syncing import query, run_sync, settings_for
 
 SHORT = 10.0
@@ -127,3 +132,70 @@ def test_a_second_signal_ends_at_once_and_the_next_run_loses_nothing(tmp_path: P
             assert process.wait(2.0) == -signal.SIGINT, "before the answers come"
         asked.server.emulator.faults.set("off")
         asked.recovers()
+
+
+SENT_ONCE: dict[str, tuple[str, tuple[str, ...], str]] = {
+    "query": ("/queries", ("query", "{dataset}", "SELECT 1", "--table", "t"), "may be running"),
+    "run": ("/agents/run", ("runs", "start", "--agent", "a", "--task", "t"), "oa-sync runs add"),
+}
+
+
+@pytest.mark.parametrize(("path", "words", "says"), SENT_ONCE.values(), ids=SENT_ONCE.keys())
+def test_a_signal_after_a_request_that_is_sent_once_ends_soon_and_says_what_may_be(
+    path: str, words: tuple[str, ...], says: str, tmp_path: Path
+) -> None:
+    with place(tmp_path) as asked:
+        asked.server.emulator.faults.set(f"slow=1:60,paths={path}")
+        dataset = next(iter(asked.state.ids("datasets")))
+        with running(asked.settings, *(word.format(dataset=dataset) for word in words)) as process:
+            wait_for(lambda: asked.state.counters.by_route["POST", path] > 0, "the request")
+            process.send_signal(signal.SIGTERM)
+            out, errors = process.communicate(timeout=SHORT)
+        assert process.returncode == 3
+        assert says in " ".join((out + errors).split())
+        assert asked.state.counters.by_route["POST", path] == 1
+
+
+def test_a_signal_after_a_declared_query_ends_the_sync_and_the_next_one_asks_again(
+    tmp_path: Path,
+) -> None:
+    with place(tmp_path) as asked:
+        dataset = next(iter(asked.state.ids("datasets")))
+        file = tmp_path / "with_query.yaml"
+        queries = f"[{{name: one, dataset_id: {dataset}, sql: SELECT 1 AS one}}]"
+        file.write_text(f"name: q\nextends: page\nqueries: {queries}\n", encoding="utf-8")
+        settings = replace(asked.settings, source=str(file))
+        asked.server.emulator.faults.set("slow=1:60,paths=/queries")
+        with forked_sync(settings) as process:
+            wait_for(lambda: asked.state.counters.by_route["POST", "/queries"] > 0, "the query")
+            assert stopped(process) < SHORT
+            assert process.exitcode == 3
+        assert query(settings, "SELECT error_code FROM syncs") == [("interrupted",)]
+        asked.server.emulator.faults.set("off")
+        run_sync(settings)
+        assert query(settings, "SELECT one FROM query_one") == [(1,)]
+
+
+@contextmanager
+def running(settings: Settings, *words: str) -> Iterator[subprocess.Popen[str]]:
+    """Any running command, with `settings` in its environment; killed at the end of the block."""
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(settings.home.parent),
+        "OPENANALYST_API_KEY": settings.api_key or "",
+        "OPENANALYST_BASE_URL": settings.base_url,
+        "OA_SYNC_DIALECT": settings.dialect,
+        "OA_SYNC_HOME": str(settings.home),
+        "OA_SYNC_DATABASE": str(settings.database),
+    }
+    with subprocess.Popen(
+        [*OA_SYNC, *words],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()

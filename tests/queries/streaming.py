@@ -13,17 +13,31 @@ BLOCK = 1000
 
 @contextmanager
 def endless_query(rows: int) -> Iterator[str]:
-    """The base URL of an API that answers every query of the page dialect with so many rows."""
+    """The base URL of an API whose every query has so many rows: in the page dialect they are the answer,
+    in the cursor dialect the result that is asked for by id."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.0"
 
         def do_POST(self) -> None:
             self.rfile.read(int(self.headers["content-length"]))
-            self.send_response(200)
+            if self.path.endswith("/run"):
+                self._begin(202)
+                self.wfile.write(b'{"id":"q1","status":"queued"}')
+            else:
+                self._rows(b"data")
+
+        def do_GET(self) -> None:
+            self._rows(b"rows")
+
+        def _begin(self, status: int) -> None:
+            self.send_response(status)
             self.send_header("Content-Type", "application/json")
             self.end_headers()
-            self.wfile.write(b'{"id":"q1","status":"completed","data":[')
+
+        def _rows(self, name: bytes) -> None:
+            self._begin(200)
+            self.wfile.write(b'{"id":"q1","status":"completed","%b":[' % name)
             for start in range(0, rows, BLOCK):
                 block = b",".join(row(n) for n in range(start, min(start + BLOCK, rows)))
                 self.wfile.write(block if start == 0 else b"," + block)
