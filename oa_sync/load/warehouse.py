@@ -49,7 +49,7 @@ logger = logging.getLogger(__name__)
 
 SCHEMA_NAME = "openanalyst"
 NARROW_COLUMNS = 24
-NARROW_MEMORY = "80MB"
+NARROW_MEMORY = "64MB"
 """DuckDB's memory bound while loading tables of at most `NARROW_COLUMNS` columns: measured to cost no
 time, and to halve the peak of a load of a million rows."""
 _WITHOUT_DROP_SCHEMA = frozenset({"clickhouse", "sqlalchemy"})
