@@ -242,7 +242,8 @@ class _Run:
         report.rows = {**report.rows, **declared.rows}
         report.drift = [*report.drift, *declared.drift]
         report.finished_at = self._clock.now()
-        await self._loading(lambda: target.load([syncs_batch(report)]))
+        written = await self._loading(lambda: target.load([syncs_batch(report)]))
+        report.rows = {**report.rows, **written}
 
     def _history(
         self, definition: Definition, chosen: Sequence[Resource], target: Target
