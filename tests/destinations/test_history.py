@@ -131,7 +131,7 @@ def test_a_killed_load_leaves_no_gap_and_no_second_version(
     run_sync(settings, history=True)
     nights.over()
     calls = 0
-    for night, share in enumerate((None, 0.3, 0.7), start=1):
+    for night, share in enumerate((None, 0.7), start=1):
         scenario.edit(server, night)
         point = int(calls * share) if share else 0
         answer = killed.run(Order(settings, place.environment, point))
