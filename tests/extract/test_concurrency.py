@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from oa_sync.extract import fetching
 from oa_sync.extract.concurrency import FEWEST, MAX_BYTES, START, Concurrency
+from tests.support.emulator import emulator, workspace_of
+from tests.support.syncing import run_sync, settings_for
 
 MIB = 1024 * 1024
 
@@ -58,3 +63,22 @@ def test_it_is_never_more_than_the_maximum(maximum: int) -> None:
     assert concurrency.limit == maximum
     concurrency.received(100 * MIB)
     assert concurrency.limit == min(maximum, FEWEST)
+
+
+def test_it_is_told_of_every_detail_that_a_sync_fetches(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes: list[int] = []
+
+    class Watched(Concurrency):
+        def received(self, nbytes: int) -> None:
+            sizes.append(nbytes)
+            super().received(nbytes)
+
+    monkeypatch.setattr(fetching, "Concurrency", Watched)
+    texts = ["x" * 1_000, "x" * 100_000]
+    rows = [{"id": f"r{n}", "data": [{"text": text}]} for n, text in enumerate(texts)]
+    with emulator(workspace_of(reports=rows), dialect="page") as server:
+        run_sync(settings_for(server.base_url, tmp_path))
+    assert len(sizes) == 2
+    assert all(len(text) < size for text, size in zip(texts, sorted(sizes), strict=True))
