@@ -11,10 +11,11 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 from typing import Any
 
 from oa_sync.settings import Settings
@@ -153,10 +154,19 @@ def command(settings: Settings, *more: str) -> tuple[list[str], dict[str, str]]:
 def syncing(settings: Settings, *more: str, **environment: str) -> Iterator[subprocess.Popen[str]]:
     """A running `oa-sync sync`; killed at the end of the block where it still runs."""
     arguments, base = command(settings, *more)
+    with started(arguments, {**base, **environment}, settings.home.parent) as process:
+        yield process
+
+
+@contextmanager
+def started(
+    arguments: Sequence[str], environment: Mapping[str, str], folder: Path
+) -> Iterator[subprocess.Popen[str]]:
+    """A running process in `folder`; killed at the end of the block where it still runs."""
     with subprocess.Popen(
         arguments,
-        cwd=settings.home.parent,
-        env={**base, **environment},
+        cwd=folder,
+        env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -18,7 +18,7 @@ import pytest
 from oa_sync.settings import Settings
 from tests.faults.mirror import assert_mirrors
 from tests.faults.places import Place, place
-from tests.faults.processes import forked_sync, syncing, wait_for
+from tests.faults.processes import forked_sync, started, syncing, wait_for
 from tests.faults.test_faulty_server import listening
 from tests.support.command import OA_SYNC
 from tests.support.syncing import query, run_sync, settings_for
@@ -188,14 +188,5 @@ def running(settings: Settings, *words: str) -> Iterator[subprocess.Popen[str]]:
         "OA_SYNC_HOME": str(settings.home),
         "OA_SYNC_DATABASE": str(settings.database),
     }
-    with subprocess.Popen(
-        [*OA_SYNC, *words],
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
+    with started([*OA_SYNC, *words], environment, settings.home.parent) as process:
+        yield process
