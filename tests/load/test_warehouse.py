@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import gc
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
+import pytest
 from dlt.common.configuration.container import Container
 from dlt.common.pipeline import PipelineContext
 
@@ -43,3 +46,46 @@ def test_nothing_of_a_load_is_held_when_it_is_over(tmp_path: Path) -> None:
             gc.collect()
             held.append(pa.total_allocated_bytes())
         assert held[-1] - held[0] < BATCH_BYTES
+
+
+def test_others_read_the_file_while_batches_are_still_made(tmp_path: Path) -> None:
+    """A night that waits for its quota takes hours, and DuckDB lets no one in while it has a file open."""
+    settings = Settings(home=tmp_path / "home", database=tmp_path / "oa_sync.duckdb")
+    seen: list[str] = []
+
+    def with_a_reader() -> Iterator[Batch]:
+        for batch in batches(2):
+            seen.append(_read_by_another_process(settings.database))
+            yield batch
+
+    with Warehouse(settings, tmp_path / "work") as target:
+        target.load(batches(1))
+        assert len(target.known("parts", KEY)) == 1
+        target.load(with_a_reader())
+
+    assert seen == ["1", "1"]
+    assert _read_by_another_process(settings.database) == "2"
+
+
+def _read_by_another_process(database: Path) -> str:
+    code = (
+        "import duckdb, sys; found = duckdb.connect(sys.argv[1], read_only=True);"
+        " print(*found.execute('SELECT count(*) FROM openanalyst.parts').fetchone())"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", code, str(database)], capture_output=True, text=True, check=True
+    )
+    return ran.stdout.strip()
+
+
+def test_a_load_that_needs_more_memory_than_its_bound_goes_on_without(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("oa_sync.load.warehouse.NARROW_MEMORY", "1MB")
+    settings = Settings(home=tmp_path / "home", database=tmp_path / "oa_sync.duckdb")
+
+    with caplog.at_level("INFO"), Warehouse(settings, tmp_path / "work") as target:
+        assert target.load(batches(1)) == {"parts": 1, "wholes": 1}
+        assert target.query("SELECT count(*) FROM openanalyst.parts") == [(1,)]
+
+    assert "loading without bound" in caplog.text
