@@ -13,9 +13,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from oa_sync.shape.bits import CLOSE_LIST
+from oa_sync.shape.bits import CLOSE_LIST, Index
+from oa_sync.shape.compact import compact_spans, list_around
 from oa_sync.shape.elements import NO_SPANS, Elements
-from oa_sync.shape.head import BYTE_ORDER_MARK, ListFinder, Path, check_head
+from oa_sync.shape.head import BYTE_ORDER_MARK, ListFinder, Path, Text, check_head
 from oa_sync.shape.spans import Rows
 from oa_sync.shape.structure import Buffer, InvalidJsonError, Scanner, Structure
 
@@ -47,6 +48,9 @@ def cut(body: Buffer, path: Path) -> Cut:
     """
     if isinstance(body, memoryview):
         body = bytes(body)
+    quick = compact_spans(body, path) if isinstance(body, bytes) else None
+    if quick is not None:
+        return _cut_at(body, path, list_around(body, int(quick[0][0]), int(quick[1][-1])), quick)
     data = np.frombuffer(body, np.uint8)
     scanner = Scanner()
     structure = scanner.scan(data)
@@ -61,10 +65,16 @@ def cut(body: Buffer, path: Path) -> Cut:
     closed = _first_at_level(inner, len(path))
     end = _list_end(inner, closed)
     elements = Elements(data, inner.slice(0, closed), len(path) + 1, 0)
-    starts, ends = elements.split(start, end, final=True, behind_element=False)
+    spans = elements.split(start, end, final=True, behind_element=False)
+    return _cut_at(body, path, (start, end), spans)
+
+
+def _cut_at(body: Text, path: Path, inside: tuple[int, int], spans: tuple[Index, Index]) -> Cut:
+    """Cut the list out that is `inside` these two positions, with the `spans` of its elements."""
+    start, end = inside
     head = b"".join((body[:start], body[end:]))
     check_head(head, path, start, end - start)
-    return Cut(head.removeprefix(BYTE_ORDER_MARK), Rows(body, starts, ends), True)
+    return Cut(head.removeprefix(BYTE_ORDER_MARK), Rows(body, *spans), True)
 
 
 class Cutter:

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from oa_sync.shape.compact import MOST_BYTES, compact_spans
 from oa_sync.shape.cut import Cut, Cutter, cut
 from oa_sync.shape.structure import InvalidJsonError
 from tests.support.json_texts import exactly, list_of, object_of, strings, values, whitespace
@@ -319,3 +320,58 @@ def test_throughput_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
     assert texts[-1].as_py() == json.dumps(
         json.loads(row % (109_999, 109_999)), separators=(",", ":")
     )
+
+
+@given(path=any_path, data=st.data())
+def test_either_way_of_looking_gives_the_same_cut(
+    path: tuple[str, ...], data: st.DataObject
+) -> None:
+    body = data.draw(documents(path)).encode("utf-8", "surrogatepass")
+
+    quick = _outcome(body, path)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("oa_sync.shape.cut.compact_spans", lambda body, path: None)
+        assert _outcome(body, path) == quick
+
+
+def _outcome(body: bytes, path: tuple[str, ...]) -> tuple[object, ...]:
+    try:
+        found = cut(body, path)
+    except InvalidJsonError:
+        return ()
+    return found.head, found.found, found.rows.starts.tolist(), found.rows.ends.tolist()
+
+
+def test_a_compact_document_is_looked_at_once() -> None:
+    body = json.dumps({"id": 1, "data": [{"a": 1}, [], "x"]}, separators=(",", ":")).encode()
+
+    spans = compact_spans(body, ("data",))
+
+    assert spans is not None
+    assert [body[start:end] for start, end in zip(*spans, strict=True)] == [
+        b'{"a":1}',
+        b"[]",
+        b'"x"',
+    ]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"data":[1, 2]}',
+        b'{"data":[]}',
+        b'{"data":{"data":[1]}}',
+        b'{"data":[1]} 2',
+        b'{"data":["\xff]}',
+        b'{"data":' + b"[" * 5_000 + b"]" * 5_000 + b"}",
+    ],
+)
+def test_what_is_not_compact_is_left_to_the_other_way(body: bytes) -> None:
+    assert compact_spans(body, ("data",)) is None
+
+
+def test_a_large_document_makes_no_object_for_each_element() -> None:
+    body = b'{"data":[' + b",".join([b"1"] * MOST_BYTES) + b"]}"
+
+    assert compact_spans(body, ("data",)) is None
+    assert len(cut(body, ("data",)).rows.starts) == MOST_BYTES
