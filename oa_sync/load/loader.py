@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -99,9 +100,12 @@ class Loader:
             OaSyncError: the first failure.
         """
         failure: OaSyncError | None = None
-        for segment in queue.segments():
+        for number, segment in enumerate(queue.segments()):
             if failure is not None:
                 continue
+            if number:
+                # What dlt leaves of a load are frames in cycles, which hold batches of it.
+                gc.collect()
             try:
                 self._load_segment(segment)
             except Exception as error:

@@ -16,7 +16,7 @@ from pathlib import Path
 from oa_sync.extract.items import Item
 from oa_sync.load.tables import Batch
 
-MAX_BYTES_IN_FLIGHT = 8 * 1024 * 1024
+MAX_BYTES_IN_FLIGHT = 4 * 1024 * 1024
 TAKEN_BYTES = 64 * 1024
 
 
