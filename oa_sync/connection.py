@@ -34,7 +34,7 @@ from oa_sync.quota.pacer import QuotaLimiter
 from oa_sync.quota.status import QuotaAccount, QuotaStatus
 from oa_sync.report import Requests
 from oa_sync.settings import DEFAULT_BASE_URL, Settings
-from oa_sync.shape.document import cut_list
+from oa_sync.shape.document import cut_list, split_list
 
 T = TypeVar("T")
 
@@ -219,6 +219,7 @@ async def connect(
                 StoppableClock(clock, stopping),
                 headers=access.config.headers,
                 cut_list=cut_list,
+                split_list=split_list,
             ) as client:
                 name = _name(access.base, settings.workspace)
                 memory = Memory(settings.home / "memory" / name)

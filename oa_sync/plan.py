@@ -288,7 +288,7 @@ async def _first_page(scan: Scan, connection: Connection, orders: OrderMemory) -
     async with aclosing(opened.pages(ahead=False)) as pages:
         page = await anext(pages)
     rows = scan.add(page)
-    scan.order.add(page.rows, rows, scan.known)
+    scan.order.add(rows, scan.known)
     if early_stop is not None and early_stop.proves_rest(page.total, rows, scan.order):
         scan.leave_rest(early_stop.rest)
         scan.finished = True

@@ -6,11 +6,11 @@ import asyncio
 import importlib.util
 import logging
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 from urllib.request import getproxies
 
 import httpx
@@ -21,9 +21,9 @@ from oa_sync.client.failures import Failure, VendorError, api_error, connection_
 from oa_sync.client.headers import keep_urls_and_headers_out_of_logs, request_headers
 from oa_sync.client.origin import base_url, below, is_absolute, linked
 from oa_sync.client.pools import MULTIPLEXED, POOL_SIZE, Pools
-from oa_sync.client.response import CutList, Response, checked_body, server_date
+from oa_sync.client.response import CutList, Response, SplitList, checked_body, server_date
 from oa_sync.client.retry import Attempts, RetryPolicy
-from oa_sync.client.rows import cut_list
+from oa_sync.client.rows import cut_list, split_list
 from oa_sync.client.wording import describe
 from oa_sync.clock import Clock
 from oa_sync.errors import (
@@ -36,6 +36,8 @@ from oa_sync.quota.headers import read_retry_after
 from oa_sync.quota.limiter import Limiter
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 MAX_REDIRECTS = 3
 KEEPALIVE_SECONDS = 4.0
@@ -91,7 +93,7 @@ class ApiClient:
     """Talks to one API. An async context manager; safe for many tasks of one event loop.
 
     `auth` comes from `oa_sync.client.auth.credential`. `headers` are added to every request.
-    `counts` tells what was sent so far. `cut_list` may be a quicker one than the default.
+    `counts` tells what was sent so far. `cut_list` and `split_list` may be quicker than the defaults.
 
     Raises ConfigurationError for a base URL that is neither HTTPS nor loopback, and for headers
     that cannot be sent.
@@ -110,8 +112,9 @@ class ApiClient:
         max_concurrency: int = 64,
         headers: Mapping[str, str] | None = None,
         cut_list: CutList = cut_list,
+        split_list: SplitList = split_list,
     ) -> None:
-        self._cut_list = cut_list
+        self._cut_list, self._split_list = cut_list, split_list
         self._base = base_url(base)
         self._auth, self._limiter, self._clock = auth, limiter, clock
         self._retry = retry or RetryPolicy()
@@ -201,7 +204,7 @@ class ApiClient:
         """
         response, _ = await self._healed(
             self._call(method, path_or_url, params, json, idempotent, note, deadline, max_tries),
-            decode=False,
+            _undecoded,
         )
         return response
 
@@ -216,8 +219,31 @@ class ApiClient:
         deadline: float | None = None,
     ) -> tuple[Response, Any]:
         """As `request`, with the decoded body beside; one that is not JSON is asked for again."""
+        return await self.request_decoded(
+            Response.json,
+            method,
+            path_or_url,
+            params=params,
+            json=json,
+            note=note,
+            deadline=deadline,
+        )
+
+    async def request_decoded(
+        self,
+        decode: Callable[[Response], T],
+        method: str,
+        path_or_url: str,
+        *,
+        params: Mapping[str, Any] | None = None,
+        json: Any = None,
+        note: str | None = None,
+        deadline: float | None = None,
+    ) -> tuple[Response, T]:
+        """As `request_json`, with what `decode` makes of the answer, which is asked for again where that raises
+        InvalidResponseError."""
         return await self._healed(
-            self._call(method, path_or_url, params, json, True, note, deadline), decode=True
+            self._call(method, path_or_url, params, json, True, note, deadline), decode
         )
 
     def redact(self, text: str) -> str:
@@ -250,7 +276,7 @@ class ApiClient:
         sent = {name: value for name, value in (params or {}).items() if value is not None}
         return _Call(method, url, sent, json, note, idempotent, deadline, max_tries)
 
-    async def _healed(self, call: _Call, *, decode: bool) -> tuple[Response, Any]:
+    async def _healed(self, call: _Call, decode: Callable[[Response], T]) -> tuple[Response, T]:
         policy = self._retry
         if call.max_tries is not None:
             policy = replace(policy, max_tries=call.max_tries)
@@ -265,7 +291,7 @@ class ApiClient:
                 continue
             if isinstance(outcome, Response):
                 try:
-                    return outcome, outcome.json() if decode else None
+                    return outcome, decode(outcome)
                 except InvalidResponseError as error:
                     outcome = Failure(error)
             await self._clock.sleep(attempts.wait_after(outcome))
@@ -330,6 +356,7 @@ class ApiClient:
             received_at=self._clock.now(),
             server_date=server_date(answer.headers),
             cut_list=self._cut_list,
+            split_list=self._split_list,
         )
 
     def _redirected(
@@ -354,3 +381,7 @@ class ApiClient:
         if call.deadline is None:
             return self._timeouts.attempt
         return min(self._timeouts.attempt, call.deadline - self._clock.monotonic())
+
+
+def _undecoded(response: Response) -> None:
+    """The body as it is."""

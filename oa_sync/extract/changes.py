@@ -12,7 +12,7 @@ of its keys) decides whether the row itself is written again, which costs no req
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -52,6 +52,8 @@ class Listed:
     row_hash: str
     whole: bool
     """The row already has all that a detail would bring (or the resource has no detail)."""
+    row: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    """What of the decoded row is asked for later: paths and statuses, never a list, which may be long."""
 
 
 def identity(resource: Resource) -> tuple[str, ...]:
@@ -85,6 +87,7 @@ def listed(resource: Resource, row: dict[str, Any]) -> Listed:
         version=version_of(resource, row) or row_hash,
         row_hash=row_hash,
         whole=is_whole(resource, row),
+        row={key: value for key, value in row.items() if not isinstance(value, list)},
     )
 
 

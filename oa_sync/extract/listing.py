@@ -12,8 +12,8 @@ class ListPage(Protocol):
     """One page of a list, as it was read."""
 
     @property
-    def rows(self) -> list[dict[str, Any]]:
-        """The decoded rows."""
+    def rows(self) -> Sequence[dict[str, Any]]:
+        """The decoded rows. To go through them may decode them anew."""
 
     @property
     def total(self) -> int | None:

@@ -54,12 +54,11 @@ class Order:
 
     def add(
         self,
-        rows: Sequence[dict[str, Any]],
         listed: Sequence[Listed],
         known: Mapping[str, Known],
     ) -> None:
         """Take in the next rows of the list; `known` is what is loaded of them."""
-        for row, entry in zip(rows, listed, strict=True):
+        for entry in listed:
             if not self.is_falling:
                 return
             version = instant_of(entry.version)
@@ -69,7 +68,7 @@ class Order:
             self._falls += self.last is not None and version < self.last
             self.last = version
             self._look_for_move(entry, known.get(entry.key), version)
-            self._look_at_others(row, version)
+            self._look_at_others(entry.row, version)
 
     def _look_for_move(self, entry: Listed, known: Known | None, version: datetime) -> None:
         if self.fell_at is None or known is None or known.deleted:

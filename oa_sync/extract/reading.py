@@ -93,7 +93,7 @@ class _Reading:
                 rows = self._scan.add(page)
                 seam = self.evidence.add_next(page, rows)
                 self._scan.since = self._scan.since or self.evidence.since
-                order.add(page.rows, rows, known)
+                order.add(rows, known)
                 await self._after_page(self._scan)
                 if early_stop is not None and early_stop.proves_rest(page.total, rows, order):
                     self._scan.leave_rest(early_stop.rest)

@@ -87,12 +87,9 @@ class Scan:
         self.pages += 1
         if page.total is not None and self.resource.parent is None:
             self.total = page.total
-        entries = [self._listed(row) for row in page.rows]
+        entries = self._entries(page)
         raws: list[bytes] = []
-        for number, (row, entry) in enumerate(zip(page.rows, entries, strict=True)):
-            self.list_keys.update(row)
-            if self.rows is not None:
-                self.rows[entry.key] = row
+        for number, entry in enumerate(entries):
             if entry.key in self.seen:
                 self._uncount(entry.key)
             self.seen.add(entry.key)
@@ -106,7 +103,7 @@ class Scan:
             if change is not Change.UNCHANGED or wants_detail:
                 raws = raws or page.raw_rows()
                 self.pending[entry.key] = Pending(
-                    entry, change, loaded, _without_lists(row), raws[number], wants_detail
+                    entry, change, loaded, entry.row, raws[number], wants_detail
                 )
         return entries
 
@@ -130,6 +127,17 @@ class Scan:
         """The `count` loaded ids that were not read are proven to be as they are loaded."""
         self.rest_known = count
         self.unchanged += count
+
+    def _entries(self, page: ListPage) -> list[Listed]:
+        """The rows of `page` reduced, one after the other, so that no more than one is there in full."""
+        entries: list[Listed] = []
+        for row in page.rows:
+            entry = self._listed(row)
+            entries.append(entry)
+            self.list_keys.update(row)
+            if self.rows is not None:
+                self.rows[entry.key] = row
+        return entries
 
     def _listed(self, row: dict[str, Any]) -> Listed:
         """`row` reduced; equal rows of a list without key are told apart by their number."""
@@ -155,8 +163,3 @@ class Scan:
         before = self.pending.pop(key, None)
         change = before.change if before else Change.UNCHANGED
         self._count(self._counted.get(key, change), by=-1)
-
-
-def _without_lists(row: dict[str, Any]) -> dict[str, Any]:
-    """What of a decoded row is asked for later: paths and statuses, never a list, which may be long."""
-    return {key: value for key, value in row.items() if not isinstance(value, list)}

@@ -48,9 +48,9 @@ def cut(body: Buffer, path: Path) -> Cut:
     """
     if isinstance(body, memoryview):
         body = bytes(body)
-    quick = compact_spans(body, path) if isinstance(body, bytes) else None
+    quick = cut_compact(body, path) if isinstance(body, bytes) else None
     if quick is not None:
-        return _cut_at(body, path, list_around(body, int(quick[0][0]), int(quick[1][-1])), quick)
+        return quick
     data = np.frombuffer(body, np.uint8)
     scanner = Scanner()
     structure = scanner.scan(data)
@@ -67,6 +67,15 @@ def cut(body: Buffer, path: Path) -> Cut:
     elements = Elements(data, inner.slice(0, closed), len(path) + 1, 0)
     spans = elements.split(start, end, final=True, behind_element=False)
     return _cut_at(body, path, (start, end), spans)
+
+
+def cut_compact(body: bytes, path: Path) -> Cut | None:
+    """As `cut`, of a body that is JSON in every byte but strings that may not be UTF-8; None where that, or the
+    list, cannot be told at a glance (see `oa_sync.shape.compact`). Raises InvalidJsonError as `cut` does."""
+    spans = compact_spans(body, path)
+    if spans is None:
+        return None
+    return _cut_at(body, path, list_around(body, int(spans[0][0]), int(spans[1][-1])), spans)
 
 
 def _cut_at(body: Text, path: Path, inside: tuple[int, int], spans: tuple[Index, Index]) -> Cut:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from oa_sync.client.paging.rows import find_rows
 from oa_sync.client.response import Response
+from oa_sync.client.rows import UndecodedRows
 from oa_sync.client.session import ApiClient
 from oa_sync.definitions.model import Endpoint
 from oa_sync.definitions.paths import select
@@ -16,11 +17,11 @@ from oa_sync.errors import InvalidResponseError, NotFoundError
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An answer with rows in it. `document` is the decoded body."""
+    """An answer with rows in it. `document` is the decoded body, its list of rows may be empty."""
 
     response: Response
     document: Any
-    rows: list[dict[str, Any]]
+    rows: Sequence[dict[str, Any]]
     rows_path: str
 
     @property
@@ -92,7 +93,8 @@ class Listing:
 
     async def _read(self, path_or_url: str, params: Mapping[str, Any] | None, note: str) -> Answer:
         try:
-            response, document = await self.client.request_json(
+            response, (document, apart) = await self.client.request_decoded(
+                self._decoded,
                 self._method,
                 path_or_url,
                 params=params,
@@ -108,8 +110,16 @@ class Listing:
                 f"{error}; earlier pages of this list were there", status=error.status
             )
         else:
-            return self.answer(response, document)
+            if apart is None or self._selector is None:
+                return self.answer(response, document)
+            self._started = True
+            return Answer(response, document, apart, self._selector)
         raise gone
+
+    def _decoded(self, response: Response) -> tuple[Any, UndecodedRows | None]:
+        """The body without its rows, and these, once it is known where they stand; else the whole body."""
+        apart = response.json_apart(self._selector) if self._selector is not None else None
+        return apart or (response.json(), None)
 
 
 class RepeatGuard:
@@ -120,7 +130,7 @@ class RepeatGuard:
     """
 
     def __init__(self) -> None:
-        self._rows: list[dict[str, Any]] = []
+        self._rows: Sequence[dict[str, Any]] = []
         self._total: int | None = None
 
     def check(self, answer: Answer, total: int | None, cause: str) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from oa_sync.client.body import Buffer
 from oa_sync.client.response import Response
+from oa_sync.client.rows import UndecodedRows
 from oa_sync.errors import InvalidResponseError
 
 
@@ -38,7 +40,7 @@ class Page:
 
     number: what names the page to `fetch_page`: the page number, or the offset of the first row;
         for lists that cannot be read at random, the place in the reading, from 1.
-    rows: the decoded rows. Integers beyond 64 bits are floats here: load from `raw_rows()`.
+    rows: the decoded rows, perhaps decoded anew each time they are gone through. Integers beyond 64 bits are floats here: load from `raw_rows()`.
     total: rows of the whole list by this page, None where it does not say.
     is_last: nothing is to be read after it, by what the server says.
     size: rows of a full page at this server, as far as learned: the most seen on one page.
@@ -49,7 +51,7 @@ class Page:
     """
 
     number: int
-    rows: list[dict[str, Any]] = field(repr=False)
+    rows: Sequence[dict[str, Any]] = field(repr=False)
     total: int | None
     is_last: bool
     size: int
@@ -94,6 +96,8 @@ class Page:
         Raises:
             InvalidResponseError: the list stands twice in the body, so that the rows are ambiguous.
         """
+        if isinstance(self.rows, UndecodedRows):
+            return self.rows.texts
         found = self.response.cut_list(self.body, self.rows_path)
         if len(found) != len(self.rows):
             raise InvalidResponseError(
