@@ -68,7 +68,10 @@ class Response:
         if split is None:
             return None
         head, rows = split
-        return orjson.loads(head), UndecodedRows(rows, self.what)
+        try:
+            return orjson.loads(head), UndecodedRows(rows, self.what)
+        except orjson.JSONDecodeError:
+            return None
 
 
 def checked_body(body: Buffer, content_type: str, what: str, status: int) -> Buffer:

@@ -76,6 +76,8 @@ LAST = page([{"id": 3}, {"id": 18446744073709551617}])
         LAST.replace(b'{"id":3}', b'{"id":tru}'),
         LAST.replace(b":3", b':"\xff"'),
         LAST.replace(b":3", b':"\\ud800"'),
+        LAST.replace(b":4", b":1e999"),
+        LAST.replace(b'"total"', b'"\\udc00"'),
         LAST.replace(b"}]", b'}],"data":[{"id":4}]'),
         FIRST,
     ],

@@ -40,7 +40,8 @@ class Page:
 
     number: what names the page to `fetch_page`: the page number, or the offset of the first row;
         for lists that cannot be read at random, the place in the reading, from 1.
-    rows: the decoded rows, perhaps decoded anew each time they are gone through. Integers beyond 64 bits are floats here: load from `raw_rows()`.
+    rows: the decoded rows, perhaps decoded anew each time they are gone through. Integers beyond
+        64 bits are floats here: load from `raw_rows()`.
     total: rows of the whole list by this page, None where it does not say.
     is_last: nothing is to be read after it, by what the server says.
     size: rows of a full page at this server, as far as learned: the most seen on one page.
