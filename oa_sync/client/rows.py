@@ -70,8 +70,8 @@ def split_list(body: Buffer, path: str) -> tuple[bytes, list[bytes]] | None:
 class UndecodedRows(Sequence[dict[str, Any]]):
     """The rows of a page, each decoded when it is asked for, and anew every time.
 
-    A page decoded as a whole is megabytes of small objects: to hash them and to free them again takes three
-    times as long as row by row, where they stay in the processor's cache.
+    A page decoded as a whole is megabytes of small objects: to decode, hash and free them takes twice as long
+    as row by row, where they stay in the processor's cache.
     """
 
     def __init__(self, texts: list[bytes], what: str) -> None:

@@ -16,6 +16,7 @@ TYPED, JSON, RUNS = "oa-sync, typed rows", "oa-sync, JSON rows", "oa-sync"
 INFERRED = "DuckDB read_json, types inferred"
 DECLARED = "DuckDB read_json, types declared (floor)"
 SAME_TABLES = "DuckDB read_json, types inferred, into our tables"
+DLT_FINISHED = "dlt, finished tables from disk (floor)"
 DLT_TUNED, DLT_DEFAULT = "dlt rest_api, tuned", "dlt rest_api, defaults"
 
 
@@ -38,7 +39,10 @@ def rows(plan: Plan) -> Result:
             nested = "SELECT sum(len(data))::BIGINT FROM reports"
             flat = "SELECT count(*) FROM report_rows"
             theirs = f"{count}report_details__data"
-            rivals = _rivals("reports", url, folder, nested, flat, theirs, plan, reports)
+            rivals = [
+                *_rivals("reports", url, folder, nested, flat, theirs, plan, reports),
+                _finished(folder, f"{count}report_rows"),
+            ]
             measured = in_turn([*ours, *rivals], plan.repeat)
     require_same_rows(measured)
     mine = measured[TYPED].wall
@@ -75,7 +79,10 @@ def runs(plan: Plan) -> Result:
             )
             flat = _three("agent_run", "s", "_steps", "_tool_calls")
             theirs = _three("openanalyst.runs", "", "__steps", "__steps__tool_calls")
-            rivals = _rivals("runs", url, folder, nested, flat, theirs, plan, number)
+            rivals = [
+                *_rivals("runs", url, folder, nested, flat, theirs, plan, number),
+                _finished(folder, _three("openanalyst.agent_run", "s", "_steps", "_tool_calls")),
+            ]
             measured = in_turn([ours, *rivals], plan.repeat)
     require_same_rows(measured)
     mine = measured[RUNS].wall
@@ -93,6 +100,8 @@ def _keep(kind: str, url: str, folder: Path) -> int:
     size = int(output_of(module("sources", "keep", kind, url, folder / "bodies")))
     columns = output_of(module("duckdb_json", "describe", folder / "bodies"))
     (folder / "columns.txt").write_text(columns, encoding="utf-8")
+    output_of(module("duckdb_json", "tables", kind, folder / "bodies", folder / DATABASE))
+    output_of(module("dlt_finished", "keep", folder / DATABASE, folder / "finished"))
     return size
 
 
@@ -130,6 +139,15 @@ def _rivals(
             )
         )
     return cases
+
+
+def _finished(source: Path, count: str) -> Case:
+    """dlt over the tables that are kept."""
+    return Case(
+        DLT_FINISHED,
+        lambda folder: module("dlt_finished", "load", source / "finished", folder),
+        count=counted(DLT_DATABASE, count),
+    )
 
 
 def _three(stem: str, *ends: str) -> str:
