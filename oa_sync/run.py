@@ -171,12 +171,11 @@ class _Run:
             loader = Loader(target, journal, assembler)
             await self._loading(loader.start_history)
             await self._loading(loader.finish_pending)
-            known = await self._loading(
-                lambda: {resource.name: assembler.known(resource) for resource in chosen}
+            known, history = await self._loading(
+                lambda: self._read_back(assembler, definition, chosen, target)
             )
             if self._full_refresh:
                 known = {name: _without_details(rows) for name, rows in known.items()}
-            history = await self._loading(lambda: self._history(definition, chosen, target))
             queue = SegmentQueue()
             steps = Steps(journal, queue, self._clock)
             extraction = Extraction(
@@ -244,6 +243,18 @@ class _Run:
         report.finished_at = self._clock.now()
         written = await self._loading(lambda: target.load([syncs_batch(report)]))
         report.rows = {**report.rows, **written}
+
+    def _read_back(
+        self,
+        assembler: Assembler,
+        definition: Definition,
+        chosen: Sequence[Resource],
+        target: Target,
+    ) -> tuple[dict[str, dict[str, Known]], RunHistory]:
+        """What is loaded of each resource, and what is known of runs."""
+        with target.held_open():
+            known = {resource.name: assembler.known(resource) for resource in chosen}
+            return known, self._history(definition, chosen, target)
 
     def _history(
         self, definition: Definition, chosen: Sequence[Resource], target: Target

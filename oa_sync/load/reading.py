@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import duckdb
@@ -37,6 +38,10 @@ class DuckReads(ABC):
     def _read(self, table: str, columns: Sequence[str], query: str) -> pa.Table:
         """The result of `query` over the relation `loaded`: `columns` of this workspace's rows of
         `table`, or an empty table of `columns` where it has none."""
+
+    def held_open(self) -> AbstractContextManager[None]:
+        """For several steps in a row; the connection is open anyway."""
+        return nullcontext()
 
     def columns(self) -> list[LoadedColumn]:
         """Every column of every table, of all workspaces."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
@@ -34,6 +34,10 @@ class Target(Protocol):
         trace: TracebackType | None,
     ) -> None:
         """Close it; may be called without having been opened."""
+
+    def held_open(self) -> AbstractContextManager[None]:
+        """For several steps in a row that wait for nothing in between: a place that is opened for each one is
+        opened once."""
 
     def columns(self) -> list[LoadedColumn]:
         """Every column of every table of ours."""

@@ -121,6 +121,24 @@ class Warehouse(SqlReads):
         self._is_open = False
         shutil.rmtree(self._workdir, ignore_errors=True)
 
+    @contextmanager
+    def held_open(self) -> Iterator[None]:
+        """Keep a DuckDB file open for the block: dlt opens and closes it for every step, 40 ms each time.
+
+        Never while fetching goes on: the file is locked for other processes as long as it is open.
+        """
+        if self._settings.destination != "duckdb":
+            yield
+            return
+        import duckdb
+
+        try:
+            held = duckdb.connect(str(self._settings.database), read_only=self._read_only)
+        except duckdb.Error as error:
+            raise _as_ours(error) from error
+        with held:
+            yield
+
     # -- writing --------------------------------------------------------------------------------
 
     def load(self, batches: Iterable[Batch]) -> dict[str, int]:
@@ -224,7 +242,7 @@ class Warehouse(SqlReads):
                 schema=self._schema,
                 loader_file_format=loader_file_format(self._settings.destination),
             )
-            with self._held_open():
+            with self.held_open():
                 self._pipeline.normalize()
                 self._pipeline.load()
         except Exception as error:
@@ -236,18 +254,6 @@ class Warehouse(SqlReads):
             logger.info("DuckDB asks for more memory than %s: loading without bound", NARROW_MEMORY)
             self._duckdb_config.pop("memory_limit")
             self._pipeline.load()
-
-    @contextmanager
-    def _held_open(self) -> Iterator[None]:
-        """Keep a DuckDB file open for the block: dlt opens and closes it for every step, 40 ms each time.
-
-        Never while fetching goes on: the file is locked for other processes as long as it is open.
-        """
-        if self._settings.destination != "duckdb":
-            yield
-            return
-        with self._client:
-            yield
 
     def _bound_memory(self, table: str, columns: int) -> None:
         """Lift the bound on DuckDB's memory for a wide table: it buffers 122,880 rows of each column

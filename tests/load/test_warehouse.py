@@ -67,6 +67,17 @@ def test_others_read_the_file_while_batches_are_still_made(tmp_path: Path) -> No
     assert _read_by_another_process(settings.database) == "2"
 
 
+def test_a_file_that_is_held_open_is_opened_once_and_free_again_afterwards(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path / "home", database=tmp_path / "oa_sync.duckdb")
+    with Warehouse(settings, tmp_path / "work") as target:
+        target.load(batches(1))
+        with target.held_open():
+            assert len(target.known("parts", KEY)) == 1
+            with pytest.raises(subprocess.CalledProcessError):
+                _read_by_another_process(settings.database)
+        assert _read_by_another_process(settings.database) == "1"
+
+
 def _read_by_another_process(database: Path) -> str:
     code = (
         "import duckdb, sys; found = duckdb.connect(sys.argv[1], read_only=True);"

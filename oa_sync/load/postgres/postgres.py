@@ -76,6 +76,10 @@ class Postgres:
 
     # -- reading back ---------------------------------------------------------------------------
 
+    def held_open(self) -> contextlib.AbstractContextManager[None]:
+        """For several steps in a row; the connection is open anyway."""
+        return contextlib.nullcontext()
+
     def columns(self) -> list[LoadedColumn]:
         """Every column of every table of ours."""
         return [
