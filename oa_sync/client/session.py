@@ -209,25 +209,10 @@ class ApiClient:
         return response
 
     async def request_json(
-        self,
-        method: str,
-        path_or_url: str,
-        *,
-        params: Mapping[str, Any] | None = None,
-        json: Any = None,
-        note: str | None = None,
-        deadline: float | None = None,
+        self, method: str, path_or_url: str, *, params: Mapping[str, Any] | None = None
     ) -> tuple[Response, Any]:
         """As `request`, with the decoded body beside; one that is not JSON is asked for again."""
-        return await self.request_decoded(
-            Response.json,
-            method,
-            path_or_url,
-            params=params,
-            json=json,
-            note=note,
-            deadline=deadline,
-        )
+        return await self.request_decoded(Response.json, method, path_or_url, params=params)
 
     async def request_decoded(
         self,

@@ -38,10 +38,16 @@ def _unseen(scan: Scan, key: str) -> Pending:
     known = scan.known[key]
     values = values_of(key, len(scan.resource.primary_key))
     return Pending(
-        listed=Listed(key, values, version=known.version or "", row_hash="", whole=False),
+        listed=Listed(
+            key,
+            values,
+            version=known.version or "",
+            row_hash="",
+            whole=False,
+            row=dict(zip(scan.resource.primary_key, values, strict=True)),
+        ),
         change=Change.UNCHANGED,
         known=known,
-        row=dict(zip(scan.resource.primary_key, values, strict=True)),
         raw=b"",
         wants_detail=True,
     )

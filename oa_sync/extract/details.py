@@ -41,7 +41,7 @@ class DetailTask:
         """
         assert self.resource.detail is not None
         try:
-            return fill_path(self.resource.detail.path, self.pending.row)
+            return fill_path(self.resource.detail.path, self.pending.listed.row)
         except ValueError as error:
             raise InvalidResponseError(f"{self.resource.name}: {error}") from None
 

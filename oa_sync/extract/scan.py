@@ -22,7 +22,6 @@ class Pending:
     listed: Listed
     change: Change
     known: Known | None
-    row: dict[str, Any]
     raw: bytes
     wants_detail: bool
 
@@ -102,9 +101,7 @@ class Scan:
             wants_detail = needs_detail(self.resource, entry, loaded)
             if change is not Change.UNCHANGED or wants_detail:
                 raws = raws or page.raw_rows()
-                self.pending[entry.key] = Pending(
-                    entry, change, loaded, entry.row, raws[number], wants_detail
-                )
+                self.pending[entry.key] = Pending(entry, change, loaded, raws[number], wants_detail)
         return entries
 
     def take_whole(self) -> list[Pending]:
@@ -131,12 +128,18 @@ class Scan:
     def _entries(self, page: ListPage) -> list[Listed]:
         """The rows of `page` reduced, one after the other, so that no more than one is there in full."""
         entries: list[Listed] = []
+        keys: set[str] = set()
+        rows: dict[str, dict[str, Any]] = {}
         for row in page.rows:
             entry = self._listed(row)
             entries.append(entry)
-            self.list_keys.update(row)
+            keys.update(row)
             if self.rows is not None:
-                self.rows[entry.key] = row
+                rows[entry.key] = row
+        # Not before: nothing is taken of a page with a row that has no key.
+        self.list_keys |= keys
+        if self.rows is not None:
+            self.rows |= rows
         return entries
 
     def _listed(self, row: dict[str, Any]) -> Listed:

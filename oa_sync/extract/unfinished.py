@@ -82,15 +82,14 @@ class Unfinished:
 def _task(resource: Resource, item: Item, known: Mapping[str, Known]) -> DetailTask | None:
     """The request for `item`, a noted row; None when its detail is loaded by now, or when the
     definition no longer finds a key in it."""
-    row = orjson.loads(item.row)
     try:
-        entry = listed(resource, row)
+        entry = listed(resource, orjson.loads(item.row))
     except InvalidResponseError:
         return None
     loaded = known.get(entry.key)
     if not needs_detail(resource, entry, loaded):
         return None
-    pending = Pending(entry, compare(entry, loaded), loaded, row, item.row, wants_detail=True)
+    pending = Pending(entry, compare(entry, loaded), loaded, item.row, wants_detail=True)
     return DetailTask(resource, pending, item.list_keys)
 
 

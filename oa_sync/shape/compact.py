@@ -27,14 +27,15 @@ _BLANKS = b" \t\r\n"
 def compact_spans(body: bytes, path: Path) -> tuple[Index, Index] | None:
     """Where each element of the list at `path` starts and ends in `body`, and an element is there.
 
-    None where this cannot tell: `body` is large, or not JSON to the last byte, the path leads elsewhere,
-    blanks stand between elements. Keys that stand twice are not noticed.
+    None where this cannot tell: `body` is large, or not JSON to the last byte, the path leads elsewhere or
+    has a key that msgspec knows no field for (with a quote in it, say), blanks stand between elements. Keys
+    that stand twice are not noticed.
     """
     if len(body) > MOST_BYTES:
         return None
     try:
         found = _decoder(path).decode(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+    except (msgspec.MsgspecError, ValueError, RecursionError):
         return None
     for _ in path:
         found = found.inner

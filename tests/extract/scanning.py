@@ -71,7 +71,7 @@ class Mirror:
             self._load(memory, key, None)
         rows = {row["id"]: row for row in self.source.rows}
         for key, pending in result.pending.items():
-            detail = rows.get(key) if pending.wants_detail else pending.row
+            detail = rows.get(key) if pending.wants_detail else pending.listed.row
             self._load(memory, key, detail)
         memory.conclude(result)
         return pages

@@ -9,13 +9,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from oa_sync.errors import InvalidResponseError
 from oa_sync.extract.absent import MOST_ASKED
 from oa_sync.extract.items import key_of, values_of
+from oa_sync.extract.scan import Scan
 from tests.extract.moving_list import (
     REPORTS,
     START,
     UNDATED,
     MovingList,
+    PageRead,
     Paging,
     loaded,
     row_of,
@@ -139,7 +142,7 @@ def test_what_is_absent_from_an_unproven_scan_is_asked_for_by_id_and_never_by_th
     assert not result.gone()
     assert len(asked) == MOST_ASKED
     one = result.pending[asked[0]]
-    assert one.row == {"id": asked[0]}
+    assert one.listed.row == {"id": asked[0]}
     # When a list shows it again, its row is written again, with what only the list has.
     assert one.known is not None
     assert one.listed.row_hash != one.known.row_hash
@@ -214,3 +217,14 @@ def test_a_key_gives_its_values_back(values: list[object]) -> None:
         v.replace("\x1f", "").replace("\x1e", "") if isinstance(v, str) else v for v in values
     ]
     assert values_of(key_of(tuple(values)), len(values)) == tuple(values)
+
+
+def test_nothing_is_taken_of_a_page_with_a_row_that_has_no_key() -> None:
+    """Or lists would be asked for by parents that are not loaded."""
+    page = PageRead([row_of("a", START), {"other": 1}], 2, 0, True, START, True)
+    result = Scan(REPORTS, {}, rows={})
+
+    with pytest.raises(InvalidResponseError, match="a row has no id"):
+        result.add(page)
+
+    assert not (result.seen or result.pending or result.rows or result.list_keys)

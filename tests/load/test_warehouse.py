@@ -12,6 +12,7 @@ import pyarrow as pa
 import pytest
 from dlt.common.configuration.container import Container
 from dlt.common.pipeline import PipelineContext
+from dlt.pipeline.pipeline import Pipeline
 
 from oa_sync.load.tables import WORKSPACE, Batch, TableHints
 from oa_sync.load.warehouse import Warehouse
@@ -67,7 +68,7 @@ def test_others_read_the_file_while_batches_are_still_made(tmp_path: Path) -> No
     assert _read_by_another_process(settings.database) == "2"
 
 
-def test_a_file_that_is_held_open_is_opened_once_and_free_again_afterwards(tmp_path: Path) -> None:
+def test_a_file_that_is_held_open_is_read_by_us_and_by_others_afterwards(tmp_path: Path) -> None:
     settings = Settings(home=tmp_path / "home", database=tmp_path / "oa_sync.duckdb")
     with Warehouse(settings, tmp_path / "work") as target:
         target.load(batches(1))
@@ -76,6 +77,26 @@ def test_a_file_that_is_held_open_is_opened_once_and_free_again_afterwards(tmp_p
             with pytest.raises(subprocess.CalledProcessError):
                 _read_by_another_process(settings.database)
         assert _read_by_another_process(settings.database) == "1"
+
+
+def test_the_file_is_held_open_while_a_package_is_normalized_and_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else dlt opens and closes it for every step."""
+    settings = Settings(home=tmp_path / "home", database=tmp_path / "oa_sync.duckdb")
+    normalize, refused = Pipeline.normalize, []
+
+    def tried_by_others(self: Pipeline) -> object:
+        with pytest.raises(subprocess.CalledProcessError) as error:
+            _read_by_another_process(settings.database)
+        refused.append("lock" in error.value.stderr)
+        return normalize(self)
+
+    with Warehouse(settings, tmp_path / "work") as target:
+        target.load(batches(1))
+        monkeypatch.setattr(Pipeline, "normalize", tried_by_others)
+        target.load(batches(2))
+    assert refused == [True, True]
 
 
 def _read_by_another_process(database: Path) -> str:

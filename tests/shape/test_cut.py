@@ -34,7 +34,7 @@ def documents(draw: st.DrawFn, path: tuple[str, ...]) -> str:
     return gap[1] + "{" + ",".join(members) + "}" + gap[0]
 
 
-PATHS = [(), ("data",), ("data", "data"), ("data", "näh/e")]
+PATHS = [(), ("data",), ("data", "data"), ("data", "näh/e"), ('da"ta\\\n',)]
 any_path = st.sampled_from(PATHS)
 
 

@@ -247,8 +247,8 @@ def scan_of(name: str, priority: int, loaded: list[str | None]) -> Scan:
     for number, version in enumerate(loaded):
         key = f"{name}{number:03d}"
         known = None if version is None else Known("9", "", version, deleted=False)
-        listed = Listed(key, (key,), "9", "", whole=False)
-        result.pending[key] = Pending(listed, Change.CHANGED, known, {"id": key}, b"", True)
+        listed = Listed(key, (key,), "9", "", whole=False, row={"id": key})
+        result.pending[key] = Pending(listed, Change.CHANGED, known, b"", True)
     return result
 
 

@@ -159,7 +159,7 @@ class ResourceHistory:
     def _look_at(self, pending: Pending, scan: Scan, now: datetime) -> None:
         """Record the status that the list shows. One that changed asks for the detail, even where the
         version did not move."""
-        row, status = pending.listed, status_of(self._resource, pending.row)
+        row, status = pending.listed, status_of(self._resource, pending.listed.row)
         if pending.known is None:
             self._sightings.setdefault(row.key, Sighting(now, "list"))
         run = self._loaded.get(row.key)
@@ -249,9 +249,9 @@ class ResourceHistory:
             version = known.version
         else:
             version = version_of(self._resource, row) or content_hash(row)
-        listed = Listed(key, key_values, version, row_hash="", whole=False)
+        listed = Listed(key, key_values, version, row_hash="", whole=False, row=row)
         raw = json.dumps(row, ensure_ascii=False).encode()
-        return Pending(listed, change, known, row, raw, wants_detail=True)
+        return Pending(listed, change, known, raw, wants_detail=True)
 
     def add_referenced(self, scan: Scan, tally: Tally, now: datetime) -> list[str]:
         """Put what other resources' rows refer to, and nobody knew, into `scan.pending`."""
