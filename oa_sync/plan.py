@@ -22,12 +22,12 @@ from oa_sync.definitions.model import Definition
 from oa_sync.errors import ApiError, BudgetExhausted, NotAuthorisedError, NotFoundError
 from oa_sync.extract.changes import Known
 from oa_sync.extract.cost import Cost, cost_of, total_cost
-from oa_sync.extract.items import Kind
-from oa_sync.extract.journal import Journal
 from oa_sync.extract.order_memory import OrderMemory
 from oa_sync.extract.runs.history import RunHistory
 from oa_sync.extract.scan import Scan
 from oa_sync.extract.tally import Tally
+from oa_sync.journal.items import Kind
+from oa_sync.journal.journal import Journal
 from oa_sync.load.assembler import Assembler
 from oa_sync.load.runs import history_of
 from oa_sync.load.target import Target, open_for_reading

@@ -11,7 +11,7 @@ from typing import Any
 from oa_sync.clock import Clock, isoformat
 from oa_sync.connection import quota_account
 from oa_sync.errors import ConfigurationError, LockHeldError
-from oa_sync.extract.journal import Journal
+from oa_sync.journal.journal import Journal
 from oa_sync.load.standing import Standing
 from oa_sync.load.syncs import TABLE as SYNCS
 from oa_sync.load.target import Target, open_for_reading

@@ -9,8 +9,8 @@ from __future__ import annotations
 from oa_sync.definitions.model import Resource
 from oa_sync.definitions.templates import placeholders
 from oa_sync.extract.changes import Change, Listed
-from oa_sync.extract.items import values_of
 from oa_sync.extract.scan import Pending, Scan
+from oa_sync.journal.items import values_of
 
 MOST_ASKED = 100
 """Requests a list and sync. What is absent beyond that waits for a scan that proves itself whole."""

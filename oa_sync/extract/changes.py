@@ -21,7 +21,7 @@ import orjson
 from oa_sync.definitions.model import Resource
 from oa_sync.definitions.paths import select
 from oa_sync.errors import InvalidResponseError
-from oa_sync.extract.items import key_of
+from oa_sync.journal.items import key_of
 
 
 class Change(StrEnum):

@@ -37,7 +37,6 @@ from oa_sync.extract.cost import Cost, cost_of, total_cost, unseen_backlog
 from oa_sync.extract.dependent import dependent_lists
 from oa_sync.extract.details import in_order, row_item
 from oa_sync.extract.fetching import DetailDocument, DetailFetcher
-from oa_sync.extract.items import Item, Kind
 from oa_sync.extract.listing import OpenList
 from oa_sync.extract.order_memory import FULL_SCAN_DAYS, OrderMemory, Store
 from oa_sync.extract.reading import scan
@@ -46,6 +45,7 @@ from oa_sync.extract.runs.history import RunHistory
 from oa_sync.extract.scan import Pending, Scan
 from oa_sync.extract.tally import Tally
 from oa_sync.extract.unfinished import Unfinished, known_after
+from oa_sync.journal.items import Item, Kind
 
 
 class Lists(Store, Protocol):

@@ -25,10 +25,10 @@ from oa_sync.errors import (
 from oa_sync.extract.changes import Change
 from oa_sync.extract.concurrency import Concurrency
 from oa_sync.extract.details import DetailTask, detail_item, second_ends
-from oa_sync.extract.items import Item, Kind
 from oa_sync.extract.refusal import as_exhausted
 from oa_sync.extract.runs.known import has_ended
 from oa_sync.extract.tally import Tally
+from oa_sync.journal.items import Item, Kind
 
 logger = logging.getLogger(__name__)
 

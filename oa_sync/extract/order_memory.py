@@ -14,8 +14,8 @@ from oa_sync.definitions.model import Resource
 from oa_sync.extract.changes import Known
 from oa_sync.extract.early_stop import EarlyStop, is_eligible
 from oa_sync.extract.instants import instant_of
-from oa_sync.extract.items import Item, Kind
 from oa_sync.extract.scan import Scan
+from oa_sync.journal.items import Item, Kind
 
 FULL_SCAN_DAYS = 7
 

@@ -21,9 +21,9 @@ from oa_sync.definitions.model import Resource
 from oa_sync.errors import InvalidResponseError
 from oa_sync.extract.changes import Known, compare, identity, listed, needs_detail
 from oa_sync.extract.details import DetailTask
-from oa_sync.extract.items import Item, Kind
-from oa_sync.extract.journal import Journal
 from oa_sync.extract.scan import Pending
+from oa_sync.journal.items import Item, Kind
+from oa_sync.journal.journal import Journal
 
 MAX_AGE = timedelta(days=1)
 """An older note is not worth a request: too much of it has changed or gone since."""

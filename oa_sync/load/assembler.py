@@ -16,7 +16,7 @@ from typing import Any
 from oa_sync.definitions.model import Definition, Resource
 from oa_sync.errors import InvalidResponseError, SchemaContractError
 from oa_sync.extract.changes import Known, identity
-from oa_sync.extract.items import Item, Kind
+from oa_sync.journal.items import Item, Kind
 from oa_sync.load.contract import Contract
 from oa_sync.load.drift import SchemaChanges
 from oa_sync.load.resource_tables import ResourceTables

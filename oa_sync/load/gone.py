@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator, Sequence
 
 import orjson
 
-from oa_sync.extract.items import Item, values_of
+from oa_sync.journal.items import Item, values_of
 from oa_sync.load.target import Target
 from oa_sync.shape.learned import LearnedColumn
 

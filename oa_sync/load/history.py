@@ -23,7 +23,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from oa_sync.errors import ConfigurationError
-from oa_sync.extract.items import Item, Kind, key_of
+from oa_sync.journal.items import Item, Kind, key_of
 from oa_sync.load.tables import (
     DELETED_AT,
     INSTANT,

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Protocol
 
 from oa_sync.errors import DestinationError, OaSyncError
-from oa_sync.extract.items import Item
-from oa_sync.extract.journal import Journal
-from oa_sync.load.queue import Segment, SegmentQueue
+from oa_sync.journal.items import Item
+from oa_sync.journal.journal import Journal
+from oa_sync.journal.queue import Segment, SegmentQueue
 from oa_sync.load.tables import Batch
 from oa_sync.load.target import Target
 

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from oa_sync.definitions.model import Child
-from oa_sync.extract.items import Item
+from oa_sync.journal.items import Item
 from oa_sync.load.drift import SchemaChanges
 from oa_sync.load.learned import learned_of
 from oa_sync.load.tables import (

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from oa_sync.definitions.model import Resource
 from oa_sync.extract.changes import Known, identity
-from oa_sync.extract.items import Item, key_of
+from oa_sync.journal.items import Item, key_of
 from oa_sync.load.drift import SchemaChanges
 from oa_sync.load.gone import gone_fields
 from oa_sync.load.history import History, has_history

@@ -13,7 +13,6 @@ from oa_sync.clock import Clock
 from oa_sync.definitions.model import Definition, Resource
 from oa_sync.definitions.paths import parse_path
 from oa_sync.extract.changes import identity
-from oa_sync.extract.items import Sighting, key_of
 from oa_sync.extract.runs.history import RunHistory
 from oa_sync.extract.runs.known import (
     Announcement,
@@ -22,6 +21,7 @@ from oa_sync.extract.runs.known import (
     is_usable_id,
     runs_resource,
 )
+from oa_sync.journal.items import Sighting, key_of
 from oa_sync.load.learned import learned_of
 from oa_sync.load.tables import INSTANT, WORKSPACE, Batch, TableHints
 from oa_sync.load.target import Target

@@ -15,8 +15,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from oa_sync.definitions.loader import load_definition
-from oa_sync.extract.items import Item, Kind
-from oa_sync.extract.journal import Journal
+from oa_sync.journal.items import Item, Kind
+from oa_sync.journal.journal import Journal
 from oa_sync.shape.document import read_document
 
 def peak():

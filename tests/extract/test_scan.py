@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from oa_sync.errors import InvalidResponseError
 from oa_sync.extract.absent import MOST_ASKED
-from oa_sync.extract.items import key_of, values_of
 from oa_sync.extract.scan import Scan
+from oa_sync.journal.items import key_of, values_of
 from tests.extract.moving_list import (
     REPORTS,
     START,

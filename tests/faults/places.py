@@ -11,8 +11,8 @@ from typing import Any
 from oa_sync.emulator.server import RunningEmulator
 from oa_sync.emulator.state import EmulatorState
 from oa_sync.emulator.synthetic import synthetic_workspace
-from oa_sync.extract.items import Kind
-from oa_sync.extract.journal import Journal
+from oa_sync.journal.items import Kind
+from oa_sync.journal.journal import Journal
 from oa_sync.settings import Settings
 from tests.faults.changing import Changes
 from tests.faults.mirror import assert_mirrors

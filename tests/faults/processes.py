@@ -87,7 +87,7 @@ def _sync(settings: Settings, environment: Mapping[str, str]) -> None:
 
 
 def _sync_until(point: Point, settings: Settings, tuning: Tuning) -> None:
-    from oa_sync.extract.steps import Steps
+    from oa_sync.journal.steps import Steps
     from oa_sync.run import sync
 
     os.environ.update(tuning.environment)

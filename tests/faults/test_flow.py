@@ -11,10 +11,10 @@ import pytest
 
 from oa_sync.clock import Clock
 from oa_sync.errors import OaSyncError
-from oa_sync.extract.items import Item, Kind
-from oa_sync.extract.journal import Journal
-from oa_sync.extract.steps import HANDED_OVER_BYTES, Steps
-from oa_sync.load.queue import TAKEN_BYTES, SegmentQueue
+from oa_sync.journal.items import Item, Kind
+from oa_sync.journal.journal import Journal
+from oa_sync.journal.queue import TAKEN_BYTES, SegmentQueue
+from oa_sync.journal.steps import HANDED_OVER_BYTES, Steps
 
 NOW = datetime(2026, 1, 5, tzinfo=UTC)
 

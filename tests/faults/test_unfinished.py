@@ -19,8 +19,8 @@ from tests.faults.processes import Point, sync_until
 from tests.support.syncing import run_sync
 
 # Two dashboards, a note of 35 details, ten details.
-AMONG_DETAILS = Point("oa_sync.extract.journal:Journal.append", "after", nth=2 + 35 + 10)
-EARLY = Point("oa_sync.extract.journal:Journal.append", "after", nth=3)
+AMONG_DETAILS = Point("oa_sync.journal.journal:Journal.append", "after", nth=2 + 35 + 10)
+EARLY = Point("oa_sync.journal.journal:Journal.append", "after", nth=3)
 
 
 def kinds_asked(place: Place) -> str:

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from oa_sync.emulator.synthetic import Size, synthetic_workspace
-from oa_sync.extract.steps import Steps
+from oa_sync.journal.steps import Steps
 from oa_sync.load.warehouse import Warehouse
 from tests.support.emulator import emulator
 from tests.support.syncing import run_sync, settings_for

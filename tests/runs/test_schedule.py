@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from oa_sync.definitions.loader import OPENANALYST, load_definition
 from oa_sync.extract.changes import Known
-from oa_sync.extract.items import Item, Kind, Sighting
 from oa_sync.extract.runs.following import (
     GIVE_UP_AFTER,
     LONGEST,
@@ -24,6 +23,7 @@ from oa_sync.extract.runs.history import RunHistory
 from oa_sync.extract.runs.known import Announcement, LoadedRun, is_usable_id
 from oa_sync.extract.scan import Scan
 from oa_sync.extract.tally import Tally
+from oa_sync.journal.items import Item, Kind, Sighting
 from tests.support.clock import ManualClock
 
 BEGIN = datetime(2026, 3, 2, tzinfo=UTC)

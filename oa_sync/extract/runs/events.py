@@ -8,8 +8,8 @@ from typing import Any
 
 import orjson
 
-from oa_sync.extract.items import Item, Kind
 from oa_sync.extract.runs.known import LoadedRun
+from oa_sync.journal.items import Item, Kind
 
 EVENTS_AN_ITEM = 500
 

@@ -15,7 +15,6 @@ from oa_sync.extract.absent import may_be_asked
 from oa_sync.extract.changes import Change, Known, Listed, content_hash, identity, version_of
 from oa_sync.extract.details import DetailTask, detail_item
 from oa_sync.extract.instants import instant_of
-from oa_sync.extract.items import Item, Kind, Sighting, key_of, values_of
 from oa_sync.extract.runs.events import EventLog
 from oa_sync.extract.runs.following import State, ask_again_at, state_of
 from oa_sync.extract.runs.known import (
@@ -28,6 +27,7 @@ from oa_sync.extract.runs.known import (
 )
 from oa_sync.extract.scan import Pending, Scan
 from oa_sync.extract.tally import Tally
+from oa_sync.journal.items import Item, Kind, Sighting, key_of, values_of
 
 logger = logging.getLogger(__name__)
 

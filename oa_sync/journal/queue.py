@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from oa_sync.extract.items import Item
+from oa_sync.journal.items import Item
 from oa_sync.load.tables import Batch
 
 MAX_BYTES_IN_FLIGHT = 4 * 1024 * 1024

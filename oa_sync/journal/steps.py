@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from oa_sync.clock import Clock
-from oa_sync.extract.items import Item
-from oa_sync.extract.journal import Journal
+from oa_sync.journal.items import Item
+from oa_sync.journal.journal import Journal
 
 STEP_BYTES = 256 * 1024 * 1024
 STEP_SECONDS = 300.0
@@ -17,7 +17,7 @@ HANDED_OVER_BYTES = 256 * 1024
 
 
 class Queue(Protocol):
-    """What a step needs of the way to the loading thread (see `oa_sync.load.queue`)."""
+    """What a step needs of the way to the loading thread (see `oa_sync.journal.queue`)."""
 
     async def put(self, items: Sequence[Item]) -> None:
         """Hand items over; waits when too much is under way."""

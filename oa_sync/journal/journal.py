@@ -33,7 +33,7 @@ import orjson
 
 from oa_sync.client.body import stretches
 from oa_sync.errors import OaSyncError
-from oa_sync.extract.items import Item, Kind, Sighting
+from oa_sync.journal.items import Item, Kind, Sighting
 
 _MAGIC = b"OAJ1"
 _HEAD = struct.Struct("<4sIIQQ")  # magic, crc32, header length, row length, body length
