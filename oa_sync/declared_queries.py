@@ -27,10 +27,10 @@ from oa_sync.errors import (
 from oa_sync.extract.queries import Asked, QueryRunner
 from oa_sync.extract.refusal import as_exhausted
 from oa_sync.extract.tally import Tally
-from oa_sync.load.learned import learned_of
-from oa_sync.load.results import Disposition, ResultTable, load_result
-from oa_sync.load.target import Target
 from oa_sync.shape.result import json_rows
+from oa_sync.tables.learned import learned_of
+from oa_sync.tables.results import Disposition, ResultTable, load_result
+from oa_sync.tables.target import Target
 
 SECONDS = 600
 """How long one query may take in all."""

@@ -18,10 +18,10 @@ from oa_sync.errors import ConfigurationError
 from oa_sync.extract.exports.asking import ExportRequests, Format
 from oa_sync.extract.exports.download import Download, Fetched
 from oa_sync.extract.exports.hosts import DownloadHosts
-from oa_sync.load.results import ResultTable
 from oa_sync.on_request import ResultReport, Session, checked_table, load_on_request
 from oa_sync.settings import Settings
 from oa_sync.shape.export_file import export_rows
+from oa_sync.tables.results import ResultTable
 
 SECONDS = 1800
 """How long the API may take to make the export, unless told otherwise."""

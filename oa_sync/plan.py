@@ -28,15 +28,15 @@ from oa_sync.extract.scan import Scan
 from oa_sync.extract.tally import Tally
 from oa_sync.journal.items import Kind
 from oa_sync.journal.journal import Journal
-from oa_sync.load.assembler import Assembler
-from oa_sync.load.runs import history_of
-from oa_sync.load.target import Target, open_for_reading
 from oa_sync.ops.lock import sync_lock
 from oa_sync.quota.forecast import Forecast, budget_now
 from oa_sync.quota.limits import SECOND, kept
 from oa_sync.quota.status import QuotaStatus
 from oa_sync.report import error_json
 from oa_sync.settings import Settings
+from oa_sync.tables.agent_runs import history_of
+from oa_sync.tables.assembler import Assembler
+from oa_sync.tables.target import Target, open_for_reading
 
 Loaded = dict[str, dict[str, Known]]
 

@@ -33,19 +33,19 @@ from oa_sync.extract.unfinished import Unfinished
 from oa_sync.journal.journal import Journal
 from oa_sync.journal.queue import SegmentQueue
 from oa_sync.journal.steps import Steps
-from oa_sync.load.assembler import Assembler
 from oa_sync.load.destination_errors import destination_errors
 from oa_sync.load.loader import Loader
-from oa_sync.load.runs import history_of
-from oa_sync.load.syncs import syncs_batch
-from oa_sync.load.tables import Batch
-from oa_sync.load.target import Target, open_target
 from oa_sync.ops.lock import sync_lock
 from oa_sync.ops.postgres_lock import postgres_lock
 from oa_sync.ops.stopping import StoppableClock, Stopping
 from oa_sync.report import SyncReport
 from oa_sync.settings import Settings
 from oa_sync.shape.document import read_document
+from oa_sync.tables.agent_runs import history_of
+from oa_sync.tables.assembler import Assembler
+from oa_sync.tables.batches import Batch
+from oa_sync.tables.syncs import syncs_batch
+from oa_sync.tables.target import Target, open_target
 
 logger = logging.getLogger(__name__)
 

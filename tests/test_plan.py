@@ -22,11 +22,11 @@ from oa_sync.errors import BudgetExhausted, DestinationError, LockHeldError, Not
 from oa_sync.extract.changes import Known
 from oa_sync.extract.cost import cost_of
 from oa_sync.extract.scan import Scan
-from oa_sync.load.tables import Batch
-from oa_sync.load.warehouse import Warehouse
+from oa_sync.load.dlt.warehouse import Warehouse
 from oa_sync.ops.lock import sync_lock
 from oa_sync.plan import Plan, plan
 from oa_sync.run import sync
+from oa_sync.tables.batches import Batch
 from tests.support.clock import ManualClock
 from tests.support.emulator import KEY, emulator, workspace_of
 from tests.support.json_api import json_api

@@ -18,13 +18,13 @@ from oa_sync.clock import isoformat
 from oa_sync.emulator.data import Workspace
 from oa_sync.emulator.synthetic import synthetic_workspace
 from oa_sync.errors import ConfigurationError, DestinationError
-from oa_sync.load.standing import Standing
-from oa_sync.load.tables import Batch
-from oa_sync.load.warehouse import Warehouse
+from oa_sync.load.dlt.warehouse import Warehouse
 from oa_sync.ops.lock import sync_lock
 from oa_sync.run import sync
 from oa_sync.settings import Settings
 from oa_sync.status import status
+from oa_sync.tables.batches import Batch
+from oa_sync.tables.standing import Standing
 from tests.support.clock import ManualClock
 from tests.support.emulator import KEY, emulator
 from tests.support.syncing import query, run_sync, settings_for

@@ -18,7 +18,7 @@ def try_destination(settings: Settings, clock: Clock) -> str:
         ConfigurationError: it cannot be used as it is set.
         DestinationError: it cannot be reached or written.
     """
-    from oa_sync.load.target import open_target
+    from oa_sync.tables.target import open_target
 
     what = f"workspace {settings.workspace!r} into {settings.destination}"
     is_new = settings.destination == "duckdb" and not settings.database.exists()

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from oa_sync.journal.items import Item
-from oa_sync.load.tables import Batch
+from oa_sync.tables.batches import Batch
 
 MAX_BYTES_IN_FLIGHT = 4 * 1024 * 1024
 TAKEN_BYTES = 64 * 1024

@@ -14,8 +14,8 @@ from oa_sync.errors import DestinationError, OaSyncError
 from oa_sync.journal.items import Item
 from oa_sync.journal.journal import Journal
 from oa_sync.journal.queue import Segment, SegmentQueue
-from oa_sync.load.tables import Batch
-from oa_sync.load.target import Target
+from oa_sync.tables.batches import Batch
+from oa_sync.tables.target import Target
 
 logger = logging.getLogger(__name__)
 
@@ -25,7 +25,7 @@ MOST_REJECTED = 5
 
 
 class Assembler(Protocol):
-    """Shapes items (see `oa_sync.load.assembler.Assembler`)."""
+    """Shapes items (see `oa_sync.tables.assembler.Assembler`)."""
 
     def start_history(self) -> Iterator[Batch]:
         """What is loaded already, for histories that begin only now."""

@@ -12,7 +12,7 @@ import pyarrow as pa
 from oa_sync.load.destination_errors import destination_errors
 from oa_sync.load.staging import ROW, StagedTable, Staging
 from oa_sync.load.table_schema import TableSchema, identifiers, literal
-from oa_sync.load.tables import Batch
+from oa_sync.tables.batches import Batch
 
 BATCH_ROWS = 16_384
 

@@ -16,8 +16,8 @@ from oa_sync.load.table_schema import (
     literal,
     projection,
 )
-from oa_sync.load.tables import DELETED_AT, Batch, TableHints
 from oa_sync.shape.tables import ARROW_TYPES
+from oa_sync.tables.batches import DELETED_AT, Batch, TableHints
 
 ROW = "__row"
 """Extra column of a relation: the order in which its rows arrived. No column of ours has such a name."""

@@ -14,8 +14,8 @@ from typing import Any
 import pyarrow as pa
 
 from oa_sync.errors import DestinationError
-from oa_sync.load.tables import Batch, TableHints
 from oa_sync.shape.tables import ARROW_TYPES
+from oa_sync.tables.batches import Batch, TableHints
 
 _SQL_TYPES = {
     "text": "VARCHAR",

@@ -21,8 +21,8 @@ import pyarrow as pa
 import pyarrow.csv as csv
 
 from oa_sync.load.postgres import Postgres
-from oa_sync.load.tables import DELETED_AT, INSTANT, WORKSPACE, Batch, TableHints
 from oa_sync.settings import Settings
+from oa_sync.tables.batches import DELETED_AT, INSTANT, WORKSPACE, Batch, TableHints
 from tests.support.postgres import running_postgres
 
 ROWS_A_REPORT = 5_000

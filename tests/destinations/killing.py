@@ -23,12 +23,12 @@ from types import FrameType
 from typing import Any
 from unittest import mock
 
-from oa_sync.load.tables import Batch
 from oa_sync.settings import Settings
+from oa_sync.tables.batches import Batch
 
 _IMPORTED = (
     "oa_sync.run",
-    "oa_sync.load.warehouse",
+    "oa_sync.load.dlt.warehouse",
     "oa_sync.load.lake",
     "oa_sync.load.postgres",
     "dlt.destinations.impl.duckdb.duck",
@@ -111,8 +111,8 @@ class _Counter:
 
 
 def _sync(order: Order) -> str:
-    from oa_sync.load.target import Target, open_target
     from oa_sync.run import sync
+    from oa_sync.tables.target import Target, open_target
 
     os.environ.update(order.environment)
     counter = _Counter(order.point)

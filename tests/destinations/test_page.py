@@ -9,7 +9,7 @@ import duckdb
 import pytest
 
 from oa_sync.emulator.server import RunningEmulator
-from oa_sync.load.destinations import MERGE_STRATEGY
+from oa_sync.load.dlt.destinations import MERGE_STRATEGY
 from tests.destinations import scenario
 from tests.destinations.places import DuckDB
 from tests.support.emulator import emulator

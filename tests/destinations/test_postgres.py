@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 from oa_sync.errors import ConfigurationError, DestinationError
 from oa_sync.load.postgres import Postgres
 from oa_sync.load.postgres.catalog import short
-from oa_sync.load.tables import DELETED_AT, WORKSPACE, TableHints
 from oa_sync.settings import Settings
+from oa_sync.tables.batches import DELETED_AT, WORKSPACE, TableHints
 from tests.destinations.places import Servers, in_environment
 from tests.support.lake_model import Model, batch, canonical, children, parents
 

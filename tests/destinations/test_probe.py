@@ -10,9 +10,9 @@ import pytest
 from oa_sync.checks.destination import try_destination
 from oa_sync.clock import Clock
 from oa_sync.errors import ConfigurationError, DestinationError, OaSyncError
-from oa_sync.load.destinations import opening_error
-from oa_sync.load.target import open_target
+from oa_sync.load.dlt.destinations import opening_error
 from oa_sync.settings import Settings
+from oa_sync.tables.target import open_target
 from tests.destinations import scenario
 from tests.destinations.places import Place, canonical
 from tests.support.emulator import emulator

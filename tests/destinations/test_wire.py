@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from oa_sync.load.destinations import MERGE_STRATEGY
-from oa_sync.load.tables import DELETED_AT, WORKSPACE
+from oa_sync.load.dlt.destinations import MERGE_STRATEGY
+from oa_sync.tables.batches import DELETED_AT, WORKSPACE
 
 WAREHOUSES: dict[str, str | dict[str, str]] = {
     "redshift": "redshift://user:unused@127.0.0.1:9/db",
@@ -75,7 +75,7 @@ def warehouse(request: pytest.FixtureRequest) -> Any:
 
 
 def merged(table: str, kind: str, key: str, others: dict[str, dict[str, Any]]) -> Any:
-    """dlt's schema of `table`, as `oa_sync.load.warehouse` has it made."""
+    """dlt's schema of `table`, as `oa_sync.load.dlt.warehouse` has it made."""
     from dlt.common.schema.utils import new_table
 
     described = {WORKSPACE: {**TEXT, kind: True}, key: {**TEXT, kind: True}, **others}

@@ -28,7 +28,7 @@ PATIENCE = 60.0
 # milliseconds, and still is a process that SIGKILL ends like any other.
 _FORKS = multiprocessing.get_context("forkserver")
 _FORKS.set_forkserver_preload(
-    ["oa_sync.run", "oa_sync.load.warehouse", "dlt.destinations", "tests.faults.processes"]
+    ["oa_sync.run", "oa_sync.load.dlt.warehouse", "dlt.destinations", "tests.faults.processes"]
 )
 
 

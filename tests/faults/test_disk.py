@@ -142,6 +142,6 @@ def test_a_home_that_cannot_be_written_is_wrong_usage_and_says_so(tmp_path: Path
 
 def test_a_kill_while_the_working_folder_is_cleared_is_no_matter(tmp_path: Path) -> None:
     with place(tmp_path) as killed:
-        sync_until(Point("oa_sync.load.warehouse:Warehouse.load", "before"), killed.settings)
+        sync_until(Point("oa_sync.load.dlt.warehouse:Warehouse.load", "before"), killed.settings)
         (killed.settings.home / "dlt" / killed.settings.fingerprint() / "state.json").touch()
         killed.recovers()

@@ -18,7 +18,7 @@ from tests.support.emulator import emulator, workspace_of
 from tests.support.syncing import query, rows_of, run_sync, settings_for
 
 LATER = {"updated_at": "2026-01-02T00:00:00Z"}
-WIDENED = Point("oa_sync.load.warehouse:Warehouse.widen", "after")
+WIDENED = Point("oa_sync.load.dlt.warehouse:Warehouse.widen", "after")
 
 
 def dataset(key: str, **fields: Any) -> dict[str, Any]:

@@ -45,7 +45,7 @@ LOADING = points(
     ("dlt.destinations.job_client_impl:SqlLoadJob.run", 2, AFTER),
     ("dlt.destinations.job_client_impl:SqlJobClientBase.complete_load", 1, BOTH),
     ("dlt.common.storages.load_package:PackageStorage.complete_loading_package", 1, AFTER),
-    ("oa_sync.load.warehouse:Warehouse.load", 1, AFTER),
+    ("oa_sync.load.dlt.warehouse:Warehouse.load", 1, AFTER),
     ("oa_sync.journal.journal:Journal.done", 1, AFTER),
 )
 FIRST_SYNC = points(
@@ -96,7 +96,7 @@ def test_a_kill_in_the_first_sync_of_all_costs_no_detail_twice(
 
 def test_a_kill_between_two_steps_keeps_the_first_and_loads_the_rest(tmp_path: Path) -> None:
     with place(tmp_path) as fresh:
-        point = Point("oa_sync.load.warehouse:Warehouse.load", "before", nth=2)
+        point = Point("oa_sync.load.dlt.warehouse:Warehouse.load", "before", nth=2)
         sync_until(point, fresh.settings, Tuning(step_bytes=5_000))
         assert 0 < len(query(fresh.settings, "SELECT id FROM reports")) < 30
         assert fresh.journaled()

@@ -9,16 +9,16 @@ from typing import Any
 import pytest
 
 from oa_sync.errors import DestinationError
-from oa_sync.load import warehouse
-from oa_sync.load.tables import Batch
-from oa_sync.load.warehouse import Warehouse
+from oa_sync.load.dlt import warehouse
+from oa_sync.load.dlt.warehouse import Warehouse
 from oa_sync.run import sync
+from oa_sync.tables.batches import Batch
 from tests.faults.mirror import assert_mirrors
 from tests.faults.places import Place, place
 from tests.faults.processes import Point, sync_until
 from tests.support.syncing import query, run_sync
 
-BEFORE_LOAD = Point("oa_sync.load.warehouse:Warehouse.widen")
+BEFORE_LOAD = Point("oa_sync.load.dlt.warehouse:Warehouse.widen")
 
 
 @pytest.fixture

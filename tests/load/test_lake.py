@@ -15,7 +15,7 @@ import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
 from oa_sync.errors import ConfigurationError, DestinationError
-from oa_sync.load.tables import WORKSPACE, Batch, LoadedColumn
+from oa_sync.tables.batches import WORKSPACE, Batch, LoadedColumn
 from tests.support.clock import ManualClock
 from tests.support.lake_model import (
     INSTANT,

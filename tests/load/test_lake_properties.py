@@ -11,7 +11,7 @@ from typing import Any
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from oa_sync.load.tables import DELETED_AT, Batch
+from oa_sync.tables.batches import DELETED_AT, Batch
 from tests.support.lake_model import (
     INSTANT,
     Model,

@@ -11,10 +11,10 @@ import pyarrow as pa
 import pytest
 
 from oa_sync.errors import DestinationError
-from oa_sync.load.loaded_keys import WORTH_ASKING
-from oa_sync.load.tables import DELETED_AT, INSTANT, REMOVAL, WORKSPACE, Batch, TableHints
-from oa_sync.load.warehouse import Warehouse
+from oa_sync.load.dlt.loaded_keys import WORTH_ASKING
+from oa_sync.load.dlt.warehouse import Warehouse
 from oa_sync.settings import Settings
+from oa_sync.tables.batches import DELETED_AT, INSTANT, REMOVAL, WORKSPACE, Batch, TableHints
 from tests.support.syncing import query
 
 MANY = WORTH_ASKING + 1

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from oa_sync.load import long_lists
+from oa_sync.tables import long_lists
 from tests.support.emulator import emulator, workspace_of
 from tests.support.syncing import query, run_sync, settings_for
 

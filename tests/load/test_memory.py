@@ -12,7 +12,7 @@ import pytest
 
 from oa_sync.emulator.synthetic import Size, synthetic_workspace
 from oa_sync.journal.steps import Steps
-from oa_sync.load.warehouse import Warehouse
+from oa_sync.load.dlt.warehouse import Warehouse
 from tests.support.emulator import emulator
 from tests.support.syncing import run_sync, settings_for
 

@@ -14,9 +14,9 @@ from dlt.common.configuration.container import Container
 from dlt.common.pipeline import PipelineContext
 from dlt.pipeline.pipeline import Pipeline
 
-from oa_sync.load.tables import WORKSPACE, Batch, TableHints
-from oa_sync.load.warehouse import Warehouse
+from oa_sync.load.dlt.warehouse import Warehouse
 from oa_sync.settings import Settings
+from oa_sync.tables.batches import WORKSPACE, Batch, TableHints
 
 KEY = (WORKSPACE, "id")
 BATCH_BYTES = 1_000_000
@@ -113,7 +113,7 @@ def _read_by_another_process(database: Path) -> str:
 def test_a_load_that_needs_more_memory_than_its_bound_goes_on_without(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("oa_sync.load.warehouse.NARROW_MEMORY", "1MB")
+    monkeypatch.setattr("oa_sync.load.dlt.warehouse.NARROW_MEMORY", "1MB")
     settings = Settings(home=tmp_path / "home", database=tmp_path / "oa_sync.duckdb")
 
     with caplog.at_level("INFO"), Warehouse(settings, tmp_path / "work") as target:

@@ -163,12 +163,12 @@ PACKAGE = 3
 
 KILLS = [
     (Point(ASKED, "before"), False),
-    (Point("oa_sync.load.results:_Result._learn", "after"), False),
-    (Point("oa_sync.load.warehouse:Warehouse.load", "before", 2), False),
+    (Point("oa_sync.tables.results:_Result._learn", "after"), False),
+    (Point("oa_sync.load.dlt.warehouse:Warehouse.load", "before", 2), False),
     (Point(f"{DLT}.normalize", "before", PACKAGE), False),
     (Point(f"{DLT}.load", "before", PACKAGE), False),
     (Point(f"{DLT}.load", "after", PACKAGE), True),
-    (Point("oa_sync.load.warehouse:Warehouse.load", "after", 2), True),
+    (Point("oa_sync.load.dlt.warehouse:Warehouse.load", "after", 2), True),
     (Point(LOADED, "after"), True),
 ]
 """Where the first sync is killed, and whether the result of its query is loaded by then."""

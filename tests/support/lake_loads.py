@@ -15,7 +15,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from oa_sync.load.tables import Batch
+from oa_sync.tables.batches import Batch
 from tests.support.lake_model import children, lake, parents
 
 IDS = [f"r{n}" for n in range(24)]

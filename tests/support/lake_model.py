@@ -13,9 +13,9 @@ import pyarrow.dataset as ds
 
 from oa_sync.clock import Clock
 from oa_sync.load.lake import Lake
-from oa_sync.load.tables import DELETED_AT, WORKSPACE, Batch, TableHints
 from oa_sync.settings import Settings
 from oa_sync.shape.tables import ARROW_TYPES
+from oa_sync.tables.batches import DELETED_AT, WORKSPACE, Batch, TableHints
 
 INSTANT = datetime(2026, 3, 2, 9, tzinfo=UTC)
 Row = dict[str, Any]

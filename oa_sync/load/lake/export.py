@@ -12,8 +12,8 @@ import pyarrow as pa
 from oa_sync.clock import Clock, isoformat
 from oa_sync.errors import DestinationError
 from oa_sync.load.destination_errors import destination_errors
-from oa_sync.load.lake.store import HIDDEN, is_folder_name
 from oa_sync.load.lake.writing import TARGET_BYTES, write_file, write_files
+from oa_sync.load.store import HIDDEN, is_folder_name
 from oa_sync.load.table_schema import TableSchema, described_columns
 
 

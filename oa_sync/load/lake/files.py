@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 import pyarrow.parquet as pq
 
 from oa_sync.load.destination_errors import destination_errors
-from oa_sync.load.lake.store import Found, Store
 from oa_sync.load.staging import ROW
+from oa_sync.load.store import Found, Store
 from oa_sync.load.table_schema import (
     TableSchema,
     identifier,

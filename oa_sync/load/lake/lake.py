@@ -1,6 +1,6 @@
 """Loading Arrow batches into clean Parquet files, and reading back what is loaded.
 
-The same interface as `oa_sync.load.warehouse.Warehouse`. The promise to readers, how it is kept and its
+The same interface as `oa_sync.load.dlt.warehouse.Warehouse`. The promise to readers, how it is kept and its
 limits stand in the package's docstring.
 """
 
@@ -21,17 +21,17 @@ import oa_sync
 from oa_sync.clock import Clock, isoformat
 from oa_sync.errors import DestinationError
 from oa_sync.load.destination_errors import destination_errors
+from oa_sync.load.file_reads import DuckReads
 from oa_sync.load.lake.files import LakeTable, owner_of
 from oa_sync.load.lake.merging import Merge
-from oa_sync.load.lake.store import Store
 from oa_sync.load.lake.writing import TARGET_BYTES
-from oa_sync.load.reading import DuckReads
 from oa_sync.load.staged import children_first, stage
 from oa_sync.load.staging import StagedTable, Staging
+from oa_sync.load.store import Store
 from oa_sync.load.table_schema import TableSchema, identifier, identifiers, literal
-from oa_sync.load.tables import Batch
 from oa_sync.settings import Settings
 from oa_sync.shape.tables import ARROW_TYPES
+from oa_sync.tables.batches import Batch
 
 logger = logging.getLogger(__name__)
 

@@ -10,9 +10,9 @@ import pyarrow as pa
 
 from oa_sync.load.lake import kept
 from oa_sync.load.lake.files import LakeFile, LakeTable
-from oa_sync.load.lake.store import Store
 from oa_sync.load.lake.writing import Replaced, write_file, write_files
 from oa_sync.load.staging import ROW, StagedTable
+from oa_sync.load.store import Store
 from oa_sync.load.table_schema import identifiers, literal
 
 _FILE = "__file"

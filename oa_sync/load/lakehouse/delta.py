@@ -13,12 +13,12 @@ from deltalake import DeltaTable, Field, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError
 from deltalake.schema import PrimitiveType
 
-from oa_sync.load.lake.store import Store
 from oa_sync.load.lakehouse.formats import Conflict
 from oa_sync.load.staged import StagedRows
+from oa_sync.load.store import Store
 from oa_sync.load.table_schema import Column, TableSchema, identifier, literal
-from oa_sync.load.tables import WORKSPACE
 from oa_sync.shape.tables import ARROW_TYPES
+from oa_sync.tables.batches import WORKSPACE
 
 _OURS = "oa_sync"
 """Key in the metadata of each field: its type and hints, and its place in the key, as JSON."""

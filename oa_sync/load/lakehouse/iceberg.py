@@ -23,13 +23,13 @@ from pyiceberg.types import (
 )
 
 from oa_sync.errors import ConfigurationError
-from oa_sync.load.lake.store import Store
 from oa_sync.load.lakehouse.formats import Conflict
 from oa_sync.load.staged import StagedRows
+from oa_sync.load.store import Store
 from oa_sync.load.table_schema import TableSchema, schema_of_text
-from oa_sync.load.tables import WORKSPACE
 from oa_sync.settings import Settings
 from oa_sync.shape.tables import ARROW_TYPES
+from oa_sync.tables.batches import WORKSPACE
 
 if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog

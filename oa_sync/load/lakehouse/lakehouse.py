@@ -17,15 +17,15 @@ import pyarrow.parquet as pq
 
 from oa_sync.errors import ConfigurationError, DestinationError
 from oa_sync.load.destination_errors import destination_errors
-from oa_sync.load.lake.store import Store
+from oa_sync.load.file_reads import DuckReads
 from oa_sync.load.lakehouse.formats import Conflict, TableFormat
-from oa_sync.load.reading import DuckReads
 from oa_sync.load.staged import BATCH_ROWS, StagedRows, children_first, in_memory_duckdb, stage
 from oa_sync.load.staging import StagedTable, Staging
+from oa_sync.load.store import Store
 from oa_sync.load.table_schema import TableSchema, identifier, projection
-from oa_sync.load.tables import Batch
 from oa_sync.settings import Settings
 from oa_sync.shape.tables import ARROW_TYPES
+from oa_sync.tables.batches import Batch
 
 logger = logging.getLogger(__name__)
 

@@ -20,10 +20,10 @@ from oa_sync.load.postgres.catalog import TYPES, Catalog, Connection, quoted, qu
 from oa_sync.load.postgres.copying import copy_in, copy_out
 from oa_sync.load.staged import StagedRows, children_first, in_memory_duckdb, stage
 from oa_sync.load.staging import StagedTable, Staging
-from oa_sync.load.standing import Standing, standing_columns, standing_of
 from oa_sync.load.table_schema import TableSchema
-from oa_sync.load.tables import DELETED_AT, WORKSPACE, Batch, LoadedColumn, TableHints
 from oa_sync.settings import Settings
+from oa_sync.tables.batches import DELETED_AT, WORKSPACE, Batch, LoadedColumn, TableHints
+from oa_sync.tables.standing import Standing, standing_columns, standing_of
 
 logger = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from oa_sync.load.tables import DELETED_AT, WORKSPACE, Batch
+from oa_sync.tables.batches import DELETED_AT, WORKSPACE, Batch
 
 WORTH_ASKING = 1_000
 """Rows of a first batch from which on it pays to ask the destination for its keys."""

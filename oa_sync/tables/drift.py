@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from oa_sync.load.contract import Contract
-from oa_sync.load.tables import BREAK, Break, history_table
-from oa_sync.load.target import Target
 from oa_sync.shape.learned import LearnedColumn
 from oa_sync.shape.shaper import Drift
+from oa_sync.tables.batches import BREAK, Break, history_table
+from oa_sync.tables.contract import Contract
+from oa_sync.tables.target import Target
 
 
 class SchemaChanges:

@@ -24,7 +24,8 @@ import pyarrow.compute as pc
 
 from oa_sync.errors import ConfigurationError
 from oa_sync.journal.items import Item, Kind, key_of
-from oa_sync.load.tables import (
+from oa_sync.shape.tables import ARROW_TYPES
+from oa_sync.tables.batches import (
     DELETED_AT,
     INSTANT,
     VALID_FROM,
@@ -35,8 +36,7 @@ from oa_sync.load.tables import (
     TableHints,
     history_table,
 )
-from oa_sync.load.target import Target
-from oa_sync.shape.tables import ARROW_TYPES
+from oa_sync.tables.target import Target
 
 _SYNCED_AT = "_oa_synced_at"
 _STATE = ("_oa_version", "_oa_row_hash", "_oa_detail_version")

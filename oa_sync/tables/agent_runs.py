@@ -22,12 +22,12 @@ from oa_sync.extract.runs.known import (
     runs_resource,
 )
 from oa_sync.journal.items import Sighting, key_of
-from oa_sync.load.learned import learned_of
-from oa_sync.load.tables import INSTANT, WORKSPACE, Batch, TableHints
-from oa_sync.load.target import Target
 from oa_sync.shape.document import read_document
 from oa_sync.shape.learned import LearnedSchema
 from oa_sync.shape.naming import ITEM, singular, snake_case
+from oa_sync.tables.batches import INSTANT, WORKSPACE, Batch, TableHints
+from oa_sync.tables.learned import learned_of
+from oa_sync.tables.target import Target
 
 FIRST_SEEN_AT, FIRST_SEEN_BY = "_oa_first_seen_at", "_oa_first_seen_by"
 STALLED_AT = "_oa_stalled_at"

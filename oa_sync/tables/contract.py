@@ -24,9 +24,9 @@ import pyarrow.compute as pc
 
 from oa_sync.definitions.model import Resource
 from oa_sync.errors import SchemaContractError
-from oa_sync.load.target import Target
 from oa_sync.shape.shaper import Drift
 from oa_sync.shape.tables import ARROW_TYPES
+from oa_sync.tables.target import Target
 
 _INT64 = range(-(2**63), 2**63)
 

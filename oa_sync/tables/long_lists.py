@@ -15,9 +15,13 @@ import pyarrow as pa
 
 from oa_sync.definitions.model import Child
 from oa_sync.journal.items import Item
-from oa_sync.load.drift import SchemaChanges
-from oa_sync.load.learned import learned_of
-from oa_sync.load.tables import (
+from oa_sync.settings import Settings
+from oa_sync.shape.document import LongRows
+from oa_sync.shape.learned import LearnedSchema
+from oa_sync.shape.report_rows import ReportTables, json_rows, report_rows_spec
+from oa_sync.shape.shaper import Shaped, Shaper
+from oa_sync.shape.spans import Rows
+from oa_sync.tables.batches import (
     DELETED_AT,
     INSTANT,
     REMOVAL,
@@ -28,13 +32,9 @@ from oa_sync.load.tables import (
     TableHints,
     column_hint,
 )
-from oa_sync.load.target import Target
-from oa_sync.settings import Settings
-from oa_sync.shape.document import LongRows
-from oa_sync.shape.learned import LearnedSchema
-from oa_sync.shape.report_rows import ReportTables, json_rows, report_rows_spec
-from oa_sync.shape.shaper import Shaped, Shaper
-from oa_sync.shape.spans import Rows
+from oa_sync.tables.drift import SchemaChanges
+from oa_sync.tables.learned import learned_of
+from oa_sync.tables.target import Target
 
 BATCH_BYTES = 4 * 1024 * 1024
 BATCH_ROWS = 50_000

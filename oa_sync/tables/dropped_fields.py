@@ -11,8 +11,8 @@ from collections.abc import Collection, Iterator, Sequence
 import orjson
 
 from oa_sync.journal.items import Item, values_of
-from oa_sync.load.target import Target
 from oa_sync.shape.learned import LearnedColumn
+from oa_sync.tables.target import Target
 
 SAMPLE = 50
 """Rows of a batch whose loaded state is looked at."""

@@ -12,13 +12,14 @@ import pyarrow.compute as pc
 from oa_sync.definitions.model import Resource
 from oa_sync.extract.changes import Known, identity
 from oa_sync.journal.items import Item, key_of
-from oa_sync.load.drift import SchemaChanges
-from oa_sync.load.gone import gone_fields
-from oa_sync.load.history import History, has_history
-from oa_sync.load.learned import learned_of
-from oa_sync.load.long_lists import LongList, open_long_list
-from oa_sync.load.runs import FIRST_SEEN_AT, FIRST_SEEN_BY, STALLED_AT
-from oa_sync.load.tables import (
+from oa_sync.settings import Settings
+from oa_sync.shape.document import LONG_LISTS, Document
+from oa_sync.shape.learned import LearnedColumn
+from oa_sync.shape.shaper import Shaper
+from oa_sync.shape.spec import table_spec
+from oa_sync.shape.tables import ARROW_TYPES
+from oa_sync.tables.agent_runs import FIRST_SEEN_AT, FIRST_SEEN_BY, STALLED_AT
+from oa_sync.tables.batches import (
     DELETED_AT,
     INSTANT,
     REMOVAL,
@@ -28,13 +29,12 @@ from oa_sync.load.tables import (
     TableHints,
     column_hint,
 )
-from oa_sync.load.target import Target
-from oa_sync.settings import Settings
-from oa_sync.shape.document import LONG_LISTS, Document
-from oa_sync.shape.learned import LearnedColumn
-from oa_sync.shape.shaper import Shaper
-from oa_sync.shape.spec import table_spec
-from oa_sync.shape.tables import ARROW_TYPES
+from oa_sync.tables.drift import SchemaChanges
+from oa_sync.tables.dropped_fields import gone_fields
+from oa_sync.tables.history import History, has_history
+from oa_sync.tables.learned import learned_of
+from oa_sync.tables.long_lists import LongList, open_long_list
+from oa_sync.tables.target import Target
 
 SYSTEM_COLUMNS: dict[str, Any] = {
     "_oa_synced_at": INSTANT,

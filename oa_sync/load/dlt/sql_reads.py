@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from oa_sync.extract.changes import Known
-from oa_sync.load.standing import Standing, standing_columns, standing_of
-from oa_sync.load.tables import DELETED_AT, WORKSPACE, LoadedColumn, TableHints
-from oa_sync.load.variants import LogicalColumns
+from oa_sync.load.dlt.variants import LogicalColumns
 from oa_sync.settings import Settings
 from oa_sync.shape.learned import HINT
 from oa_sync.shape.tables import ARROW_TYPES
+from oa_sync.tables.batches import DELETED_AT, WORKSPACE, LoadedColumn, TableHints
+from oa_sync.tables.standing import Standing, standing_columns, standing_of
 
 if TYPE_CHECKING:
     from dlt.common.schema import Schema
@@ -30,7 +30,7 @@ class SqlReads(ABC):
     _settings: Settings
     _schema: Schema
     _pending: dict[str, dict[str, dict[str, Any]]]
-    """By table: columns that the next load will make (see `oa_sync.load.variants`)."""
+    """By table: columns that the next load will make (see `oa_sync.load.dlt.variants`)."""
 
     @abstractmethod
     def _query(self, sql: str, *parameters: Any, most: int | None = None) -> list[tuple[Any, ...]]:

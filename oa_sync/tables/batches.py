@@ -14,7 +14,7 @@ from oa_sync.shape.learned import HINT, LearnedColumn
 WORKSPACE = "_oa_workspace"
 DELETED_AT = "_oa_deleted_at"
 VALID_FROM, VALID_TO = "_oa_valid_from", "_oa_valid_to"
-"""What a history has beside the columns of its table (see `oa_sync.load.history`)."""
+"""What a history has beside the columns of its table (see `oa_sync.tables.history`)."""
 
 INSTANT = pa.timestamp("us", "UTC")
 

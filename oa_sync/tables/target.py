@@ -13,9 +13,9 @@ import pyarrow as pa
 
 from oa_sync.errors import ConfigurationError
 from oa_sync.extract.changes import Known
-from oa_sync.load.standing import Standing
-from oa_sync.load.tables import Batch, LoadedColumn, TableHints
 from oa_sync.settings import Settings
+from oa_sync.tables.batches import Batch, LoadedColumn, TableHints
+from oa_sync.tables.standing import Standing
 
 
 class Target(Protocol):
@@ -119,7 +119,7 @@ def open_target(settings: Settings, workdir: Path, *, read_only: bool = False) -
                 f"destination postgres: {error}; pip install 'oa-sync[postgres]'"
             ) from error
         return Postgres(settings, workdir, read_only=read_only)
-    from oa_sync.load.warehouse import Warehouse
+    from oa_sync.load.dlt.warehouse import Warehouse
 
     return Warehouse(settings, workdir, read_only=read_only)
 

@@ -11,16 +11,16 @@ import duckdb
 import pyarrow as pa
 
 from oa_sync.extract.changes import Known
-from oa_sync.load.standing import (
+from oa_sync.load.table_schema import TableSchema, identifier, identifiers
+from oa_sync.shape.tables import ARROW_TYPES
+from oa_sync.tables.batches import DELETED_AT, LoadedColumn, TableHints
+from oa_sync.tables.standing import (
     DETAIL_VERSION,
     VERSION,
     Standing,
     standing_columns,
     standing_of,
 )
-from oa_sync.load.table_schema import TableSchema, identifier, identifiers
-from oa_sync.load.tables import DELETED_AT, LoadedColumn, TableHints
-from oa_sync.shape.tables import ARROW_TYPES
 
 _COMPARED = ("_oa_version", "_oa_row_hash", "_oa_detail_version", DELETED_AT)
 

@@ -25,7 +25,7 @@ import orjson
 import pyarrow as pa
 
 from oa_sync.errors import DestinationError
-from oa_sync.load.destinations import (
+from oa_sync.load.dlt.destinations import (
     MERGE_STRATEGY,
     deepest,
     dlt_destination,
@@ -34,14 +34,14 @@ from oa_sync.load.destinations import (
     require_repeatable_merge,
     takes_objects,
 )
-from oa_sync.load.held_back import HeldBack
-from oa_sync.load.loaded_keys import LoadedKeys
-from oa_sync.load.sql_reads import SqlReads
+from oa_sync.load.dlt.held_back import HeldBack
+from oa_sync.load.dlt.loaded_keys import LoadedKeys
+from oa_sync.load.dlt.sql_reads import SqlReads
+from oa_sync.load.dlt.variants import VARIANT_OF, variant_name
 from oa_sync.load.table_schema import described_columns
-from oa_sync.load.tables import DELETED_AT, Batch
-from oa_sync.load.variants import VARIANT_OF, variant_name
 from oa_sync.load.widening import can_widen, widen_sql
 from oa_sync.settings import Settings
+from oa_sync.tables.batches import DELETED_AT, Batch
 
 if TYPE_CHECKING:
     import dlt

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
-from oa_sync.load.tables import DELETED_AT
+from oa_sync.tables.batches import DELETED_AT
 
 VERSION, DETAIL_VERSION = "_oa_version", "_oa_detail_version"
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
-from oa_sync.load.tables import LoadedColumn
 from oa_sync.shape.learned import LearnedSchema
+from oa_sync.tables.batches import LoadedColumn
 
 
 def learned_of(

@@ -17,12 +17,6 @@ from oa_sync.definitions.model import Definition, Resource
 from oa_sync.errors import InvalidResponseError, SchemaContractError
 from oa_sync.extract.changes import Known, identity
 from oa_sync.journal.items import Item, Kind
-from oa_sync.load.contract import Contract
-from oa_sync.load.drift import SchemaChanges
-from oa_sync.load.resource_tables import ResourceTables
-from oa_sync.load.runs import STALLED_AT, events_batch
-from oa_sync.load.tables import DELETED_AT, Batch, Break, Output
-from oa_sync.load.target import Target
 from oa_sync.settings import Settings
 from oa_sync.shape.document import (
     Document,
@@ -31,6 +25,12 @@ from oa_sync.shape.document import (
     read_row,
     with_list_fields,
 )
+from oa_sync.tables.agent_runs import STALLED_AT, events_batch
+from oa_sync.tables.batches import DELETED_AT, Batch, Break, Output
+from oa_sync.tables.contract import Contract
+from oa_sync.tables.drift import SchemaChanges
+from oa_sync.tables.resource_tables import ResourceTables
+from oa_sync.tables.target import Target
 
 logger = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from oa_sync.load.tables import Batch, TableHints
+from oa_sync.tables.batches import Batch, TableHints
 
 
 class HeldBack:

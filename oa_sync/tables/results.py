@@ -28,9 +28,14 @@ from oa_sync.errors import (
     InvalidResponseError,
     OaSyncError,
 )
-from oa_sync.load.drift import SchemaChanges
-from oa_sync.load.learned import learned_of
-from oa_sync.load.tables import (
+from oa_sync.shape.naming import Path
+from oa_sync.shape.shaper import Shaper
+from oa_sync.shape.spans import Rows
+from oa_sync.shape.spec import TableSpec
+from oa_sync.shape.structure import InvalidJsonError
+from oa_sync.shape.tables import ARROW_TYPES
+from oa_sync.shape.times import TimesInText
+from oa_sync.tables.batches import (
     DELETED_AT,
     INSTANT,
     REMOVAL,
@@ -39,14 +44,9 @@ from oa_sync.load.tables import (
     TableHints,
     column_hint,
 )
-from oa_sync.load.target import Target
-from oa_sync.shape.naming import Path
-from oa_sync.shape.shaper import Shaper
-from oa_sync.shape.spans import Rows
-from oa_sync.shape.spec import TableSpec
-from oa_sync.shape.structure import InvalidJsonError
-from oa_sync.shape.tables import ARROW_TYPES
-from oa_sync.shape.times import TimesInText
+from oa_sync.tables.drift import SchemaChanges
+from oa_sync.tables.learned import learned_of
+from oa_sync.tables.target import Target
 
 logger = logging.getLogger(__name__)
 
