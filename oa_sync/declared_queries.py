@@ -24,7 +24,7 @@ from oa_sync.errors import (
     NotAuthorisedError,
     OaSyncError,
 )
-from oa_sync.extract.queries import Asked, QueryRunner
+from oa_sync.extract.jobs.queries import Asked, QueryRunner
 from oa_sync.extract.refusal import as_exhausted
 from oa_sync.extract.tally import Tally
 from oa_sync.shape.result import json_rows

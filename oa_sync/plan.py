@@ -20,11 +20,11 @@ from oa_sync.clock import Clock, isoformat
 from oa_sync.connection import Connection, connect
 from oa_sync.definitions.model import Definition
 from oa_sync.errors import ApiError, BudgetExhausted, NotAuthorisedError, NotFoundError
-from oa_sync.extract.changes import Known
 from oa_sync.extract.cost import Cost, cost_of, total_cost
-from oa_sync.extract.order_memory import OrderMemory
+from oa_sync.extract.lists.changes import Known
+from oa_sync.extract.lists.order_memory import OrderMemory
+from oa_sync.extract.lists.scan import Scan
 from oa_sync.extract.runs.history import RunHistory
-from oa_sync.extract.scan import Scan
 from oa_sync.extract.tally import Tally
 from oa_sync.journal.items import Kind
 from oa_sync.journal.journal import Journal

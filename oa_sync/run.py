@@ -22,14 +22,14 @@ from oa_sync.connection import Connection, connect
 from oa_sync.declared_queries import DeclaredQueries
 from oa_sync.definitions.model import Definition, Query, Resource
 from oa_sync.errors import BudgetExhausted, ConfigurationError, LockHeldError, OaSyncError
-from oa_sync.extract.changes import Known
 from oa_sync.extract.cost import Cost
+from oa_sync.extract.details.unfinished import Unfinished
 from oa_sync.extract.extraction import Extraction
+from oa_sync.extract.lists.changes import Known
 from oa_sync.extract.refusal import as_exhausted
 from oa_sync.extract.runs.history import RunHistory
 from oa_sync.extract.runs.known import runs_resource
 from oa_sync.extract.tally import Tally
-from oa_sync.extract.unfinished import Unfinished
 from oa_sync.journal.journal import Journal
 from oa_sync.journal.queue import SegmentQueue
 from oa_sync.journal.steps import Steps

@@ -21,7 +21,7 @@ from oa_sync.errors import (
     NotFoundError,
     OaSyncError,
 )
-from oa_sync.extract.polling import Polling
+from oa_sync.extract.jobs.polling import Polling
 from oa_sync.extract.runs.known import (
     Announcement,
     is_terminal,

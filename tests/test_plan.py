@@ -19,9 +19,9 @@ from oa_sync.definitions.model import Detail, Endpoint, Incremental, Resource
 from oa_sync.emulator.data import Workspace
 from oa_sync.emulator.synthetic import synthetic_workspace
 from oa_sync.errors import BudgetExhausted, DestinationError, LockHeldError, NotAuthorisedError
-from oa_sync.extract.changes import Known
 from oa_sync.extract.cost import cost_of
-from oa_sync.extract.scan import Scan
+from oa_sync.extract.lists.changes import Known
+from oa_sync.extract.lists.scan import Scan
 from oa_sync.load.dlt.warehouse import Warehouse
 from oa_sync.ops.lock import sync_lock
 from oa_sync.plan import Plan, plan

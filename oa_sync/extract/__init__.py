@@ -1,1 +1,1 @@
-"""What to ask for and what it means: scan, changes, details, journal."""
+"""What to ask the API for, and what its answers mean: lists, details, agent runs, jobs."""

@@ -6,8 +6,8 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from oa_sync.definitions.model import Resource
-from oa_sync.extract.changes import Known
-from oa_sync.extract.scan import Scan
+from oa_sync.extract.lists.changes import Known
+from oa_sync.extract.lists.scan import Scan
 
 ROWS_A_PAGE = 100
 """Taken for the size of a page where none was seen: what both documented dialects give at most."""

@@ -32,19 +32,19 @@ from oa_sync.errors import (
     NotAuthorisedError,
     NotFoundError,
 )
-from oa_sync.extract.changes import Known
 from oa_sync.extract.cost import Cost, cost_of, total_cost, unseen_backlog
-from oa_sync.extract.dependent import dependent_lists
-from oa_sync.extract.details import in_order, row_item
-from oa_sync.extract.fetching import DetailDocument, DetailFetcher
-from oa_sync.extract.listing import OpenList
-from oa_sync.extract.order_memory import FULL_SCAN_DAYS, OrderMemory, Store
-from oa_sync.extract.reading import scan
+from oa_sync.extract.details.fetching import DetailDocument, DetailFetcher
+from oa_sync.extract.details.tasks import in_order, row_item
+from oa_sync.extract.details.unfinished import Unfinished, known_after
+from oa_sync.extract.lists.changes import Known
+from oa_sync.extract.lists.dependent import dependent_lists
+from oa_sync.extract.lists.listing import OpenList
+from oa_sync.extract.lists.order_memory import FULL_SCAN_DAYS, OrderMemory, Store
+from oa_sync.extract.lists.reading import scan
+from oa_sync.extract.lists.scan import Pending, Scan
 from oa_sync.extract.refusal import as_exhausted
 from oa_sync.extract.runs.history import RunHistory
-from oa_sync.extract.scan import Pending, Scan
 from oa_sync.extract.tally import Tally
-from oa_sync.extract.unfinished import Unfinished, known_after
 from oa_sync.journal.items import Item, Kind
 
 
@@ -68,7 +68,7 @@ class Extraction:
     `history` knows the runs that no list shows.
 
     `full_scan_days`: after as many days a list is read whole, although the rest of it could be proven
-    known (see `oa_sync.extract.early_stop`).
+    known (see `oa_sync.extract.lists.early_stop`).
     """
 
     def __init__(

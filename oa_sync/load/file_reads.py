@@ -10,7 +10,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from oa_sync.extract.changes import Known
+from oa_sync.extract.lists.changes import Known
 from oa_sync.load.table_schema import TableSchema, identifier, identifiers
 from oa_sync.shape.tables import ARROW_TYPES
 from oa_sync.tables.batches import DELETED_AT, LoadedColumn, TableHints

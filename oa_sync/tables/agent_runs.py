@@ -12,7 +12,7 @@ import pyarrow as pa
 from oa_sync.clock import Clock
 from oa_sync.definitions.model import Definition, Resource
 from oa_sync.definitions.paths import parse_path
-from oa_sync.extract.changes import identity
+from oa_sync.extract.lists.changes import identity
 from oa_sync.extract.runs.history import RunHistory
 from oa_sync.extract.runs.known import (
     Announcement,

@@ -15,7 +15,7 @@ from typing import Any
 
 from oa_sync.definitions.model import Definition, Resource
 from oa_sync.errors import InvalidResponseError, SchemaContractError
-from oa_sync.extract.changes import Known, identity
+from oa_sync.extract.lists.changes import Known, identity
 from oa_sync.journal.items import Item, Kind
 from oa_sync.settings import Settings
 from oa_sync.shape.document import (

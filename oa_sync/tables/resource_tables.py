@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from oa_sync.definitions.model import Resource
-from oa_sync.extract.changes import Known, identity
+from oa_sync.extract.lists.changes import Known, identity
 from oa_sync.journal.items import Item, key_of
 from oa_sync.settings import Settings
 from oa_sync.shape.document import LONG_LISTS, Document

@@ -12,7 +12,7 @@ from typing import Any, Protocol, Self
 import pyarrow as pa
 
 from oa_sync.errors import ConfigurationError
-from oa_sync.extract.changes import Known
+from oa_sync.extract.lists.changes import Known
 from oa_sync.settings import Settings
 from oa_sync.tables.batches import Batch, LoadedColumn, TableHints
 from oa_sync.tables.standing import Standing

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from oa_sync.client.paging import Place
 from oa_sync.client.paging.across import window_around
 from oa_sync.definitions.model import Resource
-from oa_sync.extract.changes import Known, listed
+from oa_sync.extract.lists.changes import Known, listed
 
 START = datetime(2026, 3, 2, 9, tzinfo=UTC)
 LONG_AGO = START - timedelta(days=30)
@@ -35,7 +35,7 @@ UNDATED = REPORTS.model_copy(
 
 @dataclass(frozen=True)
 class PageRead:
-    """A page as `oa_sync.extract.listing.ListPage` wants it."""
+    """A page as `oa_sync.extract.lists.listing.ListPage` wants it."""
 
     rows: list[dict[str, Any]]
     total: int | None

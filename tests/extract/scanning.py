@@ -10,11 +10,11 @@ from typing import Any
 
 from oa_sync.clock import Clock
 from oa_sync.definitions.model import Resource
-from oa_sync.extract.changes import Known, listed
-from oa_sync.extract.listing import OpenList
-from oa_sync.extract.order_memory import OrderMemory
-from oa_sync.extract.reading import scan
-from oa_sync.extract.scan import Scan
+from oa_sync.extract.lists.changes import Known, listed
+from oa_sync.extract.lists.listing import OpenList
+from oa_sync.extract.lists.order_memory import OrderMemory
+from oa_sync.extract.lists.reading import scan
+from oa_sync.extract.lists.scan import Scan
 from oa_sync.journal.items import Item, Kind
 from tests.extract.moving_list import REPORTS, MovingList
 

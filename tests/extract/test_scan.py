@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from oa_sync.errors import InvalidResponseError
-from oa_sync.extract.absent import MOST_ASKED
-from oa_sync.extract.scan import Scan
+from oa_sync.extract.lists.absent import MOST_ASKED
+from oa_sync.extract.lists.scan import Scan
 from oa_sync.journal.items import key_of, values_of
 from tests.extract.moving_list import (
     REPORTS,

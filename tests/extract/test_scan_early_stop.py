@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import event, example, given, settings
 from hypothesis import strategies as st
 
-from oa_sync.extract.order_memory import FULL_SCAN_DAYS, LearnedOrder
+from oa_sync.extract.lists.order_memory import FULL_SCAN_DAYS, LearnedOrder
 from tests.extract.moving_list import (
     LONG_AGO,
     REPORTS,

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 
-from oa_sync.extract.changes import Change
-from oa_sync.extract.listing import OpenList
-from oa_sync.extract.reading import scan
-from oa_sync.extract.scan import Pending, Scan
+from oa_sync.extract.lists.changes import Change
+from oa_sync.extract.lists.listing import OpenList
+from oa_sync.extract.lists.reading import scan
+from oa_sync.extract.lists.scan import Pending, Scan
 from tests.extract.moving_list import REPORTS, MovingList, rows_of
 
 WITHOUT_DETAIL = REPORTS.model_copy(update={"detail": None})

@@ -12,7 +12,7 @@ from threading import Thread
 import pytest
 
 from oa_sync.client import session
-from oa_sync.extract import fetching
+from oa_sync.extract.details.tasks import fetching
 from oa_sync.run import sync
 from tests.faults.mirror import assert_mirrors, backlog
 from tests.faults.places import place

@@ -27,7 +27,7 @@ FETCHING = points(
     ("oa_sync.journal.journal:Journal._open", 1, AFTER),
     ("oa_sync.journal.journal:Journal.append", 1, BOTH),
     ("oa_sync.journal.journal:Journal.append", 3, AFTER),
-    ("oa_sync.extract.unfinished:Unfinished.note", 1, AFTER),
+    ("oa_sync.extract.details.unfinished:Unfinished.note", 1, AFTER),
     ("oa_sync.journal.journal:Journal.rotate", 1, BOTH),
     ("oa_sync.run:syncs_batch", 1, BEFORE),
     ("dlt.extract.extract:Extract.extract", 1, BEFORE),

@@ -155,7 +155,7 @@ def test_queries_wait_for_the_next_sync_when_the_budget_has_ended(tmp_path: Path
     assert amounts(settings) == [(0, 2), (1, 3)]
 
 
-ASKED = "oa_sync.extract.queries:QueryRunner.run"
+ASKED = "oa_sync.extract.jobs.queries:QueryRunner.run"
 LOADED = "oa_sync.declared_queries:load_result"
 DLT = "dlt.pipeline.pipeline:Pipeline"
 PACKAGE = 3

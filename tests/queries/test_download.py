@@ -18,9 +18,9 @@ from oa_sync.errors import (
     OaSyncError,
     RedirectRefusedError,
 )
-from oa_sync.extract.exports.asking import Ticket
-from oa_sync.extract.exports.download import Download, Fetched
-from oa_sync.extract.exports.hosts import DownloadHosts
+from oa_sync.extract.jobs.download import Download, Fetched
+from oa_sync.extract.jobs.exports import Ticket
+from oa_sync.extract.jobs.hosts import DownloadHosts
 from tests.client.scripted import Reply, Script, ScriptedServer, in_turn, reply
 from tests.queries.files import FileHost, redirect
 from tests.support.clock import START, ManualClock

@@ -17,7 +17,7 @@ from oa_sync.errors import (
     OaSyncError,
     ServerError,
 )
-from oa_sync.extract.queries import Asked, Finished, QueryRunner
+from oa_sync.extract.jobs.queries import Asked, Finished, QueryRunner
 from oa_sync.shape.result import JsonRows, json_rows
 from tests.client.scripted import KEY, Reply, Script, Seen, api, in_turn, reply
 from tests.support.clock import ManualClock

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oa_sync.definitions.loader import OPENANALYST, load_definition
-from oa_sync.extract.changes import Known
+from oa_sync.extract.lists.changes import Known
+from oa_sync.extract.lists.scan import Scan
 from oa_sync.extract.runs.following import (
     GIVE_UP_AFTER,
     LONGEST,
@@ -21,7 +22,6 @@ from oa_sync.extract.runs.following import (
 )
 from oa_sync.extract.runs.history import RunHistory
 from oa_sync.extract.runs.known import Announcement, LoadedRun, is_usable_id
-from oa_sync.extract.scan import Scan
 from oa_sync.extract.tally import Tally
 from oa_sync.journal.items import Item, Kind, Sighting
 from tests.support.clock import ManualClock

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from oa_sync.clock import isoformat
 from oa_sync.emulator.data import Workspace
 from oa_sync.emulator.server import RunningEmulator
-from oa_sync.extract.changes import Change, Known, Listed
-from oa_sync.extract.details import in_order
-from oa_sync.extract.scan import Pending, Scan
+from oa_sync.extract.details.tasks import in_order
+from oa_sync.extract.lists.changes import Change, Known, Listed
+from oa_sync.extract.lists.scan import Pending, Scan
 from oa_sync.settings import Settings
 from tests.support.clock import START, ManualClock
 from tests.support.emulator import HEADERS, HTTP, emulator, workspace_of

@@ -20,7 +20,7 @@ import pytest
 
 from oa_sync.emulator.data import Workspace
 from oa_sync.emulator.synthetic import synthetic_workspace
-from oa_sync.extract.fetching import DetailFetcher
+from oa_sync.extract.details.fetching import DetailFetcher
 from oa_sync.report import SyncReport
 from oa_sync.settings import Settings
 from tests.support.clock import ManualClock

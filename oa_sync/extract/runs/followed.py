@@ -11,10 +11,11 @@ from typing import Any, Protocol
 
 from oa_sync.definitions.model import Resource
 from oa_sync.definitions.paths import parse_path
-from oa_sync.extract.absent import may_be_asked
-from oa_sync.extract.changes import Change, Known, Listed, content_hash, identity, version_of
-from oa_sync.extract.details import DetailTask, detail_item
-from oa_sync.extract.instants import instant_of
+from oa_sync.extract.details.tasks import DetailTask, detail_item
+from oa_sync.extract.lists.absent import may_be_asked
+from oa_sync.extract.lists.changes import Change, Known, Listed, content_hash, identity, version_of
+from oa_sync.extract.lists.instants import instant_of
+from oa_sync.extract.lists.scan import Pending, Scan
 from oa_sync.extract.runs.events import EventLog
 from oa_sync.extract.runs.following import State, ask_again_at, state_of
 from oa_sync.extract.runs.known import (
@@ -25,7 +26,6 @@ from oa_sync.extract.runs.known import (
     row_of_key,
     status_of,
 )
-from oa_sync.extract.scan import Pending, Scan
 from oa_sync.extract.tally import Tally
 from oa_sync.journal.items import Item, Kind, Sighting, key_of, values_of
 

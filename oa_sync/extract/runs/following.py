@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from oa_sync.definitions.model import Resource
-from oa_sync.extract.changes import Known
+from oa_sync.extract.lists.changes import Known
 from oa_sync.extract.runs.known import LoadedRun, is_terminal
 
 SHORTEST = timedelta(minutes=1)

@@ -15,9 +15,9 @@ import orjson
 from oa_sync.clock import Clock
 from oa_sync.definitions.model import Resource
 from oa_sync.definitions.paths import parse_path
+from oa_sync.extract.lists.scan import Pending, Scan
 from oa_sync.extract.runs.followed import Read, ResourceHistory
 from oa_sync.extract.runs.known import Announcement, LoadedRun, fields_of, has_history, ids_at
-from oa_sync.extract.scan import Pending, Scan
 from oa_sync.extract.tally import Tally
 from oa_sync.journal.items import Item, Kind, Sighting
 

@@ -11,7 +11,7 @@ import orjson
 
 from oa_sync.definitions.model import Definition, Resource
 from oa_sync.definitions.paths import parse_path, select
-from oa_sync.extract.changes import identity
+from oa_sync.extract.lists.changes import identity
 from oa_sync.journal.items import Item, Sighting
 
 RUNS = "agent_runs"

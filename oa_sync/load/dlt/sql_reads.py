@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from oa_sync.extract.changes import Known
+from oa_sync.extract.lists.changes import Known
 from oa_sync.load.dlt.variants import LogicalColumns
 from oa_sync.settings import Settings
 from oa_sync.shape.learned import HINT

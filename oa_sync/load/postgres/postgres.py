@@ -15,7 +15,7 @@ import pyarrow as pa
 from psycopg import sql
 
 from oa_sync.errors import ConfigurationError, DestinationError, OaSyncError
-from oa_sync.extract.changes import Known
+from oa_sync.extract.lists.changes import Known
 from oa_sync.load.postgres.catalog import TYPES, Catalog, Connection, quoted, quoted_list
 from oa_sync.load.postgres.copying import copy_in, copy_out
 from oa_sync.load.staged import StagedRows, children_first, in_memory_duckdb, stage

@@ -11,8 +11,8 @@ from typing import Any
 from oa_sync.definitions.model import Resource
 from oa_sync.definitions.templates import fill_path
 from oa_sync.errors import InvalidResponseError
-from oa_sync.extract.changes import Change, version_of
-from oa_sync.extract.scan import Pending, Scan
+from oa_sync.extract.lists.changes import Change, version_of
+from oa_sync.extract.lists.scan import Pending, Scan
 from oa_sync.journal.items import Item, Kind, Sighting
 
 _ONE_SECOND = timedelta(seconds=1)

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from oa_sync.definitions.model import Resource
 from oa_sync.definitions.templates import placeholders
-from oa_sync.extract.changes import Change, Listed
-from oa_sync.extract.scan import Pending, Scan
+from oa_sync.extract.lists.changes import Change, Listed
+from oa_sync.extract.lists.scan import Pending, Scan
 from oa_sync.journal.items import values_of
 
 MOST_ASKED = 100

@@ -4,7 +4,7 @@ A scan that read a list L whole began at P, by the server's clock. Now its rows 
 the top; S are those read so far, the last of them with version v; K are the ids that are loaded and
 not deleted. When all of these hold:
 
-1. the list was seen to be in the order of its latest change (`oa_sync.extract.order`), and the
+1. the list was seen to be in the order of its latest change (`oa_sync.extract.lists.order`), and the
    versions of S fall;
 2. v is earlier than P (less `MARGIN`), and than the newest version loaded;
 3. K holds what that scan left, by the digest remembered with P: not an older copy of the destination;
@@ -40,9 +40,9 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from oa_sync.definitions.model import Resource
-from oa_sync.extract.changes import Known, Listed, identity
-from oa_sync.extract.instants import instant_of
-from oa_sync.extract.order import Order
+from oa_sync.extract.lists.changes import Known, Listed, identity
+from oa_sync.extract.lists.instants import instant_of
+from oa_sync.extract.lists.order import Order
 
 MARGIN = timedelta(minutes=5)
 """For transactions that commit late and for clocks of several servers; costs the rows of as long."""

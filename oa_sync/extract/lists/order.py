@@ -19,8 +19,8 @@ from datetime import datetime
 from typing import Any
 
 from oa_sync.definitions.model import Resource
-from oa_sync.extract.changes import Known, Listed
-from oa_sync.extract.instants import instant_of
+from oa_sync.extract.lists.changes import Known, Listed
+from oa_sync.extract.lists.instants import instant_of
 
 FALLS = 20
 """An order that has nothing to do with the versions shows this once in 21!, about 5e19."""

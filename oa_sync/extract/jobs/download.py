@@ -22,8 +22,8 @@ from oa_sync.errors import (
     InvalidResponseError,
     RedirectRefusedError,
 )
-from oa_sync.extract.exports.asking import Ticket
-from oa_sync.extract.exports.hosts import DownloadHosts
+from oa_sync.extract.jobs.exports import Ticket
+from oa_sync.extract.jobs.hosts import DownloadHosts
 
 MAX_BYTES = 256 * 1024**3
 """The most that is taken where the API does not tell the size."""

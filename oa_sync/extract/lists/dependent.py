@@ -19,7 +19,7 @@ from oa_sync.definitions.model import Resource
 from oa_sync.definitions.paths import select
 from oa_sync.definitions.templates import fill_path, placeholders
 from oa_sync.errors import InvalidResponseError, NotFoundError
-from oa_sync.extract.listing import ListPage, OpenList
+from oa_sync.extract.lists.listing import ListPage, OpenList
 
 Opener = Callable[[Resource, str | None, Mapping[str, Any]], OpenList]
 

@@ -22,9 +22,9 @@ from oa_sync.errors import (
     RateLimitedError,
     ServerError,
 )
-from oa_sync.extract.changes import Change
-from oa_sync.extract.concurrency import Concurrency
-from oa_sync.extract.details import DetailTask, detail_item, second_ends
+from oa_sync.extract.details.concurrency import Concurrency
+from oa_sync.extract.details.tasks import DetailTask, detail_item, second_ends
+from oa_sync.extract.lists.changes import Change
 from oa_sync.extract.refusal import as_exhausted
 from oa_sync.extract.runs.known import has_ended
 from oa_sync.extract.tally import Tally

@@ -9,7 +9,7 @@ A row that stays in a list of pages can be missed in two ways:
 - *By a move.* An update took it from a part that was still to be read to one that was read already,
   as the head of a list that shows the latest change first.
 
-While rows are `missing` (see `oa_sync.extract.evidence`; never in a list that nobody touches, nor in
+While rows are `missing` (see `oa_sync.extract.lists.evidence`; never in a list that nobody touches, nor in
 one of dated rows that only grew), look in this order, and stop as soon as none is:
 
 1. one window across each seam where the total changed and whose pages share no row (by cursor, where
@@ -33,8 +33,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import aclosing
 
-from oa_sync.extract.evidence import Evidence, Seam, Window
-from oa_sync.extract.listing import ListPage, OpenList
+from oa_sync.extract.lists.evidence import Evidence, Seam, Window
+from oa_sync.extract.lists.listing import ListPage, OpenList
 
 WINDOWS_A_SEAM = 3
 

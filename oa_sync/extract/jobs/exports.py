@@ -12,8 +12,8 @@ from oa_sync.client import ApiClient
 from oa_sync.client.wording import printable
 from oa_sync.clock import Clock
 from oa_sync.errors import InvalidRequestError, InvalidResponseError, NotFoundError
-from oa_sync.extract.polling import Polling
-from oa_sync.extract.queries import FAILED
+from oa_sync.extract.jobs.polling import Polling
+from oa_sync.extract.jobs.queries import FAILED
 
 Format = Literal["parquet", "csv", "json"]
 

@@ -10,9 +10,17 @@ from typing import Any
 
 from oa_sync.definitions.model import Resource
 from oa_sync.errors import ApiError, BudgetExhausted
-from oa_sync.extract.changes import Change, Known, Listed, compare, identity, listed, needs_detail
-from oa_sync.extract.listing import ListPage
-from oa_sync.extract.order import Order
+from oa_sync.extract.lists.changes import (
+    Change,
+    Known,
+    Listed,
+    compare,
+    identity,
+    listed,
+    needs_detail,
+)
+from oa_sync.extract.lists.listing import ListPage
+from oa_sync.extract.lists.order import Order
 
 
 @dataclass(slots=True)
@@ -31,8 +39,8 @@ class Scan:
     """The outcome of reading one list, or the lists of all parents.
 
     `finished`: read to the end. `proven`: every id that stayed was seen, so that an id that was not
-    seen is gone (see `oa_sync.extract.evidence`). `rest_known`: loaded ids that were not read are
-    proven to be there and unchanged (see `oa_sync.extract.early_stop`). `since`: the server's time
+    seen is gone (see `oa_sync.extract.lists.evidence`). `rest_known`: loaded ids that were not read are
+    proven to be there and unchanged (see `oa_sync.extract.lists.early_stop`). `since`: the server's time
     when reading began. `total`: the rows of the list by its newest page, None with several lists.
     `pages`: how many were read. `error`: what ended the reading early.
     """

@@ -11,7 +11,7 @@ deleted or moved meanwhile, by whatever way of paging, in whatever order pages w
 was not seen was not in the list. In a list that nobody touches this holds at once, and costs nothing.
 
 Where it does not hold, `missing` says how many rows of L are unaccounted for. Some were deleted before
-they were read, others may have slipped through a seam; `oa_sync.extract.healing` looks there.
+they were read, others may have slipped through a seam; `oa_sync.extract.lists.healing` looks there.
 
 What is relied on, and what follows where it is wrong:
 
@@ -32,9 +32,9 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 
 from oa_sync.client.paging import Place
-from oa_sync.extract.changes import Listed
-from oa_sync.extract.instants import instant_of
-from oa_sync.extract.listing import ListPage
+from oa_sync.extract.lists.changes import Listed
+from oa_sync.extract.lists.instants import instant_of
+from oa_sync.extract.lists.listing import ListPage
 
 MARGIN = timedelta(seconds=10)
 """For answers that are long under way, transactions that commit late, and clocks of several servers."""

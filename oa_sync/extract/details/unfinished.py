@@ -19,9 +19,9 @@ import orjson
 from oa_sync.clock import Clock
 from oa_sync.definitions.model import Resource
 from oa_sync.errors import InvalidResponseError
-from oa_sync.extract.changes import Known, compare, identity, listed, needs_detail
-from oa_sync.extract.details import DetailTask
-from oa_sync.extract.scan import Pending
+from oa_sync.extract.details.tasks import DetailTask
+from oa_sync.extract.lists.changes import Known, compare, identity, listed, needs_detail
+from oa_sync.extract.lists.scan import Pending
 from oa_sync.journal.items import Item, Kind
 from oa_sync.journal.journal import Journal
 

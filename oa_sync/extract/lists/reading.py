@@ -7,13 +7,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 
 from oa_sync.errors import ApiError, BudgetExhausted, NotAuthorisedError
-from oa_sync.extract.absent import MOST_ASKED, may_be_asked, to_confirm
-from oa_sync.extract.changes import identity
-from oa_sync.extract.early_stop import EarlyStop
-from oa_sync.extract.evidence import Evidence, Window
-from oa_sync.extract.healing import Healing
-from oa_sync.extract.listing import ListPage, OpenList
-from oa_sync.extract.scan import Scan
+from oa_sync.extract.lists.absent import MOST_ASKED, may_be_asked, to_confirm
+from oa_sync.extract.lists.changes import identity
+from oa_sync.extract.lists.early_stop import EarlyStop
+from oa_sync.extract.lists.evidence import Evidence, Window
+from oa_sync.extract.lists.healing import Healing
+from oa_sync.extract.lists.listing import ListPage, OpenList
+from oa_sync.extract.lists.scan import Scan
 
 logger = logging.getLogger(__name__)
 

@@ -18,7 +18,7 @@ from oa_sync.client.response import Response
 from oa_sync.client.wording import printable
 from oa_sync.clock import Clock
 from oa_sync.errors import InvalidRequestError, InvalidResponseError, NotFoundError
-from oa_sync.extract.polling import Polling
+from oa_sync.extract.jobs.polling import Polling
 
 WAITING = frozenset(
     {"accepted", "created", "in_progress", "pending", "processing", "queued", "running", "started"}

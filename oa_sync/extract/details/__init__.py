@@ -1,0 +1,1 @@
+"""Details of the rows that are new or changed, several in flight."""
