@@ -12,22 +12,23 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from oa_sync._version import __version__
+
 if TYPE_CHECKING:
+    from oa_sync.commands.sync import sync
     from oa_sync.errors import OaSyncError
-    from oa_sync.report import SyncReport
-    from oa_sync.run import sync
     from oa_sync.settings import Settings
     from oa_sync.settings import resolve as resolve_settings
+    from oa_sync.workspace.report import SyncReport
 
-__version__ = "0.1.0"
 __all__ = ["OaSyncError", "Settings", "SyncReport", "__version__", "resolve_settings", "sync"]
 
 _PLACES = {
     "OaSyncError": ("oa_sync.errors", "OaSyncError"),
     "Settings": ("oa_sync.settings", "Settings"),
-    "SyncReport": ("oa_sync.report", "SyncReport"),
+    "SyncReport": ("oa_sync.workspace.report", "SyncReport"),
     "resolve_settings": ("oa_sync.settings", "resolve"),
-    "sync": ("oa_sync.run", "sync"),
+    "sync": ("oa_sync.commands.sync", "sync"),
 }
 
 

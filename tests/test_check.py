@@ -12,7 +12,7 @@ import duckdb
 import psycopg
 import pytest
 
-from oa_sync.checks import Check, CheckReport, run_checks
+from oa_sync.commands.check import Check, CheckReport, run_checks
 from oa_sync.errors import ConfigurationError, NotAuthorisedError, OaSyncError
 from oa_sync.settings import Settings
 from tests.support.command import oa_sync

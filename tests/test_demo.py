@@ -15,9 +15,9 @@ import duckdb
 import pytest
 
 from oa_sync.cli.demo import next_commands
-from oa_sync.demo import ReadBack, running_demo
+from oa_sync.commands.demo import ReadBack, running_demo
 from oa_sync.errors import ConfigurationError
-from oa_sync.report import SyncReport
+from oa_sync.workspace.report import SyncReport
 from tests.support.command import OA_SYNC, oa_sync, run
 
 

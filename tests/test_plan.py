@@ -15,6 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oa_sync.cli import cli
+from oa_sync.commands.plan import Plan, plan
+from oa_sync.commands.sync import sync
 from oa_sync.definitions.model import Detail, Endpoint, Incremental, Resource
 from oa_sync.emulator.data import Workspace
 from oa_sync.emulator.synthetic import synthetic_workspace
@@ -23,10 +25,8 @@ from oa_sync.extract.cost import cost_of
 from oa_sync.extract.lists.changes import Known
 from oa_sync.extract.lists.scan import Scan
 from oa_sync.load.dlt.warehouse import Warehouse
-from oa_sync.ops.lock import sync_lock
-from oa_sync.plan import Plan, plan
-from oa_sync.run import sync
 from oa_sync.tables.batches import Batch
+from oa_sync.workspace.lock import sync_lock
 from tests.support.clock import ManualClock
 from tests.support.emulator import KEY, emulator, workspace_of
 from tests.support.json_api import json_api

@@ -15,16 +15,16 @@ from click.testing import CliRunner
 
 from oa_sync.cli import cli
 from oa_sync.clock import isoformat
+from oa_sync.commands.status import status
+from oa_sync.commands.sync import sync
 from oa_sync.emulator.data import Workspace
 from oa_sync.emulator.synthetic import synthetic_workspace
 from oa_sync.errors import ConfigurationError, DestinationError
 from oa_sync.load.dlt.warehouse import Warehouse
-from oa_sync.ops.lock import sync_lock
-from oa_sync.run import sync
 from oa_sync.settings import Settings
-from oa_sync.status import status
 from oa_sync.tables.batches import Batch
 from oa_sync.tables.standing import Standing
+from oa_sync.workspace.lock import sync_lock
 from tests.support.clock import ManualClock
 from tests.support.emulator import KEY, emulator
 from tests.support.syncing import query, run_sync, settings_for
@@ -134,7 +134,7 @@ def test_only_the_own_workspace_is_counted(place: dict[str, Any], tmp_path: Path
 def test_the_last_syncs_are_shown_newest_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("oa_sync.status.SYNCS_SHOWN", 2)
+    monkeypatch.setattr("oa_sync.commands.status.SYNCS_SHOWN", 2)
     clock = ManualClock()
     with emulator(small(), clock=clock) as server:
         settings = settings_for(server.base_url, tmp_path)
@@ -313,7 +313,7 @@ def test_the_key_finds_the_quota_and_is_not_shown(
 
 
 def test_credentials_in_an_address_are_not_shown() -> None:
-    from oa_sync.status import _without_credentials
+    from oa_sync.commands.status import _without_credentials
 
     shown = _without_credentials("s3://me:secret@host/bucket?sig=token")
     assert shown == "s3://host/bucket"

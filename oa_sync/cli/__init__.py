@@ -7,9 +7,9 @@ from importlib import import_module
 
 import click
 
-from oa_sync import __version__
+from oa_sync._version import __version__
+from oa_sync.cli.process import start_lightly
 from oa_sync.errors import OaSyncError
-from oa_sync.ops.allocation import start_lightly
 
 # name: (module of oa_sync.cli, attribute, one line for --help; so that help imports nothing)
 _COMMANDS = {

@@ -10,7 +10,7 @@ import click
 from oa_sync.cli.options import api_options, log_options, place_options
 
 if TYPE_CHECKING:
-    from oa_sync.checks import Check
+    from oa_sync.commands.check import Check
 
 _COLOURS = {"ok": "green", "failed": "red", "skipped": "yellow"}
 _INDENT = 26
@@ -26,8 +26,8 @@ def check(as_json: bool, log_format: str, verbose: bool, **flags: Any) -> None:
 
     Costs one small request for each list, and loads nothing.
     """
-    from oa_sync.checks import run_checks
-    from oa_sync.ops.logs import configure
+    from oa_sync.cli.logs import configure
+    from oa_sync.commands.check import run_checks
     from oa_sync.settings import resolve
 
     settings = resolve(flags)

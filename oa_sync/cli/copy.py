@@ -28,7 +28,7 @@ def copy(
 
     Needs no key and sends no request. The next sync there goes on from where this one is.
     """
-    from oa_sync.copying import copy as run
+    from oa_sync.commands.copy import copy as run
     from oa_sync.settings import resolve
 
     others = {

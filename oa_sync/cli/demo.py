@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from oa_sync.demo import Demo, ReadBack, SourceChange
-    from oa_sync.report import SyncReport
+    from oa_sync.commands.demo import Demo, ReadBack, SourceChange
+    from oa_sync.workspace.report import SyncReport
 
 
 @click.command()
@@ -42,7 +42,7 @@ def demo(folder: Path) -> None:
 
 def tell(console: Console, folder: Path) -> int:
     """Run the demo in `folder`, printing its story to `console`; the exit code."""
-    from oa_sync.demo import running_demo
+    from oa_sync.commands.demo import running_demo
 
     with running_demo(folder) as demo:
         console.print(f"[bold]A sample workspace[/bold] answers at {demo.base_url}\n")

@@ -67,9 +67,9 @@ def download(
     For the cursor dialect. The rows of an earlier export are replaced. The file comes from the URL that
     the API signs, without the key; these requests are told and count in no quota.
     """
+    from oa_sync.cli.logs import configure
     from oa_sync.cli.progress import Progress
-    from oa_sync.downloading import download as run
-    from oa_sync.ops.logs import configure
+    from oa_sync.commands.download import download as run
     from oa_sync.settings import resolve
 
     settings = resolve(flags)

@@ -19,7 +19,7 @@ def export(to: Path, as_json: bool, **flags: Any) -> None:
 
     Needs no key and sends no request. Files that are there already are replaced whole.
     """
-    from oa_sync.exporting import export as run
+    from oa_sync.commands.export import export as run
     from oa_sync.settings import resolve
 
     counts = run(resolve(flags), to)

@@ -10,7 +10,7 @@ import click
 from oa_sync.cli.options import api_options, log_options, place_options
 
 if TYPE_CHECKING:
-    from oa_sync.on_request import ResultReport
+    from oa_sync.commands.results.on_request import ResultReport
 
 
 @click.command()
@@ -55,9 +55,9 @@ def query(
     The rows of an earlier result are replaced, unless --append. The query is sent once: if no answer
     comes, the message says that it may be running.
     """
+    from oa_sync.cli.logs import configure
     from oa_sync.cli.progress import Progress
-    from oa_sync.ops.logs import configure
-    from oa_sync.querying import query as run
+    from oa_sync.commands.query import query as run
     from oa_sync.settings import resolve
 
     settings = resolve(flags)

@@ -13,10 +13,10 @@ from oa_sync.clock import isoformat
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from oa_sync.commands.plan import Plan
+    from oa_sync.commands.status import Status
     from oa_sync.extract.cost import Cost
-    from oa_sync.plan import Plan
     from oa_sync.quota.status import QuotaStatus
-    from oa_sync.status import Status
 
 
 @click.command()
@@ -29,8 +29,8 @@ def plan(as_json: bool, log_format: str, verbose: bool, **flags: Any) -> None:
 
     Sends at most one request for each list, which the quota counts, and changes nothing.
     """
-    from oa_sync.ops.logs import configure
-    from oa_sync.plan import plan as run
+    from oa_sync.cli.logs import configure
+    from oa_sync.commands.plan import plan as run
     from oa_sync.settings import resolve
 
     settings = resolve(flags)
@@ -53,9 +53,9 @@ def status(as_json: bool, log_format: str, verbose: bool, **flags: Any) -> None:
 
     Sends no request and needs no key; without one, the quota is not known.
     """
-    from oa_sync.ops.logs import configure
+    from oa_sync.cli.logs import configure
+    from oa_sync.commands.status import status as run
     from oa_sync.settings import resolve
-    from oa_sync.status import status as run
 
     settings = resolve(flags)
     configure(log_format, verbose, (settings.api_key or "",))

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from oa_sync.quota.forecast import Forecast
-    from oa_sync.report import SyncReport
+    from oa_sync.workspace.report import SyncReport
 
 ERRORS_SHOWN = 20
 

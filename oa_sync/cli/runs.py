@@ -10,8 +10,8 @@ import click
 from oa_sync.cli.options import api_options, log_options, place_options
 
 if TYPE_CHECKING:
-    from oa_sync.run_list import RunLine
-    from oa_sync.starting import StartedRun
+    from oa_sync.commands.runs.list import RunLine
+    from oa_sync.commands.runs.start import StartedRun
 
 
 @click.group()
@@ -57,10 +57,10 @@ def start(
 
     The request is sent once: if no answer comes, the message says that the run may have been started.
     """
+    from oa_sync.cli.logs import configure
     from oa_sync.cli.progress import Progress
-    from oa_sync.ops.logs import configure
+    from oa_sync.commands.runs.start import RunRequest, start_run
     from oa_sync.settings import resolve
-    from oa_sync.starting import RunRequest, start_run
 
     settings = resolve(flags)
     configure(log_format, verbose, (settings.api_key or "",))
@@ -104,12 +104,12 @@ def add(
     An ID of - reads ids from stdin, one a line. --sql asks the destination, whatever it is. A source
     that has none registers none.
     """
-    from oa_sync.announced import register
     from oa_sync.clock import Clock
+    from oa_sync.commands.runs.list import checked_ids, ids_of_query
     from oa_sync.errors import ConfigurationError
     from oa_sync.extract.runs.known import Announcement
-    from oa_sync.run_list import checked_ids, ids_of_query
     from oa_sync.settings import resolve
+    from oa_sync.workspace.announced import register
 
     if not ids and source is None and sql is None:
         raise ConfigurationError("no run id: name some, or give --file or --sql")
@@ -138,7 +138,7 @@ def add(
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 def list_(as_json: bool, **flags: Any) -> None:
     """Show the runs known here, loaded or registered. Sends no request and needs no key."""
-    from oa_sync.run_list import list_runs
+    from oa_sync.commands.runs.list import list_runs
     from oa_sync.settings import resolve
 
     lines = list_runs(resolve(flags))

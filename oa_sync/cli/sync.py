@@ -47,13 +47,13 @@ def sync(
     Names of RESOURCEs limit the sync to these. Run it again at any time: it goes on where it stopped,
     and asks only for what is new or changed.
     """
+    from oa_sync.cli.logs import configure
+    from oa_sync.cli.process import give_memory_back, spare_sqlalchemy
     from oa_sync.cli.progress import Progress
+    from oa_sync.commands.sync import sync as run
     from oa_sync.errors import LockHeldError
-    from oa_sync.ops.allocation import give_memory_back, spare_sqlalchemy
-    from oa_sync.ops.logs import configure
-    from oa_sync.report import SyncReport, log_outcome
-    from oa_sync.run import sync as run
     from oa_sync.settings import resolve
+    from oa_sync.workspace.report import SyncReport, log_outcome
 
     settings = resolve(flags)
     configure(log_format, verbose, (settings.api_key or "",))

@@ -68,9 +68,9 @@ def serve(
     """
     from contextlib import closing
 
+    from oa_sync.cli.logs import configure
     from oa_sync.clock import Clock
     from oa_sync.errors import ConfigurationError
-    from oa_sync.ops.logs import configure
     from oa_sync.settings import resolve
     from oa_sync.webhooks.inbox import Inbox, inbox_folder
     from oa_sync.webhooks.receiver import ReceiverLimits
@@ -115,8 +115,8 @@ def register(url: str, events: tuple[str, ...], as_json: bool, **flags: Any) -> 
     They are signed with the first secret in OPENANALYST_WEBHOOK_SECRET, if it is set, else with the
     API's own.
     """
+    from oa_sync.commands.webhook import RUN_ENDED, register_webhook
     from oa_sync.settings import resolve
-    from oa_sync.webhooks.registry import RUN_ENDED, register_webhook
     from oa_sync.webhooks.signature import SECRET_VARIABLE, parse_secrets
 
     text = os.environ.get(SECRET_VARIABLE)
@@ -134,8 +134,8 @@ def register(url: str, events: tuple[str, ...], as_json: bool, **flags: Any) -> 
 @_json
 def list_(as_json: bool, **flags: Any) -> None:
     """Show the webhooks that are registered at the API."""
+    from oa_sync.commands.webhook import registered_webhooks
     from oa_sync.settings import resolve
-    from oa_sync.webhooks.registry import registered_webhooks
 
     hooks = registered_webhooks(resolve(flags))
     if as_json:
@@ -153,8 +153,8 @@ def list_(as_json: bool, **flags: Any) -> None:
 @_home
 def delete(webhook_id: str, **flags: Any) -> None:
     """Remove the webhook ID from the API."""
+    from oa_sync.commands.webhook import delete_webhook
     from oa_sync.settings import resolve
-    from oa_sync.webhooks.registry import delete_webhook
 
     delete_webhook(resolve(flags), webhook_id)
     click.echo(f"{webhook_id} removed")

@@ -6,7 +6,7 @@ import logging
 import re
 from collections.abc import Mapping
 
-from oa_sync import __version__
+from oa_sync._version import __version__
 from oa_sync.errors import ConfigurationError
 
 _OURS = frozenset({"accept-encoding", "connection", "content-length", "host", "transfer-encoding"})

@@ -49,7 +49,7 @@ from oa_sync.journal.items import Item, Kind
 
 
 class Lists(Store, Protocol):
-    """Access to the lists of an API (see `oa_sync.connection.Connection`)."""
+    """Access to the lists of an API (see `oa_sync.workspace.connection.Connection`)."""
 
     def open_list(
         self, resource: Resource, path: str | None, params: Mapping[str, Any]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import orjson
 import pyarrow as pa
 
-from oa_sync.report import SyncReport
 from oa_sync.tables.batches import INSTANT, WORKSPACE, Batch, TableHints
+from oa_sync.workspace.report import SyncReport
 
 TABLE = "syncs"
 

@@ -27,7 +27,7 @@ from oa_sync.settings import Settings
 from oa_sync.tables.batches import Batch
 
 _IMPORTED = (
-    "oa_sync.run",
+    "oa_sync.commands.sync",
     "oa_sync.load.dlt.warehouse",
     "oa_sync.load.lake",
     "oa_sync.load.postgres",
@@ -111,7 +111,7 @@ class _Counter:
 
 
 def _sync(order: Order) -> str:
-    from oa_sync.run import sync
+    from oa_sync.commands.sync import sync
     from oa_sync.tables.target import Target, open_target
 
     os.environ.update(order.environment)
@@ -128,7 +128,7 @@ def _sync(order: Order) -> str:
         target.load = counted  # type: ignore[method-assign]
         return target
 
-    with mock.patch("oa_sync.run.open_target", open_counted):
+    with mock.patch("oa_sync.commands.sync.open_target", open_counted):
         report = sync(order.settings)
     return f"done {counter.calls}" if report.status == "complete" else f"failed: {report.error}"
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import pyarrow.dataset as ds
 import pytest
 
-from oa_sync.copying import copy
+from oa_sync.commands.copy import copy
+from oa_sync.commands.export import export
 from oa_sync.emulator.server import RunningEmulator
 from oa_sync.errors import ConfigurationError
-from oa_sync.exporting import export
 from oa_sync.tables.target import open_for_reading
 from tests.destinations import scenario
 from tests.destinations.places import DuckDB, Place, canonical

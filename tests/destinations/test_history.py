@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
+from oa_sync.commands.sync import sync
 from oa_sync.emulator.server import RunningEmulator
 from oa_sync.errors import ConfigurationError
-from oa_sync.run import sync
 from oa_sync.settings import Settings
 from tests.destinations import scenario
 from tests.destinations.killing import Killer, Order

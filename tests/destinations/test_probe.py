@@ -7,8 +7,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from oa_sync.checks.destination import try_destination
 from oa_sync.clock import Clock
+from oa_sync.commands.check import try_destination
 from oa_sync.errors import ConfigurationError, DestinationError, OaSyncError
 from oa_sync.load.dlt.destinations import opening_error
 from oa_sync.settings import Settings

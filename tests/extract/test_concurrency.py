@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from oa_sync.extract.details import fetching
 from oa_sync.extract.details.concurrency import FEWEST, MAX_BYTES, START, Concurrency
-from oa_sync.extract.details.tasks import fetching
 from tests.support.emulator import emulator, workspace_of
 from tests.support.syncing import run_sync, settings_for
 

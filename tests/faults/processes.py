@@ -28,7 +28,12 @@ PATIENCE = 60.0
 # milliseconds, and still is a process that SIGKILL ends like any other.
 _FORKS = multiprocessing.get_context("forkserver")
 _FORKS.set_forkserver_preload(
-    ["oa_sync.run", "oa_sync.load.dlt.warehouse", "dlt.destinations", "tests.faults.processes"]
+    [
+        "oa_sync.commands.sync",
+        "oa_sync.load.dlt.warehouse",
+        "dlt.destinations",
+        "tests.faults.processes",
+    ]
 )
 
 
@@ -80,15 +85,15 @@ def forked_sync(settings: Settings, **environment: str) -> Iterator[BaseProcess]
 
 
 def _sync(settings: Settings, environment: Mapping[str, str]) -> None:
-    from oa_sync.run import sync
+    from oa_sync.commands.sync import sync
 
     os.environ.update(environment)
     sys.exit(sync(settings).exit_code)
 
 
 def _sync_until(point: Point, settings: Settings, tuning: Tuning) -> None:
+    from oa_sync.commands.sync import sync
     from oa_sync.journal.steps import Steps
-    from oa_sync.run import sync
 
     os.environ.update(tuning.environment)
     if tuning.step_bytes is not None:

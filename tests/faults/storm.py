@@ -18,7 +18,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from random import Random
 
-from oa_sync.run import sync
+from oa_sync.commands.sync import sync
 from tests.faults.mirror import assert_mirrors
 from tests.faults.places import Place, place
 from tests.faults.processes import forked_sync, wait_for

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
+from oa_sync.commands.sync import sync
 from oa_sync.emulator.server import RunningEmulator
-from oa_sync.report import SyncReport
-from oa_sync.run import sync
 from oa_sync.settings import Settings
+from oa_sync.workspace.report import SyncReport
 from tests.faults.mirror import assert_mirrors, backlog
 from tests.faults.test_drift import LATER, dataset
 from tests.support.emulator import emulator, workspace_of

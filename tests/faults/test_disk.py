@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from oa_sync.commands.sync import sync
 from oa_sync.errors import ConfigurationError, OaSyncError
-from oa_sync.extract import journal as journal_module
+from oa_sync.journal import journal as journal_module
 from oa_sync.journal.journal import Journal
-from oa_sync.run import sync
 from tests.faults.mirror import assert_mirrors
 from tests.faults.places import Place, place
 from tests.faults.processes import Point, sync_until

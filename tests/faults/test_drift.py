@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from oa_sync.emulator.server import RunningEmulator
-from oa_sync.report import SyncReport
 from oa_sync.settings import Settings
+from oa_sync.workspace.report import SyncReport
 from tests.faults.processes import Point, sync_until
 from tests.support.emulator import emulator, workspace_of
 from tests.support.syncing import query, rows_of, run_sync, settings_for

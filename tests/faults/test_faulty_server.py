@@ -12,8 +12,8 @@ from threading import Thread
 import pytest
 
 from oa_sync.client import session
-from oa_sync.extract.details.tasks import fetching
-from oa_sync.run import sync
+from oa_sync.commands.sync import sync
+from oa_sync.extract.details import fetching
 from tests.faults.mirror import assert_mirrors, backlog
 from tests.faults.places import place
 from tests.support.clock import ManualClock

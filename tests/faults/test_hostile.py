@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import pytest
 
-from oa_sync.run import sync
+from oa_sync.commands.sync import sync
 from tests.support.json_api import json_api
 from tests.support.syncing import query, settings_for
 

@@ -21,7 +21,7 @@ def points(*rows: tuple[str, int, tuple[str, ...]]) -> list[Point]:
 
 
 FETCHING = points(
-    ("oa_sync.ops.lock:FileLock.acquire", 1, AFTER),
+    ("oa_sync.workspace.lock:FileLock.acquire", 1, AFTER),
     ("oa_sync.quota.sqlite_ledger:SqliteLedger._begin", 3, AFTER),
     ("oa_sync.quota.book:Book.close", 3, AFTER),
     ("oa_sync.journal.journal:Journal._open", 1, AFTER),
@@ -29,7 +29,7 @@ FETCHING = points(
     ("oa_sync.journal.journal:Journal.append", 3, AFTER),
     ("oa_sync.extract.details.unfinished:Unfinished.note", 1, AFTER),
     ("oa_sync.journal.journal:Journal.rotate", 1, BOTH),
-    ("oa_sync.run:syncs_batch", 1, BEFORE),
+    ("oa_sync.commands.sync:syncs_batch", 1, BEFORE),
     ("dlt.extract.extract:Extract.extract", 1, BEFORE),
 )
 LOADING = points(
@@ -49,7 +49,7 @@ LOADING = points(
     ("oa_sync.journal.journal:Journal.done", 1, AFTER),
 )
 FIRST_SYNC = points(
-    ("oa_sync.ops.memory:Memory.set", 1, AFTER),
+    ("oa_sync.workspace.memory:Memory.set", 1, AFTER),
     ("oa_sync.journal.journal:Journal.append", 50, AFTER),
     ("dlt.destinations.job_client_impl:SqlJobClientBase.initialize_storage", 1, AFTER),
     ("dlt.destinations.job_client_impl:SqlJobClientBase._commit_schema_update", 1, BEFORE),

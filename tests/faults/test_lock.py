@@ -18,8 +18,8 @@ import duckdb
 import pytest
 
 from oa_sync.clock import Clock
+from oa_sync.commands.sync import sync
 from oa_sync.errors import LockHeldError
-from oa_sync.run import sync
 from tests.faults.mirror import assert_mirrors
 from tests.faults.places import Place, place
 from tests.faults.processes import command, forked_sync, wait_for

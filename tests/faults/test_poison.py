@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
+from oa_sync.commands.sync import sync
 from oa_sync.errors import DestinationError
 from oa_sync.load.dlt import warehouse
 from oa_sync.load.dlt.warehouse import Warehouse
-from oa_sync.run import sync
 from oa_sync.tables.batches import Batch
 from tests.faults.mirror import assert_mirrors
 from tests.faults.places import Place, place

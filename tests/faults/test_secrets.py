@@ -15,9 +15,9 @@ from threading import Thread
 import duckdb
 import pytest
 
+from oa_sync.cli.logs import configure
+from oa_sync.commands.sync import sync
 from oa_sync.extract.extraction import Extraction
-from oa_sync.ops.logs import configure
-from oa_sync.run import sync
 from oa_sync.settings import Settings
 from tests.faults.places import place
 from tests.faults.processes import Point, sync_until, syncing, wait_for

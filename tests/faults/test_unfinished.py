@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from oa_sync.clock import Clock
+from oa_sync.commands.sync import sync
+from oa_sync.extract.details import fetching
 from oa_sync.extract.details.concurrency import Concurrency
-from oa_sync.extract.details.tasks import fetching
 from oa_sync.extract.details.unfinished import MAX_AGE
-from oa_sync.run import sync
 from tests.faults.mirror import assert_mirrors, backlog
 from tests.faults.places import Place, place
 from tests.faults.processes import Point, sync_until

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from oa_sync.clock import Clock
+from oa_sync.commands.query import query as run_query
 from oa_sync.errors import ConfigurationError, LockHeldError
-from oa_sync.ops.lock import sync_lock
-from oa_sync.querying import query as run_query
 from oa_sync.quota import open_ledger
 from oa_sync.quota.limits import limits_of
+from oa_sync.workspace.lock import sync_lock
 from tests.queries.sales import workspace
 from tests.support.command import oa_sync
 from tests.support.emulator import KEY, emulator

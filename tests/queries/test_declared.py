@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from oa_sync.commands.sync import sync
 from oa_sync.errors import ConfigurationError
-from oa_sync.run import sync
 from oa_sync.settings import Settings
 from tests.faults.processes import Point, sync_until
 from tests.queries.sales import declared, sell, workspace
@@ -156,7 +156,7 @@ def test_queries_wait_for_the_next_sync_when_the_budget_has_ended(tmp_path: Path
 
 
 ASKED = "oa_sync.extract.jobs.queries:QueryRunner.run"
-LOADED = "oa_sync.declared_queries:load_result"
+LOADED = "oa_sync.commands.results.declared:load_result"
 DLT = "dlt.pipeline.pipeline:Pipeline"
 PACKAGE = 3
 """The query's among dlt's packages: the child tables of the resources and their own come before."""

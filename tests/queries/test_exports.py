@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from oa_sync.downloading import download
+from oa_sync.commands.download import download
 from oa_sync.emulator.exports import URL_LIVES
 from oa_sync.errors import ConfigurationError
 from tests.emulator.stepping_clock import SteppingClock

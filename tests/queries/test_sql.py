@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from oa_sync.commands.query import bound
 from oa_sync.definitions.sql import sql_literal, sql_parameters, with_literals
 from oa_sync.errors import ConfigurationError
-from oa_sync.querying import bound
 
 
 def read_back(literal: str) -> Any:

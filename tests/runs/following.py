@@ -9,12 +9,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from oa_sync.announced import register
 from oa_sync.emulator.data import Workspace
 from oa_sync.emulator.server import RunningEmulator
 from oa_sync.extract.runs.known import Announcement
-from oa_sync.report import SyncReport
 from oa_sync.settings import Settings
+from oa_sync.workspace.announced import register
+from oa_sync.workspace.report import SyncReport
 from tests.support.clock import ManualClock
 from tests.support.emulator import emulator
 from tests.support.syncing import query, rows_of, run_sync, settings_for

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from oa_sync import run as sync_module
+from oa_sync.commands import sync as sync_module
 from oa_sync.errors import DestinationError
 from oa_sync.load.loader import Loader
 from oa_sync.webhooks.inbox import Inbox, inbox_folder

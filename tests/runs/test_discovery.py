@@ -10,7 +10,7 @@ import duckdb
 import pytest
 
 from oa_sync.emulator.data import SAMPLE, load_workspace
-from oa_sync.ops.lock import sync_lock
+from oa_sync.workspace.lock import sync_lock
 from tests.runs.following import DAY, Site, site
 from tests.support.command import OA_SYNC as COMMAND
 from tests.support.command import run

@@ -10,7 +10,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from oa_sync.plan import plan
+from oa_sync.commands.plan import plan
 from tests.runs.following import DAY, HOUR, site
 
 

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from oa_sync.announced import registered_folder
 from oa_sync.clock import Clock
+from oa_sync.commands.runs.list import list_runs
+from oa_sync.commands.runs.start import RunRequest, StartedRun, start_run
 from oa_sync.errors import (
     ApiError,
     BudgetExhausted,
@@ -18,8 +19,7 @@ from oa_sync.errors import (
     NotAuthorisedError,
     OaSyncError,
 )
-from oa_sync.run_list import list_runs
-from oa_sync.starting import RunRequest, StartedRun, start_run
+from oa_sync.workspace.announced import registered_folder
 from tests.runs.following import DAY, Site, site
 from tests.support.command import OA_SYNC as COMMAND
 from tests.support.command import run

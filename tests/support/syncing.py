@@ -7,9 +7,9 @@ from typing import Any
 
 import duckdb
 
-from oa_sync.report import SyncReport
-from oa_sync.run import sync
+from oa_sync.commands.sync import sync
 from oa_sync.settings import Settings
+from oa_sync.workspace.report import SyncReport
 from tests.support.emulator import KEY
 
 

@@ -21,8 +21,8 @@ import pytest
 from oa_sync.emulator.data import Workspace
 from oa_sync.emulator.synthetic import synthetic_workspace
 from oa_sync.extract.details.fetching import DetailFetcher
-from oa_sync.report import SyncReport
 from oa_sync.settings import Settings
+from oa_sync.workspace.report import SyncReport
 from tests.support.clock import ManualClock
 from tests.support.command import OA_SYNC, oa_sync
 from tests.support.emulator import HTTP, KEY, emulator
@@ -93,7 +93,7 @@ def test_a_nightly_run_at_the_same_minute_takes_as_many_days(
     """Cron starts a run exactly a day after the last one began, a moment before its requests age."""
     # The test's clock moves whenever somebody waits, so to a request under way it would look as if the
     # network took seconds: one at a time.
-    monkeypatch.setattr("oa_sync.connection.PAGES_AT_ONCE", 1)
+    monkeypatch.setattr("oa_sync.workspace.connection.PAGES_AT_ONCE", 1)
     monkeypatch.setitem(DetailFetcher.__init__.__kwdefaults__, "max_in_flight", 1)
     clock = ManualClock()
     small = synthetic_workspace("reports=60,datasets=10,dashboards=2,runs=0,rows=2,columns=3")

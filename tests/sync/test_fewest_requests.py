@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
+from oa_sync.commands.plan import Plan, plan
 from oa_sync.emulator.server import RunningEmulator
 from oa_sync.emulator.synthetic import Size, synthetic_workspace
-from oa_sync.plan import Plan, plan
 from oa_sync.settings import Settings
 from tests.support.emulator import emulator
 from tests.support.syncing import query, run_sync, settings_for

@@ -21,7 +21,7 @@ FULL_SCAN_DAYS = 7
 
 
 class Store(Protocol):
-    """Where facts are kept (see `oa_sync.connection.Connection`); they may get lost at any time."""
+    """Where facts are kept (see `oa_sync.workspace.connection.Connection`); they may get lost at any time."""
 
     def recall(self, resource: Resource) -> Any:
         """The fact kept for `resource` with this destination, a JSON value; None if there is none."""

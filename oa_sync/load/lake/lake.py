@@ -17,7 +17,7 @@ from typing import Any, Self
 import duckdb
 import pyarrow as pa
 
-import oa_sync
+from oa_sync._version import __version__
 from oa_sync.clock import Clock, isoformat
 from oa_sync.errors import DestinationError
 from oa_sync.load.destination_errors import destination_errors
@@ -212,7 +212,7 @@ class Lake(DuckReads):
         return {
             "oa_sync.source": self._settings.base_url,
             "oa_sync.written_at": isoformat(self._clock.now()),
-            "oa_sync.writer": f"oa-sync {oa_sync.__version__}",
+            "oa_sync.writer": f"oa-sync {__version__}",
         }
 
     # -- DuckDB ---------------------------------------------------------------------------------

@@ -18,10 +18,10 @@ from oa_sync.errors import ConfigurationError
 from oa_sync.settings import Plan, Settings
 
 if TYPE_CHECKING:
+    from oa_sync.commands.sync import Progress
     from oa_sync.emulator.server import RunningEmulator
     from oa_sync.emulator.state import EmulatorState
-    from oa_sync.report import SyncReport
-    from oa_sync.run import Progress
+    from oa_sync.workspace.report import SyncReport
 
 DATABASE = "workspace.duckdb"
 HOME = "home"
@@ -68,7 +68,7 @@ class Demo:
 
     def sync(self, progress: Progress) -> SyncReport:
         """Sync the sample workspace, as `oa-sync sync` would."""
-        from oa_sync.run import sync
+        from oa_sync.commands.sync import sync
 
         self._api.state.counters.reset()
         return sync(self._settings, progress=progress)

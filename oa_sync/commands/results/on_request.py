@@ -15,16 +15,16 @@ from typing import Any, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from oa_sync.clock import Clock, isoformat
-from oa_sync.connection import Connection, connect
 from oa_sync.definitions.scalars import TableName
 from oa_sync.errors import ConfigurationError, OaSyncError
 from oa_sync.extract.refusal import as_exhausted
-from oa_sync.ops.lock import sync_lock
-from oa_sync.ops.stopping import StoppableClock, Stopping
-from oa_sync.report import EXIT_CODES, Requests, Status, error_json
 from oa_sync.settings import Settings
 from oa_sync.tables.results import Loaded, ResultTable, RowSource, load_result
 from oa_sync.tables.target import Target, open_target
+from oa_sync.workspace.connection import Connection, connect
+from oa_sync.workspace.lock import sync_lock
+from oa_sync.workspace.report import EXIT_CODES, Requests, Status, error_json
+from oa_sync.workspace.stopping import StoppableClock, Stopping
 
 T = TypeVar("T")
 

@@ -25,16 +25,16 @@ from oa_sync.definitions.loader import OPENANALYST, load_definition
 from oa_sync.definitions.model import BearerAuth, ClientConfig, Definition, NoAuth, Resource
 from oa_sync.errors import Interrupted
 from oa_sync.extract.cost import Cost
-from oa_sync.ops.memory import Memory
-from oa_sync.ops.stopping import StoppableClock, StoppableLimiter, Stopping
 from oa_sync.quota import open_ledger
 from oa_sync.quota.forecast import Forecast, forecast
 from oa_sync.quota.limits import Limits, limits_of
 from oa_sync.quota.pacer import QuotaLimiter
 from oa_sync.quota.status import QuotaAccount, QuotaStatus
-from oa_sync.report import Requests
 from oa_sync.settings import DEFAULT_BASE_URL, Settings
 from oa_sync.shape.document import cut_list, split_list
+from oa_sync.workspace.memory import Memory
+from oa_sync.workspace.report import Requests
+from oa_sync.workspace.stopping import StoppableClock, StoppableLimiter, Stopping
 
 T = TypeVar("T")
 

@@ -12,10 +12,10 @@ from urllib.parse import quote, urlsplit
 
 from oa_sync.client.paging import pages
 from oa_sync.clock import Clock
-from oa_sync.connection import Connection, connect
 from oa_sync.definitions.model import AutoPaginator, Endpoint
 from oa_sync.errors import ApiError, ConfigurationError, InvalidResponseError, NotFoundError
 from oa_sync.settings import Settings
+from oa_sync.workspace.connection import Connection, connect
 
 RUN_ENDED = "agent.session.completed"
 """The one event about runs that the API's pages name."""

@@ -15,9 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from oa_sync.announced import announced
 from oa_sync.clock import Clock, isoformat
-from oa_sync.connection import Connection, connect
 from oa_sync.definitions.model import Definition
 from oa_sync.errors import ApiError, BudgetExhausted, NotAuthorisedError, NotFoundError
 from oa_sync.extract.cost import Cost, cost_of, total_cost
@@ -28,15 +26,17 @@ from oa_sync.extract.runs.history import RunHistory
 from oa_sync.extract.tally import Tally
 from oa_sync.journal.items import Kind
 from oa_sync.journal.journal import Journal
-from oa_sync.ops.lock import sync_lock
 from oa_sync.quota.forecast import Forecast, budget_now
 from oa_sync.quota.limits import SECOND, kept
 from oa_sync.quota.status import QuotaStatus
-from oa_sync.report import error_json
 from oa_sync.settings import Settings
 from oa_sync.tables.agent_runs import history_of
 from oa_sync.tables.assembler import Assembler
 from oa_sync.tables.target import Target, open_for_reading
+from oa_sync.workspace.announced import announced
+from oa_sync.workspace.connection import Connection, connect
+from oa_sync.workspace.lock import sync_lock
+from oa_sync.workspace.report import error_json
 
 Loaded = dict[str, dict[str, Known]]
 
@@ -134,7 +134,7 @@ class Plan:
 
 
 def plan(settings: Settings, clock: Clock | None = None) -> Plan:
-    """What `oa_sync.run.sync` with `settings` would cost now. Reads the destination, changes nothing.
+    """What `oa_sync.commands.sync.sync` with `settings` would cost now. Reads the destination, changes nothing.
 
     Raises:
         ConfigurationError: settings or definition are wrong.

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from oa_sync.announced import waiting
 from oa_sync.clock import Clock, isoformat
 from oa_sync.definitions.loader import OPENANALYST, load_definition
 from oa_sync.definitions.model import Resource
@@ -16,10 +15,11 @@ from oa_sync.errors import ConfigurationError
 from oa_sync.extract.runs.following import State, ask_again_at, state_of
 from oa_sync.extract.runs.known import Announcement, is_usable_id, runs_resource
 from oa_sync.journal.items import key_of
-from oa_sync.ops.lock import sync_lock
 from oa_sync.settings import Settings
 from oa_sync.tables.agent_runs import key_columns, loaded_runs
 from oa_sync.tables.target import Target, open_for_reading
+from oa_sync.workspace.announced import waiting
+from oa_sync.workspace.lock import sync_lock
 
 REGISTERED = "registered"
 """The state of a run that no sync has heard of yet."""

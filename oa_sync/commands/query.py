@@ -7,10 +7,15 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from oa_sync.clock import Clock
+from oa_sync.commands.results.on_request import (
+    ResultReport,
+    Session,
+    checked_table,
+    load_on_request,
+)
 from oa_sync.definitions.sql import number_literal, sql_literal, sql_parameters, with_literals
 from oa_sync.errors import ConfigurationError
 from oa_sync.extract.jobs.queries import Asked, QueryRunner
-from oa_sync.on_request import ResultReport, Session, checked_table, load_on_request
 from oa_sync.settings import Settings
 from oa_sync.shape.result import json_rows
 from oa_sync.tables.results import ResultTable

@@ -16,10 +16,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TypeVar
 
-from oa_sync.announced import announced
 from oa_sync.clock import Clock
-from oa_sync.connection import Connection, connect
-from oa_sync.declared_queries import DeclaredQueries
+from oa_sync.commands.results.declared import DeclaredQueries
 from oa_sync.definitions.model import Definition, Query, Resource
 from oa_sync.errors import BudgetExhausted, ConfigurationError, LockHeldError, OaSyncError
 from oa_sync.extract.cost import Cost
@@ -35,10 +33,6 @@ from oa_sync.journal.queue import SegmentQueue
 from oa_sync.journal.steps import Steps
 from oa_sync.load.destination_errors import destination_errors
 from oa_sync.load.loader import Loader
-from oa_sync.ops.lock import sync_lock
-from oa_sync.ops.postgres_lock import postgres_lock
-from oa_sync.ops.stopping import StoppableClock, Stopping
-from oa_sync.report import SyncReport
 from oa_sync.settings import Settings
 from oa_sync.shape.document import read_document
 from oa_sync.tables.agent_runs import history_of
@@ -46,6 +40,12 @@ from oa_sync.tables.assembler import Assembler
 from oa_sync.tables.batches import Batch
 from oa_sync.tables.syncs import syncs_batch
 from oa_sync.tables.target import Target, open_target
+from oa_sync.workspace.announced import announced
+from oa_sync.workspace.connection import Connection, connect
+from oa_sync.workspace.lock import sync_lock
+from oa_sync.workspace.postgres_lock import postgres_lock
+from oa_sync.workspace.report import SyncReport
+from oa_sync.workspace.stopping import StoppableClock, Stopping
 
 logger = logging.getLogger(__name__)
 

@@ -13,7 +13,6 @@ from datetime import UTC, datetime
 from typing import Any, Protocol, TypeVar
 
 from oa_sync.clock import Clock
-from oa_sync.connection import Connection
 from oa_sync.definitions.model import Query, QueryIncremental
 from oa_sync.definitions.paths import parse_path
 from oa_sync.definitions.sql import sql_literal, sql_parameters, with_literals
@@ -31,6 +30,7 @@ from oa_sync.shape.result import json_rows
 from oa_sync.tables.learned import learned_of
 from oa_sync.tables.results import Disposition, ResultTable, load_result
 from oa_sync.tables.target import Target
+from oa_sync.workspace.connection import Connection
 
 SECONDS = 600
 """How long one query may take in all."""

@@ -13,15 +13,20 @@ import httpx
 import orjson
 
 from oa_sync.clock import Clock
-from oa_sync.connection import Connection
+from oa_sync.commands.results.on_request import (
+    ResultReport,
+    Session,
+    checked_table,
+    load_on_request,
+)
 from oa_sync.errors import ConfigurationError
 from oa_sync.extract.jobs.download import Download, Fetched
 from oa_sync.extract.jobs.exports import ExportRequests, Format
 from oa_sync.extract.jobs.hosts import DownloadHosts
-from oa_sync.on_request import ResultReport, Session, checked_table, load_on_request
 from oa_sync.settings import Settings
 from oa_sync.shape.export_file import export_rows
 from oa_sync.tables.results import ResultTable
+from oa_sync.workspace.connection import Connection
 
 SECONDS = 1800
 """How long the API may take to make the export, unless told otherwise."""

@@ -7,10 +7,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from oa_sync.announced import register
 from oa_sync.client import Response
 from oa_sync.clock import Clock, isoformat
-from oa_sync.connection import Connection, connect
+from oa_sync.commands.webhook import check_callback_url
 from oa_sync.definitions.model import Resource
 from oa_sync.definitions.templates import fill_path
 from oa_sync.errors import (
@@ -30,10 +29,11 @@ from oa_sync.extract.runs.known import (
     runs_resource,
     status_of,
 )
-from oa_sync.ops.stopping import StoppableClock, Stopping
 from oa_sync.settings import Settings
 from oa_sync.shape.document import read_document
-from oa_sync.webhooks.registry import check_callback_url
+from oa_sync.workspace.announced import register
+from oa_sync.workspace.connection import Connection, connect
+from oa_sync.workspace.stopping import StoppableClock, Stopping
 
 PATH = "agents/run"
 _ID_FIELDS = ("run_id", "id", "session_id")

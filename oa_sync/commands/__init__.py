@@ -1,0 +1,1 @@
+"""What a user can ask for, one verb a file, as functions that a program can call too."""

@@ -1,0 +1,1 @@
+"""Results of queries and exports: asked for, waited for and loaded."""

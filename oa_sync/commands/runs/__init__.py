@@ -1,0 +1,1 @@
+"""Agent runs: started and listed."""

@@ -1,1 +1,0 @@
-"""What a job that runs unattended needs: lock, log, memory of small facts."""
