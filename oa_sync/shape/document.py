@@ -16,11 +16,11 @@ import orjson
 from oa_sync.definitions.model import Resource
 from oa_sync.definitions.paths import parse_path
 from oa_sync.errors import InvalidResponseError
-from oa_sync.shape.cut import HeadTooLargeError, cut, cut_compact
-from oa_sync.shape.lift import lift
-from oa_sync.shape.spans import Rows, is_utf8
+from oa_sync.shape.cutting.cut import HeadTooLargeError, cut, cut_compact
+from oa_sync.shape.cutting.lift import lift
+from oa_sync.shape.cutting.spans import Rows, is_utf8
+from oa_sync.shape.cutting.structure import InvalidJsonError
 from oa_sync.shape.spooled import SpooledRows, cut_spooled
-from oa_sync.shape.structure import InvalidJsonError
 
 LONG_LISTS = frozenset({"report_rows"})
 """Child tables whose rows are cut out of the body instead of being parsed with it."""

@@ -24,10 +24,10 @@ import orjson
 import pyarrow as pa
 
 from oa_sync.errors import InvalidResponseError
+from oa_sync.shape.cutting.spans import Rows, trimmed
+from oa_sync.shape.cutting.structure import InvalidJsonError
 from oa_sync.shape.naming import Path
 from oa_sync.shape.result import Body, JsonRows, json_rows
-from oa_sync.shape.spans import Rows, trimmed
-from oa_sync.shape.structure import InvalidJsonError
 
 logger = logging.getLogger(__name__)
 

@@ -2,7 +2,7 @@
 
 No Python object is made for a row. The parser refuses what the tree does not know, so a batch that
 passes has taught nothing new; one that does not raises `Unfit` and is learned from. JSON columns are
-lifted out of the text before (`oa_sync.shape.lift`): the parser meets a `0` where each value stood,
+lifted out of the text before (`oa_sync.shape.cutting.lift`): the parser meets a `0` where each value stood,
 which says in which rows there was one.
 """
 
@@ -20,11 +20,11 @@ import pyarrow.compute as pc
 import pyarrow.json as pj
 
 from oa_sync.shape.arrays import are_exact, exact_doubles, expanded, has_large
+from oa_sync.shape.cutting.lift import DuplicateKeyError, lift
+from oa_sync.shape.cutting.structure import InvalidJsonError
 from oa_sync.shape.learned import LearnedColumn
-from oa_sync.shape.lift import DuplicateKeyError, lift
 from oa_sync.shape.naming import Path
 from oa_sync.shape.schema import Node, NodeKind, Schema
-from oa_sync.shape.structure import InvalidJsonError
 from oa_sync.shape.tables import ARROW_TYPES, Misfit, Part, from_texts
 
 _ROW = re.compile(r" in row (\d+)")

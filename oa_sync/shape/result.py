@@ -13,9 +13,9 @@ from typing import Any
 import orjson
 
 from oa_sync.client.body import stretches
-from oa_sync.shape.cut import Cutter
-from oa_sync.shape.spans import Rows
-from oa_sync.shape.structure import InvalidJsonError
+from oa_sync.shape.cutting.cut import Cutter
+from oa_sync.shape.cutting.spans import Rows
+from oa_sync.shape.cutting.structure import InvalidJsonError
 
 Path = tuple[str, ...]
 Body = bytes | memoryview

@@ -15,15 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oa_sync.shape import rawjson
+from oa_sync.shape.cutting.spans import is_utf8
+from oa_sync.shape.cutting.structure import InvalidJsonError
 from oa_sync.shape.exact import exact_parts
 from oa_sync.shape.fast import Unfit, fast_parts
 from oa_sync.shape.learn import learn
 from oa_sync.shape.learned import LearnedColumn, LearnedSchema
 from oa_sync.shape.naming import Path
 from oa_sync.shape.schema import Schema, Table
-from oa_sync.shape.spans import is_utf8
 from oa_sync.shape.spec import TableSpec
-from oa_sync.shape.structure import InvalidJsonError
 from oa_sync.shape.tables import Misfit, Part, assemble, joined, key_names
 
 LESSON_ROWS = 500

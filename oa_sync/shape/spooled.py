@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from oa_sync.client.body import stretches
-from oa_sync.shape.cut import Cutter
-from oa_sync.shape.head import Path
-from oa_sync.shape.spans import Rows
+from oa_sync.shape.cutting.cut import Cutter
+from oa_sync.shape.cutting.head import Path
+from oa_sync.shape.cutting.spans import Rows
 
 _BLOCK = 4 << 20
 
@@ -50,7 +50,7 @@ def cut_spooled(body: memoryview, path: Path) -> tuple[bytes, SpooledRows | None
     None where there is no such list: then everything has been read for nothing.
 
     Raises:
-        InvalidJsonError: as `oa_sync.shape.cut.Cutter`.
+        InvalidJsonError: as `oa_sync.shape.cutting.cut.Cutter`.
     """
     cutter = Cutter(path, _BLOCK)
     count = nbytes = 0

@@ -16,11 +16,11 @@ import pyarrow as pa
 from oa_sync.definitions.model import Child
 from oa_sync.journal.items import Item
 from oa_sync.settings import Settings
+from oa_sync.shape.cutting.spans import Rows
 from oa_sync.shape.document import LongRows
 from oa_sync.shape.learned import LearnedSchema
 from oa_sync.shape.report_rows import ReportTables, json_rows, report_rows_spec
 from oa_sync.shape.shaper import Shaped, Shaper
-from oa_sync.shape.spans import Rows
 from oa_sync.tables.batches import (
     DELETED_AT,
     INSTANT,

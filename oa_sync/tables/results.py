@@ -28,11 +28,11 @@ from oa_sync.errors import (
     InvalidResponseError,
     OaSyncError,
 )
+from oa_sync.shape.cutting.spans import Rows
+from oa_sync.shape.cutting.structure import InvalidJsonError
 from oa_sync.shape.naming import Path
 from oa_sync.shape.shaper import Shaper
-from oa_sync.shape.spans import Rows
 from oa_sync.shape.spec import TableSpec
-from oa_sync.shape.structure import InvalidJsonError
 from oa_sync.shape.tables import ARROW_TYPES
 from oa_sync.shape.times import TimesInText
 from oa_sync.tables.batches import (

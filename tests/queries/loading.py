@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from oa_sync.settings import Settings
+from oa_sync.shape.cutting.spans import Rows
 from oa_sync.shape.result import json_rows
-from oa_sync.shape.spans import Rows
 from oa_sync.tables.results import Disposition, Loaded, ResultTable, load_result
 from oa_sync.tables.target import open_target
 

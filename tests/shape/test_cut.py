@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from oa_sync.shape.compact import MOST_BYTES, compact_spans
-from oa_sync.shape.cut import Cut, Cutter, cut
-from oa_sync.shape.structure import InvalidJsonError
+from oa_sync.shape.cutting.compact import MOST_BYTES, compact_spans
+from oa_sync.shape.cutting.cut import Cut, Cutter, cut
+from oa_sync.shape.cutting.structure import InvalidJsonError
 from tests.support.json_texts import exactly, list_of, object_of, strings, values, whitespace
 
 BOM = b"\xef\xbb\xbf"
@@ -330,7 +330,7 @@ def test_either_way_of_looking_gives_the_same_cut(
 
     quick = _outcome(body, path)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("oa_sync.shape.cut.compact_spans", lambda body, path: None)
+        patch.setattr("oa_sync.shape.cutting.cut.compact_spans", lambda body, path: None)
         assert _outcome(body, path) == quick
 
 

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from oa_sync.shape import bits, outline
-from oa_sync.shape.lift import DuplicateKeyError, depth, lift
+from oa_sync.shape.cutting import bits, outline
+from oa_sync.shape.cutting.lift import DuplicateKeyError, depth, lift
+from oa_sync.shape.cutting.structure import InvalidJsonError
 from oa_sync.shape.naming import ITEM, Path
-from oa_sync.shape.structure import InvalidJsonError
 from tests.support.json_texts import exactly, list_of, object_of, scalars, values
 
 KEYS = ["a", "an", "b", 'q"', "é/n", ITEM]

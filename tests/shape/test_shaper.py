@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from oa_sync.errors import ConfigurationError
+from oa_sync.shape.cutting.structure import InvalidJsonError
 from oa_sync.shape.learned import LearnedSchema
 from oa_sync.shape.shaper import Drift, Shaped, Shaper
 from oa_sync.shape.spec import ChildSpec, TableSpec
-from oa_sync.shape.structure import InvalidJsonError
 from tests.support import json_rows
 
 RUNS = TableSpec(

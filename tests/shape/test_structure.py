@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oa_sync.shape import structure
-from oa_sync.shape.structure import InvalidJsonError, Scanner, Structure, index
+from oa_sync.shape.cutting import structure
+from oa_sync.shape.cutting.structure import InvalidJsonError, Scanner, Structure, index
 from tests.support.json_texts import values, whitespace
 
 _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[{}\[\]:,]', re.DOTALL)

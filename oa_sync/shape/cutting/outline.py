@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from oa_sync.shape.bits import (
+from oa_sync.shape.cutting.bits import (
     ALL,
     BACKSLASH,
     BLOCK,
@@ -26,7 +26,7 @@ from oa_sync.shape.bits import (
     bracket_bits,
     positions,
 )
-from oa_sync.shape.structure import Structure, check_balance, check_pairs, levels_of
+from oa_sync.shape.cutting.structure import Structure, check_balance, check_pairs, levels_of
 
 _ESCAPED_PLAIN = (ord("u"), ord("/"))
 

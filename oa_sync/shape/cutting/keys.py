@@ -6,10 +6,10 @@ import json
 
 import numpy as np
 
-from oa_sync.shape.bits import BACKSLASH, QUOTE, TOP_BYTE, Bytes, Index, Mask, Words
-from oa_sync.shape.outline import Outline
-from oa_sync.shape.spans import without_trailing
-from oa_sync.shape.structure import Levels
+from oa_sync.shape.cutting.bits import BACKSLASH, QUOTE, TOP_BYTE, Bytes, Index, Mask, Words
+from oa_sync.shape.cutting.outline import Outline
+from oa_sync.shape.cutting.spans import without_trailing
+from oa_sync.shape.cutting.structure import Levels
 
 
 class Keys:

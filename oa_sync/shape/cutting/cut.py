@@ -13,12 +13,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from oa_sync.shape.bits import CLOSE_LIST, Index
-from oa_sync.shape.compact import compact_spans, list_around
-from oa_sync.shape.elements import NO_SPANS, Elements
-from oa_sync.shape.head import BYTE_ORDER_MARK, ListFinder, Path, Text, check_head
-from oa_sync.shape.spans import Rows
-from oa_sync.shape.structure import Buffer, InvalidJsonError, Scanner, Structure
+from oa_sync.shape.cutting.bits import CLOSE_LIST, Index
+from oa_sync.shape.cutting.compact import compact_spans, list_around
+from oa_sync.shape.cutting.elements import NO_SPANS, Elements
+from oa_sync.shape.cutting.head import BYTE_ORDER_MARK, ListFinder, Path, Text, check_head
+from oa_sync.shape.cutting.spans import Rows
+from oa_sync.shape.cutting.structure import Buffer, InvalidJsonError, Scanner, Structure
 
 _PIECE = 1 << 20
 
@@ -71,7 +71,7 @@ def cut(body: Buffer, path: Path) -> Cut:
 
 def cut_compact(body: bytes, path: Path) -> Cut | None:
     """As `cut`, of a body that is JSON in every byte but strings that may not be UTF-8; None where that, or the
-    list, cannot be told at a glance (see `oa_sync.shape.compact`). Raises InvalidJsonError as `cut` does."""
+    list, cannot be told at a glance (see `oa_sync.shape.cutting.compact`). Raises InvalidJsonError as `cut` does."""
     spans = compact_spans(body, path)
     if spans is None:
         return None

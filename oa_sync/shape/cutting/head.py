@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import orjson
 
-from oa_sync.shape.bits import COLON, OPEN_LIST, OPEN_OBJECT
-from oa_sync.shape.keys import as_written, ends_with_key, longest_written
-from oa_sync.shape.structure import InvalidJsonError, Structure
+from oa_sync.shape.cutting.bits import COLON, OPEN_LIST, OPEN_OBJECT
+from oa_sync.shape.cutting.keys import as_written, ends_with_key, longest_written
+from oa_sync.shape.cutting.structure import InvalidJsonError, Structure
 
 Path = tuple[str, ...]
 Text = bytes | bytearray | mmap.mmap

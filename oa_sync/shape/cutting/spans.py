@@ -14,8 +14,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from oa_sync.shape.bits import OPEN_OBJECT, Bytes, Index, StringMask
-from oa_sync.shape.structure import Buffer, InvalidJsonError
+from oa_sync.shape.cutting.bits import OPEN_OBJECT, Bytes, Index, StringMask
+from oa_sync.shape.cutting.structure import Buffer, InvalidJsonError
 
 _NEWLINE, _RETURN, _SPACE = (ord(c) for c in "\n\r ")
 _WHITESPACE = np.zeros(256, np.bool_)

@@ -15,8 +15,8 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
-from oa_sync.shape.bits import CLOSE_LIST, OPEN_LIST, Index
-from oa_sync.shape.head import Path, Text
+from oa_sync.shape.cutting.bits import CLOSE_LIST, OPEN_LIST, Index
+from oa_sync.shape.cutting.head import Path, Text
 
 MOST_BYTES = 1 << 20
 """Beyond it, a list of nothing but digits would make objects of tens of megabytes."""

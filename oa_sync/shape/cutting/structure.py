@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from oa_sync.shape.bits import (
+from oa_sync.shape.cutting.bits import (
     BLOCK,
     COLON,
     COMMA,

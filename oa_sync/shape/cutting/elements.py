@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 import orjson
 
-from oa_sync.shape.bits import COMMA, OPEN_LIST, OPEN_OBJECT, Bytes, Index
-from oa_sync.shape.head import check_json
-from oa_sync.shape.spans import Rows, is_whitespace, positions_within, trimmed
-from oa_sync.shape.structure import InvalidJsonError, Scanner, Structure, check_pairs
+from oa_sync.shape.cutting.bits import COMMA, OPEN_LIST, OPEN_OBJECT, Bytes, Index
+from oa_sync.shape.cutting.head import check_json
+from oa_sync.shape.cutting.spans import Rows, is_whitespace, positions_within, trimmed
+from oa_sync.shape.cutting.structure import InvalidJsonError, Scanner, Structure, check_pairs
 
 NO_SPANS = np.empty(0, np.int64)
 

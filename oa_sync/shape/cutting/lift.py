@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pyarrow as pa
 
-from oa_sync.shape.bits import (
+from oa_sync.shape.cutting.bits import (
     CLOSE_LIST,
     CLOSE_OBJECT,
     COMMA,
@@ -30,11 +30,17 @@ from oa_sync.shape.bits import (
     Index,
     filled,
 )
-from oa_sync.shape.keys import Keys, as_written
+from oa_sync.shape.cutting.keys import Keys, as_written
+from oa_sync.shape.cutting.outline import Outline, outline
+from oa_sync.shape.cutting.spans import (
+    is_whitespace,
+    texts,
+    trimmed,
+    without_leading,
+    without_trailing,
+)
+from oa_sync.shape.cutting.structure import Buffer, InvalidJsonError, Scanner, Structure, index
 from oa_sync.shape.naming import ITEM, Path
-from oa_sync.shape.outline import Outline, outline
-from oa_sync.shape.spans import is_whitespace, texts, trimmed, without_leading, without_trailing
-from oa_sync.shape.structure import Buffer, InvalidJsonError, Scanner, Structure, index
 
 _SPACE, _ZERO, _FIRST_OF_NULL = (ord(c) for c in " 0n")
 

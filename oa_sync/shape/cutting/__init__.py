@@ -1,0 +1,1 @@
+"""Where things stand in JSON text: found with NumPy, without decoding a value."""
