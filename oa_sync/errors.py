@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 
 class OaSyncError(Exception):
@@ -10,6 +11,10 @@ class OaSyncError(Exception):
 
     exit_code = 1
     code = "failed"
+
+    def as_json(self) -> dict[str, Any]:
+        """The error as `--json` shows it."""
+        return {"code": self.code, "message": str(self)}
 
 
 class ConfigurationError(OaSyncError):
@@ -90,6 +95,11 @@ class ApiError(OaSyncError):
         self.status = status
         self.api_code = api_code
         self.request_id = request_id
+
+    def as_json(self) -> dict[str, Any]:
+        """The error as `--json` shows it, with what the API said."""
+        said = {"status": self.status, "api_code": self.api_code, "request_id": self.request_id}
+        return {**super().as_json(), **said}
 
 
 class NotAuthorisedError(ApiError):

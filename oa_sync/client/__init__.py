@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from oa_sync.client.auth import Credential, credential
-from oa_sync.client.body import BodyLimits, Buffer
+from oa_sync.client.body import BodyLimits
 from oa_sync.client.response import Response
 from oa_sync.client.retry import RetryPolicy
 from oa_sync.client.session import ApiClient, RequestCounts, Timeouts
@@ -11,7 +11,6 @@ from oa_sync.client.session import ApiClient, RequestCounts, Timeouts
 __all__ = [
     "ApiClient",
     "BodyLimits",
-    "Buffer",
     "Credential",
     "RequestCounts",
     "Response",

@@ -6,7 +6,6 @@ piece of at most 64 KiB is inflated at a time, and the rest is never touched onc
 
 from __future__ import annotations
 
-import contextlib
 import mmap
 import tempfile
 import zlib
@@ -18,13 +17,9 @@ from typing import IO
 import httpx
 
 from oa_sync.errors import BodyTooLargeError, ConnectionFailedError, InvalidResponseError
+from oa_sync.shape.body import MIB, Body
 
-Buffer = bytes | memoryview
-"""A whole body: bytes, or a read-only view of a mapped, unlinked file."""
-
-MIB = 1024 * 1024
 PIECE = 64 * 1024
-STRETCH = 4 * MIB
 RATIO = 200
 RATIO_FLOOR = 10 * MIB
 """Decoded bytes from which on more than `RATIO` of them to a received one is refused."""
@@ -44,7 +39,7 @@ class BodyLimits:
     spool_dir: Path | None = None
 
 
-async def read_body(answer: httpx.Response, what: str, limits: BodyLimits) -> Buffer:
+async def read_body(answer: httpx.Response, what: str, limits: BodyLimits) -> Body:
     """The decoded body of a streamed answer; `what` names the request in messages.
 
     Raises:
@@ -94,23 +89,6 @@ async def read_error_body(answer: httpx.Response) -> bytes:
     except (httpx.HTTPError, InvalidResponseError, zlib.error):
         pass
     return bytes(store)
-
-
-def stretches(body: Buffer) -> Iterator[Buffer]:
-    """`body` in stretches of at most `STRETCH` bytes, each let go of when the next one is asked for.
-
-    What is read of a mapped file counts as this process's memory until the kernel wants it back. A
-    stretch that is let go of stays in the file, and mostly in the kernel's cache.
-    """
-    if len(body) <= STRETCH:
-        yield body
-        return
-    view = memoryview(body)
-    for start in range(0, len(view), STRETCH):
-        yield view[start : start + STRETCH]
-        if isinstance(view.obj, mmap.mmap):
-            with contextlib.suppress(OSError, AttributeError):
-                view.obj.madvise(mmap.MADV_DONTNEED)
 
 
 class _Plain:
@@ -195,7 +173,7 @@ class _Store:
             self._file.write(piece)
         return self._size
 
-    def finish(self) -> Buffer:
+    def finish(self) -> Body:
         """The whole."""
         if self._file is None:
             return b"".join(self._pieces)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -10,16 +10,13 @@ from typing import Any
 
 import orjson
 
-from oa_sync.client.body import MIB, Buffer
-from oa_sync.client.rows import UndecodedRows, cut_list, split_list
+from oa_sync.client.rows import UndecodedRows
 from oa_sync.errors import InvalidResponseError
+from oa_sync.shape.body import MIB, Body
+from oa_sync.shape.lists import split_list
 
 _CLOSING = {ord("{"): ord("}"), ord("["): ord("]")}
 _BOM = b"\xef\xbb\xbf"
-
-
-CutList = Callable[[Buffer, str], list[bytes]]
-SplitList = Callable[[Buffer, str], tuple[bytes, list[bytes]] | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,16 +29,11 @@ class Response:
 
     status: int
     headers: Mapping[str, str] = field(repr=False)
-    body: Buffer = field(repr=False)
+    body: Body = field(repr=False)
     url: str = field(repr=False)
     what: str
     received_at: datetime
     server_date: datetime | None
-    cut_list: CutList = field(default=cut_list, repr=False)
-    """Gives the exact bytes of each object in the list at a dotted path of a body."""
-    split_list: SplitList = field(default=split_list, repr=False)
-    """Gives a body with an empty list at a dotted path and the exact bytes of each object that stood there;
-    None where that has no quick way."""
 
     def json(self) -> Any:
         """The decoded body, decoded anew at every call.
@@ -64,7 +56,7 @@ class Response:
     def json_apart(self, path: str) -> tuple[Any, UndecodedRows] | None:
         """The decoded body with an empty list at the dotted `path`, and that list; None where only the whole
         body can be decoded, with `json`."""
-        split = self.split_list(self.body, path)
+        split = split_list(self.body, path)
         if split is None:
             return None
         head, rows = split
@@ -74,7 +66,7 @@ class Response:
             return None
 
 
-def checked_body(body: Buffer, content_type: str, what: str, status: int) -> Buffer:
+def checked_body(body: Body, content_type: str, what: str, status: int) -> Body:
     """`body` without a byte order mark, if it looks like one whole JSON object or list.
 
     Looks at both ends and counts braces and brackets, which finds a cut that happens to fall
@@ -101,7 +93,7 @@ def server_date(headers: Mapping[str, str]) -> datetime | None:
     return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
 
 
-def _problem(body: Buffer, first: int | None, last: int | None, content_type: str) -> str | None:
+def _problem(body: Body, first: int | None, last: int | None, content_type: str) -> str | None:
     if first is None:
         return "an empty body; try again later"
     if first == ord("<") or (first not in _CLOSING and "html" in content_type):
@@ -117,28 +109,28 @@ LARGE = 256 * 1024
 """Bytes beyond which counting brackets costs more than it is worth."""
 
 
-def _slices(body: Buffer) -> Iterator[bytes]:
+def _slices(body: Body) -> Iterator[bytes]:
     for start in range(0, len(body), MIB):
         yield bytes(body[start : start + MIB])
 
 
-def _first_byte(body: Buffer) -> int | None:
+def _first_byte(body: Body) -> int | None:
     return next((left[0] for piece in _slices(body) if (left := piece.lstrip())), None)
 
 
-def _last_byte(body: Buffer) -> int | None:
+def _last_byte(body: Body) -> int | None:
     for end in range(len(body), 0, -MIB):
         if left := bytes(body[max(0, end - MIB) : end]).rstrip():
             return left[-1]
     return None
 
 
-def _looks_whole(body: Buffer) -> bool:
+def _looks_whole(body: Body) -> bool:
     """Whether brackets pair up. A large body is left to its reader, who walks through it anyway."""
     return len(body) > LARGE or _balanced(body) or _decodes(body)
 
 
-def _balanced(body: Buffer) -> bool:
+def _balanced(body: Body) -> bool:
     braces = brackets = 0
     for piece in _slices(body):
         braces += piece.count(b"{") - piece.count(b"}")
@@ -146,7 +138,7 @@ def _balanced(body: Buffer) -> bool:
     return braces == 0 == brackets
 
 
-def _decodes(body: Buffer) -> bool:
+def _decodes(body: Body) -> bool:
     try:
         orjson.loads(body)
     except orjson.JSONDecodeError:

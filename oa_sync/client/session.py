@@ -21,9 +21,8 @@ from oa_sync.client.failures import Failure, VendorError, api_error, connection_
 from oa_sync.client.headers import keep_urls_and_headers_out_of_logs, request_headers
 from oa_sync.client.origin import base_url, below, is_absolute, linked
 from oa_sync.client.pools import MULTIPLEXED, POOL_SIZE, Pools
-from oa_sync.client.response import CutList, Response, SplitList, checked_body, server_date
+from oa_sync.client.response import Response, checked_body, server_date
 from oa_sync.client.retry import Attempts, RetryPolicy
-from oa_sync.client.rows import cut_list, split_list
 from oa_sync.client.wording import describe
 from oa_sync.clock import Clock
 from oa_sync.errors import (
@@ -93,7 +92,7 @@ class ApiClient:
     """Talks to one API. An async context manager; safe for many tasks of one event loop.
 
     `auth` comes from `oa_sync.client.auth.credential`. `headers` are added to every request.
-    `counts` tells what was sent so far. `cut_list` and `split_list` may be quicker than the defaults.
+    `counts` tells what was sent so far.
 
     Raises ConfigurationError for a base URL that is neither HTTPS nor loopback, and for headers
     that cannot be sent.
@@ -111,10 +110,7 @@ class ApiClient:
         body_limits: BodyLimits | None = None,
         max_concurrency: int = 64,
         headers: Mapping[str, str] | None = None,
-        cut_list: CutList = cut_list,
-        split_list: SplitList = split_list,
     ) -> None:
-        self._cut_list, self._split_list = cut_list, split_list
         self._base = base_url(base)
         self._auth, self._limiter, self._clock = auth, limiter, clock
         self._retry = retry or RetryPolicy()
@@ -340,8 +336,6 @@ class ApiClient:
             what=what,
             received_at=self._clock.now(),
             server_date=server_date(answer.headers),
-            cut_list=self._cut_list,
-            split_list=self._split_list,
         )
 
     def _redirected(

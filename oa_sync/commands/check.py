@@ -21,7 +21,7 @@ from oa_sync.errors import ApiError, LockHeldError, NotAuthorisedError, NotFound
 from oa_sync.settings import Settings
 from oa_sync.workspace.connection import Connection, connect
 from oa_sync.workspace.lock import sync_lock
-from oa_sync.workspace.report import Requests, error_json
+from oa_sync.workspace.report import Requests
 
 # Of several failures the one that has to be mended first decides.
 _EXIT_CODES = (2, 5, 4, 1, 3)
@@ -73,7 +73,7 @@ class CheckReport:
                     "name": check.name,
                     "status": check.status,
                     "detail": check.detail,
-                    "error": error_json(check.error),
+                    "error": check.error.as_json() if check.error else None,
                 }
                 for check in self.checks
             ],
@@ -261,7 +261,7 @@ def try_destination(settings: Settings, clock: Clock) -> str:
         ConfigurationError: it cannot be used as it is set.
         DestinationError: it cannot be reached or written.
     """
-    from oa_sync.tables.target import open_target
+    from oa_sync.load.opening import open_target
 
     what = f"workspace {settings.workspace!r} into {settings.destination}"
     is_new = settings.destination == "duckdb" and not settings.database.exists()

@@ -10,11 +10,12 @@ import pyarrow.compute as pc
 
 from oa_sync.clock import Clock
 from oa_sync.errors import ConfigurationError
+from oa_sync.load.opening import open_for_reading, open_target
 from oa_sync.settings import Settings
 from oa_sync.shape.learned import HINT
 from oa_sync.tables import syncs
 from oa_sync.tables.batches import WORKSPACE, Batch, TableHints
-from oa_sync.tables.target import Target, open_for_reading, open_target
+from oa_sync.tables.target import Target
 from oa_sync.workspace.lock import sync_lock
 
 

@@ -10,8 +10,8 @@ import pyarrow as pa
 from oa_sync.clock import Clock
 from oa_sync.errors import ConfigurationError
 from oa_sync.load.lake import export_table
+from oa_sync.load.opening import open_target
 from oa_sync.settings import Settings
-from oa_sync.tables.target import open_target
 from oa_sync.workspace.lock import sync_lock
 
 

@@ -26,17 +26,17 @@ from oa_sync.extract.runs.history import RunHistory
 from oa_sync.extract.tally import Tally
 from oa_sync.journal.items import Kind
 from oa_sync.journal.journal import Journal
+from oa_sync.load.opening import open_for_reading
 from oa_sync.quota.forecast import Forecast, budget_now
 from oa_sync.quota.limits import SECOND, kept
 from oa_sync.quota.status import QuotaStatus
 from oa_sync.settings import Settings
 from oa_sync.tables.agent_runs import history_of
 from oa_sync.tables.assembler import Assembler
-from oa_sync.tables.target import Target, open_for_reading
+from oa_sync.tables.target import Target
 from oa_sync.workspace.announced import announced
 from oa_sync.workspace.connection import Connection, connect
 from oa_sync.workspace.lock import sync_lock
-from oa_sync.workspace.report import error_json
 
 Loaded = dict[str, dict[str, Known]]
 
@@ -70,7 +70,7 @@ class ResourcePlan:
             "details_estimated": self.cost.details_estimated,
             "asked": self.asked,
             "missing": self.missing,
-            "error": error_json(self.error),
+            "error": self.error.as_json() if self.error else None,
         }
 
 
@@ -129,7 +129,7 @@ class Plan:
             "starts_now": self.starts_now,
             "days_to_complete": self.days_to_complete,
             "come_back_at": isoformat(self.come_back_at) if self.come_back_at else None,
-            "error": error_json(self.error),
+            "error": self.error.as_json() if self.error else None,
         }
 
 

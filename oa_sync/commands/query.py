@@ -17,7 +17,6 @@ from oa_sync.definitions.sql import number_literal, sql_literal, sql_parameters,
 from oa_sync.errors import ConfigurationError
 from oa_sync.extract.jobs.queries import Asked, QueryRunner
 from oa_sync.settings import Settings
-from oa_sync.shape.result import json_rows
 from oa_sync.tables.results import ResultTable
 
 SECONDS = 600
@@ -58,7 +57,7 @@ def query(
     async def story(session: Session) -> None:
         connection, report = session.connection, session.report
         dialect = await connection.api_dialect()
-        runner = QueryRunner(connection.client, session.clock, dialect, json_rows, heard)
+        runner = QueryRunner(connection.client, session.clock, dialect, heard)
         report.details = {"dataset_id": dataset_id, "query_id": None}
         finished = await connection.before_stop(runner.run(asked), sent=SENT)
         report.details["query_id"] = finished.query_id

@@ -33,13 +33,13 @@ from oa_sync.journal.queue import SegmentQueue
 from oa_sync.journal.steps import Steps
 from oa_sync.load.destination_errors import destination_errors
 from oa_sync.load.loader import Loader
+from oa_sync.load.opening import open_target
 from oa_sync.settings import Settings
-from oa_sync.shape.document import read_document
 from oa_sync.tables.agent_runs import history_of
 from oa_sync.tables.assembler import Assembler
 from oa_sync.tables.batches import Batch
 from oa_sync.tables.syncs import syncs_batch
-from oa_sync.tables.target import Target, open_target
+from oa_sync.tables.target import Target
 from oa_sync.workspace.announced import announced
 from oa_sync.workspace.connection import Connection, connect
 from oa_sync.workspace.lock import sync_lock
@@ -176,13 +176,12 @@ class _Run:
             )
             if self._full_refresh:
                 known = {name: _without_details(rows) for name, rows in known.items()}
-            queue = SegmentQueue()
+            queue = SegmentQueue[Batch]()
             steps = Steps(journal, queue, self._clock)
             extraction = Extraction(
                 connection.client,
                 self._clock,
                 lists=connection,
-                read=read_document,
                 emit=steps.emit,
                 progress=self._progress,
                 history=history,

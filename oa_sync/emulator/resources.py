@@ -18,9 +18,7 @@ def list_of(resource: str) -> Endpoint:
         page = call.emulator.options.dialect == "page"
         state = call.emulator.state
         with state.lock:
-            reply = _numbered_page(call, resource) if page else _cursor_page(call, resource)
-            state.list_was_read(resource)
-        return reply
+            return _numbered_page(call, resource) if page else _cursor_page(call, resource)
 
     return endpoint
 

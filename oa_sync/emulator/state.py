@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 from oa_sync.clock import Clock, isoformat
@@ -27,20 +26,6 @@ class Change(NamedTuple):
     id: str
 
 
-@dataclass(frozen=True, slots=True)
-class Churn:
-    """A script of changes that happen while a client pages through a list of `resource`.
-
-    After every `insert_every`-th list request a record appears at the front, after every
-    `delete_every`-th one that the seed picks is deleted (0: never).
-    """
-
-    resource: str
-    insert_every: int = 0
-    delete_every: int = 0
-    seed: int = 0
-
-
 class EmulatorState:
     """All that can change in an emulator. Every method may be called from any thread.
 
@@ -60,9 +45,6 @@ class EmulatorState:
             name: Ordering(options, collection)
             for name, collection in workspace.collections.items()
         }
-        self._churn: Churn | None = None
-        self._churn_random = random.Random(0)
-        self._churn_requests = 0
         self._inserted = 0
 
     def ordering(self, resource: str) -> Ordering:
@@ -156,26 +138,6 @@ class EmulatorState:
                 revision = self._workspace[resource].records[record_id].revision + 1
                 self.update(resource, record_id, {"description": f"Revision {revision}"})
             return chosen
-
-    def set_churn(self, churn: Churn | None) -> None:
-        """Start a script of changes, or end it with None."""
-        with self.lock:
-            self._churn = churn
-            self._churn_requests = 0
-            self._churn_random = random.Random(churn.seed if churn else 0)
-
-    def list_was_read(self, resource: str) -> None:
-        """Tell the churn script that a page of `resource` was served."""
-        churn = self._churn
-        if churn is None or churn.resource != resource:
-            return
-        with self.lock:
-            self._churn_requests += 1
-            if churn.insert_every and self._churn_requests % churn.insert_every == 0:
-                self.insert(resource, position="front")
-            ids = sorted(self._workspace[resource].records)
-            if ids and churn.delete_every and self._churn_requests % churn.delete_every == 0:
-                self.delete(resource, self._churn_random.choice(ids))
 
     def new_id(self, kind: str) -> str:
         """A fresh id, `kind` and twelve hexadecimal digits, the same for the same seed."""

@@ -33,7 +33,7 @@ from oa_sync.errors import (
     NotFoundError,
 )
 from oa_sync.extract.cost import Cost, cost_of, total_cost, unseen_backlog
-from oa_sync.extract.details.fetching import DetailDocument, DetailFetcher
+from oa_sync.extract.details.fetching import DetailFetcher
 from oa_sync.extract.details.tasks import in_order, row_item
 from oa_sync.extract.details.unfinished import Unfinished, known_after
 from oa_sync.extract.lists.changes import Known
@@ -77,7 +77,6 @@ class Extraction:
         clock: Clock,
         *,
         lists: Lists,
-        read: Callable[[Resource, bytes | memoryview], DetailDocument],
         emit: Callable[[Sequence[Item]], Awaitable[None]],
         progress: Callable[[str, str, int, int | None], None],
         history: RunHistory,
@@ -96,7 +95,7 @@ class Extraction:
         self._scans: dict[str, Scan] = {}
         self._resumed: Mapping[str, MutableMapping[str, Known]] | None = None
         self._details = DetailFetcher(
-            client, clock, read=read, emit=self._emit, progress=progress, tallies=self.tallies
+            client, clock, emit=self._emit, progress=progress, tallies=self.tallies
         )
 
     async def run(

@@ -31,9 +31,9 @@ from typing import Any, BinaryIO
 
 import orjson
 
-from oa_sync.client.body import stretches
 from oa_sync.errors import OaSyncError
 from oa_sync.journal.items import Item, Kind, Sighting
+from oa_sync.shape.body import stretches
 
 _MAGIC = b"OAJ1"
 _HEAD = struct.Struct("<4sIIQQ")  # magic, crc32, header length, row length, body length

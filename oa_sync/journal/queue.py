@@ -12,32 +12,35 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Generic, TypeVar
 
 from oa_sync.journal.items import Item
-from oa_sync.tables.batches import Batch
+
+T = TypeVar("T")
+"""Rows of our own that close a segment, in the form in which they are loaded."""
 
 MAX_BYTES_IN_FLIGHT = 4 * 1024 * 1024
 TAKEN_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True)
-class SegmentEnd:
+class SegmentEnd(Generic[T]):
     """Closes a segment: its journal file (None: nothing was journaled), and rows of our own that
     belong to the same load; `tail` is asked for them when all items are shaped."""
 
     path: Path | None
-    tail: Callable[[], list[Batch]] | None = None
+    tail: Callable[[], list[T]] | None = None
 
 
-class Segment:
+class Segment(Generic[T]):
     """One segment as the loading thread sees it; `end` is known once `items` is used up."""
 
     def __init__(
-        self, take: Callable[[], Item | SegmentEnd | None], first: Item | SegmentEnd
+        self, take: Callable[[], Item | SegmentEnd[T] | None], first: Item | SegmentEnd[T]
     ) -> None:
         self._take = take
-        self._next: Item | SegmentEnd | None = first
-        self.end = SegmentEnd(None)
+        self._next: Item | SegmentEnd[T] | None = first
+        self.end: SegmentEnd[T] = SegmentEnd(None)
         self.is_cut = False
         """Whether the queue was closed in the middle of it."""
 
@@ -51,7 +54,7 @@ class Segment:
         else:
             self.end = self._next
 
-    def tail(self) -> list[Batch]:
+    def tail(self) -> list[T]:
         """The rows of our own that close the segment; ask when `items` is used up."""
         return self.end.tail() if self.end.tail else []
 
@@ -61,7 +64,7 @@ class Segment:
             pass
 
 
-class SegmentQueue:
+class SegmentQueue(Generic[T]):
     """One producer on an event loop, one consumer thread. Create it on the loop."""
 
     def __init__(self, max_bytes: int = MAX_BYTES_IN_FLIGHT) -> None:
@@ -70,8 +73,8 @@ class SegmentQueue:
         self._room = asyncio.Event()
         self._room.set()
         self._filled = threading.Condition()
-        self._waiting: deque[Item | SegmentEnd | None] = deque()
-        self._taken: deque[Item | SegmentEnd | None] = deque()
+        self._waiting: deque[Item | SegmentEnd[T] | None] = deque()
+        self._taken: deque[Item | SegmentEnd[T] | None] = deque()
         self._bytes = 0
         self._broken: BaseException | None = None
 
@@ -88,7 +91,7 @@ class SegmentQueue:
         if self._broken is not None:
             raise self._broken
 
-    def end_segment(self, path: Path | None, tail: Callable[[], list[Batch]] | None = None) -> None:
+    def end_segment(self, path: Path | None, tail: Callable[[], list[T]] | None = None) -> None:
         """All items since the last end are in the journal file `path` and make one load."""
         self._append([SegmentEnd(path, tail)], 0)
 
@@ -101,7 +104,7 @@ class SegmentQueue:
         self._broken = error
         self._loop.call_soon_threadsafe(self._room.set)
 
-    def segments(self) -> Iterator[Segment]:
+    def segments(self) -> Iterator[Segment[T]]:
         """For the consumer thread: one segment after the other until `close`."""
         while (first := self._take()) is not None:
             segment = Segment(self._take, first)
@@ -110,7 +113,7 @@ class SegmentQueue:
             if segment.is_cut:
                 return
 
-    def _append(self, entries: Sequence[Item | SegmentEnd | None], nbytes: int) -> None:
+    def _append(self, entries: Sequence[Item | SegmentEnd[T] | None], nbytes: int) -> None:
         with self._filled:
             self._waiting.extend(entries)
             self._bytes += nbytes
@@ -118,7 +121,7 @@ class SegmentQueue:
                 self._room.clear()
             self._filled.notify()
 
-    def _take(self) -> Item | SegmentEnd | None:
+    def _take(self) -> Item | SegmentEnd[T] | None:
         if not self._taken:
             self._take_some()
         return self._taken.popleft()

@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
-from typing import Any, Protocol
+from collections.abc import Callable, Iterable
+from typing import Any
 
 from oa_sync.clock import Clock
 from oa_sync.journal.items import Item
 from oa_sync.journal.journal import Journal
+from oa_sync.journal.queue import SegmentQueue
 
 STEP_BYTES = 256 * 1024 * 1024
 STEP_SECONDS = 300.0
 HANDED_OVER_BYTES = 256 * 1024
 """Of the rows of a page, so that a page of any size has its bytes in flight bounded."""
-
-
-class Queue(Protocol):
-    """What a step needs of the way to the loading thread (see `oa_sync.journal.queue`)."""
-
-    async def put(self, items: Sequence[Item]) -> None:
-        """Hand items over; waits when too much is under way."""
-
-    def end_segment(self, path: Path | None, tail: Callable[[], list[Any]] | None = None) -> None:
-        """Everything put so far is in the journal file `path` and makes one load."""
 
 
 class Steps:
@@ -33,7 +23,7 @@ class Steps:
     def __init__(
         self,
         journal: Journal,
-        queue: Queue,
+        queue: SegmentQueue[Any],
         clock: Clock,
         *,
         max_bytes: int = STEP_BYTES,
@@ -86,7 +76,7 @@ class Steps:
 class _Held:
     """Items that are in the journal and not yet on their way to the loading thread."""
 
-    def __init__(self, queue: Queue) -> None:
+    def __init__(self, queue: SegmentQueue[Any]) -> None:
         self._queue = queue
         self.items: list[Item] = []
         self.nbytes = 0

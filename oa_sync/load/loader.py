@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
-from typing import Protocol
 
 from oa_sync.errors import DestinationError, OaSyncError
 from oa_sync.journal.items import Item
 from oa_sync.journal.journal import Journal
 from oa_sync.journal.queue import Segment, SegmentQueue
+from oa_sync.tables.assembler import Assembler
 from oa_sync.tables.batches import Batch
 from oa_sync.tables.target import Target
 
@@ -22,22 +22,6 @@ logger = logging.getLogger(__name__)
 
 MOST_REJECTED = 5
 """Items of one segment that may be at fault; beyond that it is the destination that is."""
-
-
-class Assembler(Protocol):
-    """Shapes items (see `oa_sync.tables.assembler.Assembler`)."""
-
-    def start_history(self) -> Iterator[Batch]:
-        """What is loaded already, for histories that begin only now."""
-
-    def packages(
-        self, items: Iterable[Item], tail: Callable[[], list[Batch]]
-    ) -> Iterator[Iterator[Batch]]:
-        """The batches of `items`, then those of `tail()`, cut into packages that must be loaded one
-        after the other."""
-
-    def restart(self) -> None:
-        """Forget what was learned of rows that were not loaded."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +74,7 @@ class Loader:
         self.rejected.clear()  # this run asks for them again, and tells if they are rejected again
         return len(segments)
 
-    def run(self, queue: SegmentQueue) -> None:
+    def run(self, queue: SegmentQueue[Batch]) -> None:
         """Load segment after segment until the queue is closed.
 
         A destination that fails ends the loading; the queue tells the producer, and the journal keeps
@@ -114,7 +98,7 @@ class Loader:
         if failure is not None:
             raise failure
 
-    def _load_segment(self, segment: Segment) -> None:
+    def _load_segment(self, segment: Segment[Batch]) -> None:
         try:
             self._load(segment.items(), segment.tail)
         except DestinationError as error:

@@ -24,19 +24,3 @@ class Limiter(Protocol):
         Header names are looked up without regard to case. Called once for every answer, redirects
         and errors too, and before the body is read.
         """
-
-
-class Unlimited:
-    """Grants everything at once and only counts; for APIs without limits, and for tests."""
-
-    def __init__(self) -> None:
-        self.granted = 0
-        self.statuses: list[int] = []
-
-    async def acquire(self) -> None:
-        """Count one request."""
-        self.granted += 1
-
-    def observe(self, status: int, headers: Mapping[str, str]) -> None:
-        """Remember the status."""
-        self.statuses.append(status)

@@ -16,9 +16,9 @@ import orjson
 from oa_sync.definitions.model import Resource
 from oa_sync.definitions.paths import parse_path
 from oa_sync.errors import InvalidResponseError
-from oa_sync.shape.cutting.cut import HeadTooLargeError, cut, cut_compact
+from oa_sync.shape.cutting.cut import HeadTooLargeError, cut
 from oa_sync.shape.cutting.lift import lift
-from oa_sync.shape.cutting.spans import Rows, is_utf8
+from oa_sync.shape.cutting.spans import Rows
 from oa_sync.shape.cutting.structure import InvalidJsonError
 from oa_sync.shape.spooled import SpooledRows, cut_spooled
 
@@ -69,40 +69,6 @@ def read_document(resource: Resource, body: bytes | memoryview) -> Document:
             f"{resource.name}: the detail is not valid JSON: {error}"
         ) from None
     return bare
-
-
-def cut_list(body: bytes | memoryview, path: str) -> list[bytes]:
-    """The exact bytes of each object in the list at the dotted `path` of `body`.
-
-    Raises:
-        InvalidResponseError: not JSON, or a key of the path stands twice.
-    """
-    text = bytes(body) if isinstance(body, memoryview) else body
-    try:
-        rows = cut(text, parse_path(path)).rows
-    except InvalidJsonError as error:
-        raise InvalidResponseError(f"a list cannot be cut into its rows: {error}") from None
-    found = (text[start:end] for start, end in zip(rows.starts, rows.ends, strict=True))
-    return [row for row in found if row.startswith(b"{")]
-
-
-def split_list(body: bytes | memoryview, path: str) -> tuple[bytes, list[bytes]] | None:
-    """`body` with an empty list at the dotted `path`, and the exact bytes of each object that stood there.
-
-    None where that cannot be told at a glance, or something else than objects stands there; whatever is
-    given is JSON, so that the objects can be decoded one by one.
-    """
-    if isinstance(body, memoryview) or not is_utf8(body):
-        return None
-    try:
-        found = cut_compact(body, parse_path(path))
-    except InvalidJsonError:
-        return None
-    if found is None:
-        return None
-    spans = zip(found.rows.starts.tolist(), found.rows.ends.tolist(), strict=True)
-    rows = [body[start:end] for start, end in spans]
-    return (found.head, rows) if all(row.startswith(b"{") for row in rows) else None
 
 
 def read_row(resource: Resource, row: bytes) -> Document:

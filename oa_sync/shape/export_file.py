@@ -24,10 +24,11 @@ import orjson
 import pyarrow as pa
 
 from oa_sync.errors import InvalidResponseError
+from oa_sync.shape.body import Body
 from oa_sync.shape.cutting.spans import Rows, trimmed
 from oa_sync.shape.cutting.structure import InvalidJsonError
 from oa_sync.shape.naming import Path
-from oa_sync.shape.result import Body, JsonRows, json_rows
+from oa_sync.shape.result import JsonRows, json_rows
 
 logger = logging.getLogger(__name__)
 

@@ -12,13 +12,12 @@ from typing import Any
 
 import orjson
 
-from oa_sync.client.body import stretches
+from oa_sync.shape.body import Body, stretches
 from oa_sync.shape.cutting.cut import Cutter
 from oa_sync.shape.cutting.spans import Rows
 from oa_sync.shape.cutting.structure import InvalidJsonError
 
 Path = tuple[str, ...]
-Body = bytes | memoryview
 
 
 @dataclass(frozen=True, eq=False)

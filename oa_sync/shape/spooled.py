@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from oa_sync.client.body import stretches
+from oa_sync.shape.body import stretches
 from oa_sync.shape.cutting.cut import Cutter
 from oa_sync.shape.cutting.head import Path
 from oa_sync.shape.cutting.spans import Rows

@@ -22,7 +22,6 @@ from oa_sync.extract.runs.known import (
     runs_resource,
 )
 from oa_sync.journal.items import Sighting, key_of
-from oa_sync.shape.document import read_document
 from oa_sync.shape.learned import LearnedSchema
 from oa_sync.shape.naming import ITEM, singular, snake_case
 from oa_sync.tables.batches import INSTANT, WORKSPACE, Batch, TableHints
@@ -121,7 +120,7 @@ def history_of(
     followed = runs_resource(definition)
     if followed in chosen and followed is not None:
         announced[followed.name] += heard
-    return RunHistory(chosen, loaded, announced, clock, read=read_document)
+    return RunHistory(chosen, loaded, announced, clock)
 
 
 def key_columns(target: Target, resource: Resource) -> list[str]:

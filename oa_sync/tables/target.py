@@ -1,19 +1,15 @@
-"""What the loading side needs of a destination, whichever it is."""
+"""What tables need of a destination, whichever it is (see `oa_sync.load.opening`)."""
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from pathlib import Path
+from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Any, Protocol, Self
 
 import pyarrow as pa
 
-from oa_sync.errors import ConfigurationError
 from oa_sync.extract.lists.changes import Known
-from oa_sync.settings import Settings
 from oa_sync.tables.batches import Batch, LoadedColumn, TableHints
 from oa_sync.tables.standing import Standing
 
@@ -98,41 +94,3 @@ class Target(Protocol):
     def probe(self) -> str:
         """Try what a load needs and leave nothing behind; one line that says where this is, that it may
         be written, and how rows are merged."""
-
-
-def open_target(settings: Settings, workdir: Path, *, read_only: bool = False) -> Target:
-    """The target for `settings.destination`; not opened yet. `read_only`: nothing in it will be
-    touched, not even what an interrupted load left."""
-    if settings.destination == "parquet":
-        from oa_sync.load.lake import Lake
-
-        return Lake(settings, workdir, read_only=read_only)
-    if settings.destination in ("delta", "iceberg"):
-        from oa_sync.load.lakehouse import Lakehouse
-
-        return Lakehouse(settings, workdir, read_only=read_only)
-    if settings.destination == "postgres":
-        try:
-            from oa_sync.load.postgres import Postgres
-        except ImportError as error:
-            raise ConfigurationError(
-                f"destination postgres: {error}; pip install 'oa-sync[postgres]'"
-            ) from error
-        return Postgres(settings, workdir, read_only=read_only)
-    from oa_sync.load.dlt.warehouse import Warehouse
-
-    return Warehouse(settings, workdir, read_only=read_only)
-
-
-@contextmanager
-def open_for_reading(settings: Settings) -> Iterator[Target | None]:
-    """The open target, for reading only; None where there is no database file yet, which reading does
-    not create."""
-    if settings.destination == "duckdb" and not settings.database.exists():
-        yield None
-        return
-    with (
-        tempfile.TemporaryDirectory(prefix="oa-sync-") as scratch,
-        open_target(settings, Path(scratch) / "dlt", read_only=True) as target,
-    ):
-        yield target

@@ -31,7 +31,6 @@ from oa_sync.quota.limits import Limits, limits_of
 from oa_sync.quota.pacer import QuotaLimiter
 from oa_sync.quota.status import QuotaAccount, QuotaStatus
 from oa_sync.settings import DEFAULT_BASE_URL, Settings
-from oa_sync.shape.document import cut_list, split_list
 from oa_sync.workspace.memory import Memory
 from oa_sync.workspace.report import Requests
 from oa_sync.workspace.stopping import StoppableClock, StoppableLimiter, Stopping
@@ -218,8 +217,6 @@ async def connect(
                 StoppableLimiter(limiter, stopping),
                 StoppableClock(clock, stopping),
                 headers=access.config.headers,
-                cut_list=cut_list,
-                split_list=split_list,
             ) as client:
                 name = _name(access.base, settings.workspace)
                 memory = Memory(settings.home / "memory" / name)

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from oa_sync.clock import Clock, isoformat
-from oa_sync.errors import ApiError, OaSyncError
+from oa_sync.errors import OaSyncError
 from oa_sync.extract.tally import Tally
 from oa_sync.quota.forecast import Forecast
 
@@ -88,7 +88,7 @@ class SyncReport:
             "resources": {name: _resource(tally) for name, tally in self.tallies.items()},
             "rows": dict(sorted(self.rows.items())),
             "schema_changes": self.drift,
-            "error": error_json(self.error),
+            "error": self.error.as_json() if self.error else None,
         }
 
 
@@ -111,22 +111,8 @@ def _resource(tally: Tally) -> dict[str, Any]:
         "details_fetched": tally.details_fetched,
         "backlog": tally.backlog,
         "missing": tally.missing,
-        "errors": [error_json(error) for error in tally.errors[:20]],
+        "errors": [error.as_json() for error in tally.errors[:20]],
     }
-
-
-def error_json(error: OaSyncError | None) -> dict[str, Any] | None:
-    """An error as `{code, message, status, api_code, request_id}`; the last three for API errors."""
-    if error is None:
-        return None
-    found: dict[str, Any] = {"code": error.code, "message": str(error)}
-    if isinstance(error, ApiError):
-        found |= {
-            "status": error.status,
-            "api_code": error.api_code,
-            "request_id": error.request_id,
-        }
-    return found
 
 
 def log_outcome(report: SyncReport) -> None:

@@ -16,10 +16,10 @@ from oa_sync.client.paging import pages
 from oa_sync.definitions.model import BearerAuth, Endpoint
 from oa_sync.emulator.server import RunningEmulator
 from oa_sync.errors import ApiError, NotAuthorisedError
-from oa_sync.quota.limiter import Unlimited
 from tests.client.test_paging import BY_CURSOR, BY_PAGE
 from tests.support.clock import ManualClock
 from tests.support.emulator import KEY, emulator, workspace_of
+from tests.support.limiter import Unlimited
 
 REPORTS = [{"id": f"rpt_{n}", "name": f"Report {n}", "data": [{"n": n}]} for n in range(230)]
 

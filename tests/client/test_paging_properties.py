@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from oa_sync.client.paging import Page, pages
-from oa_sync.client.rows import spans
 from oa_sync.definitions.model import (
     CursorPaginator,
     Endpoint,
@@ -19,6 +18,7 @@ from oa_sync.definitions.model import (
     Paginator,
 )
 from oa_sync.definitions.paths import format_path
+from oa_sync.shape.lists import cut_list
 from tests.client.scripted import Reply, Script, Seen, api, reply
 
 LIST = Endpoint(path="reports", data_selector="data")
@@ -145,5 +145,5 @@ def test_the_spans_of_rows_are_exactly_their_bytes(
         around = {k: v for k, v in before.items() if k != key}
         document = {**around, key: document, **{k: v for k, v in after.items() if k != key}}
     body = json.dumps(document, indent=indent, ensure_ascii=ascii_only).encode()
-    found = spans(body, format_path(tuple(path)))
-    assert [json.loads(body[start:end]) for start, end in found] == rows
+    found = cut_list(body, format_path(tuple(path)))
+    assert [json.loads(row) for row in found] == rows

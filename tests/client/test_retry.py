@@ -18,9 +18,9 @@ from oa_sync.errors import (
     RateLimitedError,
     ServerError,
 )
-from oa_sync.quota.limiter import Unlimited
 from tests.client.scripted import Reply, ScriptedServer, api, bearer, in_turn, reply
 from tests.support.clock import ManualClock
+from tests.support.limiter import Unlimited
 
 OK = reply({"data": []})
 

@@ -21,9 +21,9 @@ from oa_sync.errors import (
     InvalidRequestError,
     RedirectRefusedError,
 )
-from oa_sync.quota.limiter import Unlimited
 from tests.client.scripted import KEY, Reply, ScriptedServer, Seen, api, bearer, in_turn, reply
 from tests.support.clock import ManualClock
+from tests.support.limiter import Unlimited
 
 OK = reply({"data": []})
 

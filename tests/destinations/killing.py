@@ -112,7 +112,8 @@ class _Counter:
 
 def _sync(order: Order) -> str:
     from oa_sync.commands.sync import sync
-    from oa_sync.tables.target import Target, open_target
+    from oa_sync.load.opening import open_target
+    from oa_sync.tables.target import Target
 
     os.environ.update(order.environment)
     counter = _Counter(order.point)

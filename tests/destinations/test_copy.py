@@ -13,7 +13,7 @@ from oa_sync.commands.copy import copy
 from oa_sync.commands.export import export
 from oa_sync.emulator.server import RunningEmulator
 from oa_sync.errors import ConfigurationError
-from oa_sync.tables.target import open_for_reading
+from oa_sync.load.opening import open_for_reading
 from tests.destinations import scenario
 from tests.destinations.places import DuckDB, Place, canonical
 from tests.support.command import oa_sync

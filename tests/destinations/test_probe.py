@@ -11,8 +11,8 @@ from oa_sync.clock import Clock
 from oa_sync.commands.check import try_destination
 from oa_sync.errors import ConfigurationError, DestinationError, OaSyncError
 from oa_sync.load.dlt.destinations import opening_error
+from oa_sync.load.opening import open_target
 from oa_sync.settings import Settings
-from oa_sync.tables.target import open_target
 from tests.destinations import scenario
 from tests.destinations.places import Place, canonical
 from tests.support.emulator import emulator

@@ -8,8 +8,8 @@ import httpx
 import pytest
 
 from oa_sync.emulator.server import RunningEmulator
-from oa_sync.emulator.state import Churn
 from tests.emulator.stepping_clock import SteppingClock
+from tests.support.churn import churning
 from tests.support.emulator import HEADERS, HTTP, emulator
 
 
@@ -64,9 +64,8 @@ def test_touch_changes_so_many_rows_even_where_no_time_is_shown() -> None:
 def test_churn_inserts_at_the_front_and_deletes_while_pages_are_read() -> None:
     with emulator() as server:
         start = server.state.ids("reports")
-        server.state.set_churn(Churn("reports", insert_every=1, delete_every=3, seed=5))
-        pages = [rows(server, page, 4) for page in range(1, 7)]
-        server.state.set_churn(None)
+        with churning(server.state, "reports", insert_every=1, delete_every=3, seed=5):
+            pages = [rows(server, page, 4) for page in range(1, 7)]
         changes = list(server.state.changes)
         assert [c.op for c in changes].count("insert") == 6
         assert [c.op for c in changes].count("delete") == 2

@@ -8,11 +8,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from oa_sync.load.opening import open_target
 from oa_sync.settings import Settings
 from oa_sync.shape.cutting.spans import Rows
 from oa_sync.shape.result import json_rows
 from oa_sync.tables.results import Disposition, Loaded, ResultTable, load_result
-from oa_sync.tables.target import open_target
 
 NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)
 SYSTEM = ("_oa_workspace", "_oa_result", "_oa_synced_at", "_oa_deleted_at")

@@ -18,9 +18,9 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from oa_sync.errors import InvalidResponseError
+from oa_sync.load.opening import open_target
 from oa_sync.shape.export_file import export_rows
 from oa_sync.tables.results import ResultTable, load_result
-from oa_sync.tables.target import open_target
 from tests.queries.loading import NOW, settings, table_of
 
 

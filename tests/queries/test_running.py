@@ -18,7 +18,6 @@ from oa_sync.errors import (
     ServerError,
 )
 from oa_sync.extract.jobs.queries import Asked, Finished, QueryRunner
-from oa_sync.shape.result import JsonRows, json_rows
 from tests.client.scripted import KEY, Reply, Script, Seen, api, in_turn, reply
 from tests.support.clock import ManualClock
 
@@ -31,13 +30,13 @@ DONE = reply({"id": "q1", "status": "completed", "columns": ["a"], "rows": ROWS,
 
 def run(
     script: Script, dialect: Dialect = "cursor", seconds: float = 600.0
-) -> tuple[Finished[JsonRows] | OaSyncError, list[Seen], ManualClock]:
+) -> tuple[Finished | OaSyncError, list[Seen], ManualClock]:
     """The result or the error, the requests, and the clock that was waited by."""
     clock = ManualClock()
 
-    async def whole() -> tuple[Finished[JsonRows] | OaSyncError, list[Seen]]:
+    async def whole() -> tuple[Finished | OaSyncError, list[Seen]]:
         async with api(script, clock=clock) as (server, client):
-            runner = QueryRunner(client, clock, dialect, json_rows)
+            runner = QueryRunner(client, clock, dialect)
             try:
                 return await runner.run(Asked("ds_1", "SELECT 1", seconds)), server.seen
             except OaSyncError as error:
@@ -47,7 +46,7 @@ def run(
     return outcome, seen, clock
 
 
-def rows_of(outcome: Finished[JsonRows] | OaSyncError) -> list[Any]:
+def rows_of(outcome: Finished | OaSyncError) -> list[Any]:
     assert isinstance(outcome, Finished), outcome
     return [
         json.loads(line)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -74,10 +74,6 @@ def test_what_has_ended_and_is_loaded_is_never_asked_for(
 
 
 @dataclass
-class _Read:
-    fields: dict[str, Any] = field(default_factory=dict)
-
-
 @given(
     st.sampled_from([*STATUSES, None]),
     st.lists(
@@ -98,9 +94,7 @@ def test_callbacks_in_any_order_give_the_same_and_never_reopen_an_ended_run(
     def outcome(announced: list[Announcement]) -> tuple[list[Item], bool]:
         scan = Scan(RESOURCE, {"r": known})
         runs = {"agent_runs": {"r": run_of(loaded)}}
-        history = RunHistory(
-            [RESOURCE], runs, {"agent_runs": announced}, clock, read=lambda *_: _Read()
-        )
+        history = RunHistory([RESOURCE], runs, {"agent_runs": announced}, clock)
         return history.after_list(scan, Tally(missing=True)), "r" in scan.pending
 
     items, asked = outcome(heard)

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from oa_sync.emulator.server import RunningEmulator
-from oa_sync.emulator.state import Churn
 from oa_sync.emulator.synthetic import Size, synthetic_workspace
 from oa_sync.settings import Settings
+from tests.support.churn import churning
 from tests.support.emulator import emulator
 from tests.support.syncing import query, run_sync, settings_for
 
@@ -38,9 +38,8 @@ def test_nothing_that_stays_is_missing_after_a_first_sync_under_constant_changes
     with emulator(workspace, dialect=dialect, full_lists=True) as server:
         settings = settings_for(server.base_url, tmp_path, dialect=dialect)
         before = set(served(server))
-        server.state.set_churn(Churn("reports", insert_every, delete_every, seed))
-        report = run_sync(settings, "reports")
-        server.state.set_churn(None)
+        with churning(server.state, "reports", insert_every, delete_every, seed):
+            report = run_sync(settings, "reports")
         assert report.requests.made == server.state.counters.total
         assert report.requests.made <= 12 * 4
         assert before & set(served(server)) <= set(living(settings))
@@ -62,10 +61,9 @@ def test_a_loaded_row_is_dead_only_when_it_is(dialect: str, order: str, tmp_path
         for key in server.state.ids("reports")[40:45]:
             server.state.delete("reports", key)
         before = set(served(server))
-        server.state.set_churn(Churn("reports", insert_every=2, delete_every=1))
         server.state.counters.reset()
-        report = run_sync(settings, "reports")
-        server.state.set_churn(None)
+        with churning(server.state, "reports", insert_every=2, delete_every=1):
+            report = run_sync(settings, "reports")
         assert report.requests.made == server.state.counters.total
         assert before & set(served(server)) <= set(living(settings))
         # Those that left before were absent from a scan that proved nothing, and asked for by id.

@@ -91,7 +91,6 @@ class Cursors:
             total=total,
             is_last=self._is_last(answer, total, cursor),
             size=self._size,
-            requested_size=self._paginator.size,
             rows_path=answer.rows_path,
             response=answer.response,
             cursor=asked_by,

@@ -41,7 +41,6 @@ async def linked_pages(
             total=None,
             is_last=link is None,
             size=size,
-            requested_size=None,
             rows_path=answer.rows_path,
             response=answer.response,
         )

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from oa_sync.client.body import Buffer
 from oa_sync.client.response import Response
 from oa_sync.client.rows import UndecodedRows
 from oa_sync.errors import InvalidResponseError
+from oa_sync.shape.body import Body
+from oa_sync.shape.lists import cut_list
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,6 @@ class Page:
     total: rows of the whole list by this page, None where it does not say.
     is_last: nothing is to be read after it, by what the server says.
     size: rows of a full page at this server, as far as learned: the most seen on one page.
-    requested_size: rows that were asked for, None if the server was left to choose.
     rows_path: where in the body the rows stand, dotted (`$` for the body itself).
     response: the answer; its body is the page's exact bytes.
     start, cursor: as in `Place`.
@@ -56,14 +56,13 @@ class Page:
     total: int | None
     is_last: bool
     size: int
-    requested_size: int | None
     rows_path: str
     response: Response
     start: int | None = None
     cursor: str | None = None
 
     @property
-    def body(self) -> Buffer:
+    def body(self) -> Body:
         """The exact bytes of the page."""
         return self.response.body
 
@@ -99,7 +98,7 @@ class Page:
         """
         if isinstance(self.rows, UndecodedRows):
             return self.rows.texts
-        found = self.response.cut_list(self.body, self.rows_path)
+        found = cut_list(self.body, self.rows_path)
         if len(found) != len(self.rows):
             raise InvalidResponseError(
                 f"{self.response.what}: the key of the list stands twice in the body; tell the"

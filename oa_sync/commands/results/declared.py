@@ -26,7 +26,6 @@ from oa_sync.errors import (
 from oa_sync.extract.jobs.queries import Asked, QueryRunner
 from oa_sync.extract.refusal import as_exhausted
 from oa_sync.extract.tally import Tally
-from oa_sync.shape.result import json_rows
 from oa_sync.tables.learned import learned_of
 from oa_sync.tables.results import Disposition, ResultTable, load_result
 from oa_sync.tables.target import Target
@@ -108,7 +107,6 @@ class DeclaredQueries:
             self._connection.client,
             self._clock,
             await self._connection.api_dialect(),
-            json_rows,
             lambda polls: self._progress("list", query.name, polls, None),
         )
         finished = await self._connection.before_stop(

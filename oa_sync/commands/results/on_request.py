@@ -18,12 +18,13 @@ from oa_sync.clock import Clock, isoformat
 from oa_sync.definitions.scalars import TableName
 from oa_sync.errors import ConfigurationError, OaSyncError
 from oa_sync.extract.refusal import as_exhausted
+from oa_sync.load.opening import open_target
 from oa_sync.settings import Settings
 from oa_sync.tables.results import Loaded, ResultTable, RowSource, load_result
-from oa_sync.tables.target import Target, open_target
+from oa_sync.tables.target import Target
 from oa_sync.workspace.connection import Connection, connect
 from oa_sync.workspace.lock import sync_lock
-from oa_sync.workspace.report import EXIT_CODES, Requests, Status, error_json
+from oa_sync.workspace.report import EXIT_CODES, Requests, Status
 from oa_sync.workspace.stopping import StoppableClock, Stopping
 
 T = TypeVar("T")
@@ -71,7 +72,7 @@ class ResultReport:
             "count": self.count,
             "rows": dict(sorted(self.rows.items())),
             "schema_changes": self.drift,
-            "error": error_json(self.error),
+            "error": self.error.as_json() if self.error else None,
         }
 
 

@@ -15,9 +15,10 @@ from oa_sync.errors import ConfigurationError
 from oa_sync.extract.runs.following import State, ask_again_at, state_of
 from oa_sync.extract.runs.known import Announcement, is_usable_id, runs_resource
 from oa_sync.journal.items import key_of
+from oa_sync.load.opening import open_for_reading
 from oa_sync.settings import Settings
 from oa_sync.tables.agent_runs import key_columns, loaded_runs
-from oa_sync.tables.target import Target, open_for_reading
+from oa_sync.tables.target import Target
 from oa_sync.workspace.announced import waiting
 from oa_sync.workspace.lock import sync_lock
 

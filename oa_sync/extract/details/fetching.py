@@ -7,7 +7,6 @@ import logging
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
-from typing import Any, Protocol
 
 from oa_sync.client import ApiClient, Response
 from oa_sync.clock import Clock
@@ -29,6 +28,7 @@ from oa_sync.extract.refusal import as_exhausted
 from oa_sync.extract.runs.known import has_ended
 from oa_sync.extract.tally import Tally
 from oa_sync.journal.items import Item, Kind
+from oa_sync.shape.document import read_document
 
 logger = logging.getLogger(__name__)
 
@@ -41,14 +41,6 @@ FAILURES_IN_A_ROW = 5
 SECOND_TRIES = 2
 LARGE_BODY = 64 * 1024
 _MAY_HEAL = (ServerError, ConnectionFailedError, InvalidResponseError, RateLimitedError)
-
-
-class DetailDocument(Protocol):
-    """A detail as it is read (see `oa_sync.shape.document`)."""
-
-    @property
-    def fields(self) -> dict[str, Any]:
-        """The decoded object; long lists are empty in it."""
 
 
 class DetailFetcher:
@@ -65,14 +57,13 @@ class DetailFetcher:
         client: ApiClient,
         clock: Clock,
         *,
-        read: Callable[[Resource, bytes | memoryview], DetailDocument],
         emit: Callable[[Item], Awaitable[None]],
         progress: Callable[[str, str, int, int | None], None],
         tallies: Mapping[str, Tally],
         max_in_flight: int = MAX_IN_FLIGHT,
     ) -> None:
         self._client, self._clock = client, clock
-        self._read, self._emit, self._progress = read, emit, progress
+        self._emit, self._progress = emit, progress
         self._tallies = tallies
         self._concurrency = Concurrency(max_in_flight)
         self._failures: Counter[str] = Counter()
@@ -177,9 +168,9 @@ class DetailFetcher:
         """Read the answer; a large one beside the event loop, so that fetching goes on meanwhile."""
         body = response.body
         if len(body) > LARGE_BODY:
-            document = await asyncio.to_thread(self._read, task.resource, body)
+            document = await asyncio.to_thread(read_document, task.resource, body)
         else:
-            document = self._read(task.resource, body)
+            document = read_document(task.resource, body)
         return detail_item(task, body, document, document.fields, self._clock.now())
 
     # -- failures -------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Generic, Literal, Protocol, TypeVar
+from typing import Any, Literal
 from urllib.parse import quote
 
 from oa_sync.client import ApiClient
@@ -19,11 +19,13 @@ from oa_sync.client.wording import printable
 from oa_sync.clock import Clock
 from oa_sync.errors import InvalidRequestError, InvalidResponseError, NotFoundError
 from oa_sync.extract.jobs.polling import Polling
+from oa_sync.shape.result import JsonRows, json_rows
 
 WAITING = frozenset(
     {"accepted", "created", "in_progress", "pending", "processing", "queued", "running", "started"}
     | {"submitted"}
 )
+
 FAILED = frozenset({"aborted", "canceled", "cancelled", "error", "expired", "failed", "timed_out"})
 
 _ROWS_AT = {
@@ -32,31 +34,6 @@ _ROWS_AT = {
 }
 MISSED_POLLS = 3
 """Polls that may say 404 before the id is given up: a result may be known a moment later."""
-
-Paths = tuple[tuple[str, ...], ...]
-
-
-class Answer(Protocol):
-    """A body as it is read (see `oa_sync.shape.result.JsonRows`)."""
-
-    @property
-    def head(self) -> Mapping[str, Any]:
-        """All of the object but its rows."""
-
-    @property
-    def count(self) -> int | None:
-        """How many rows there are; None: no list of rows."""
-
-
-A = TypeVar("A", bound=Answer)
-A_co = TypeVar("A_co", bound=Answer, covariant=True)
-
-
-class Read(Protocol[A_co]):
-    """Reads a body whose rows stand at one of the paths; raises ValueError where it is not JSON."""
-
-    def __call__(self, body: bytes | memoryview, paths: Paths, /) -> A_co:
-        """The body, read."""
 
 
 @dataclass(frozen=True)
@@ -69,14 +46,14 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Finished(Generic[A]):
+class Finished:
     """The rows of a query that ended well. `query_id` is None where the API gave none."""
 
     query_id: str | None
-    answer: A
+    answer: JsonRows
 
 
-class QueryRunner(Generic[A]):
+class QueryRunner:
     """Runs queries in one dialect. `heard(polls)` is told of every poll."""
 
     def __init__(
@@ -84,13 +61,12 @@ class QueryRunner(Generic[A]):
         client: ApiClient,
         clock: Clock,
         dialect: Literal["page", "cursor"],
-        read: Read[A],
         heard: Callable[[int], None] = lambda polls: None,
     ) -> None:
         self._client, self._clock, self._dialect = client, clock, dialect
-        self._read, self._heard = read, heard
+        self._heard = heard
 
-    async def run(self, asked: Asked) -> Finished[A]:
+    async def run(self, asked: Asked) -> Finished:
         """Send the query once and return its whole result.
 
         Raises:
@@ -130,9 +106,9 @@ class QueryRunner(Generic[A]):
         body = {"dataset_id": asked.dataset_id, "sql": asked.sql, "timeout": seconds}
         return await self._client.request("POST", "queries/run", json=body, idempotent=False)
 
-    def _answer(self, response: Response) -> A:
+    def _answer(self, response: Response) -> JsonRows:
         try:
-            return self._read(response.body, _ROWS_AT[self._dialect])
+            return json_rows(response.body, _ROWS_AT[self._dialect])
         except ValueError as error:
             raise InvalidResponseError(
                 f"{response.what} answered {response.status} with a body that is {error}; try again"
@@ -140,7 +116,7 @@ class QueryRunner(Generic[A]):
                 status=response.status,
             ) from None
 
-    def _is_done(self, answer: A, response: Response, query_id: str | None) -> bool:
+    def _is_done(self, answer: JsonRows, response: Response, query_id: str | None) -> bool:
         status = _status(answer)
         if status in FAILED:
             raise InvalidRequestError(
@@ -149,7 +125,7 @@ class QueryRunner(Generic[A]):
             )
         return answer.count is not None and status not in WAITING
 
-    def _reason(self, answer: A) -> str:
+    def _reason(self, answer: JsonRows) -> str:
         head = _object(answer)
         error = head.get("error") or head.get("error_message") or head.get("message")
         if isinstance(error, Mapping):
@@ -159,18 +135,18 @@ class QueryRunner(Generic[A]):
         return f' "{printable(self._client.redact(error), 300)}"'
 
 
-def _object(answer: Answer) -> Mapping[str, Any]:
+def _object(answer: JsonRows) -> Mapping[str, Any]:
     """What the answer says of the query: the object itself, or the one in its `data`."""
     inner = answer.head.get("data")
     return inner if isinstance(inner, Mapping) and "status" not in answer.head else answer.head
 
 
-def _status(answer: Answer) -> str | None:
+def _status(answer: JsonRows) -> str | None:
     status = _object(answer).get("status")
     return printable(status, 64).lower() if isinstance(status, str) else None
 
 
-def _id(answer: Answer) -> str | None:
+def _id(answer: JsonRows) -> str | None:
     head = _object(answer)
     for name in ("id", "query_id"):
         value = head.get(name)
@@ -193,7 +169,7 @@ def _no_results(query_id: str, error: NotFoundError) -> NotFoundError:
     )
 
 
-def _check_count(answer: Answer, response: Response) -> None:
+def _check_count(answer: JsonRows, response: Response) -> None:
     """A result that says how many rows it has must have them all."""
     told = _object(answer).get("row_count")
     if isinstance(told, int) and not isinstance(told, bool) and told != answer.count:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any
 
 from oa_sync.definitions.model import Resource
 from oa_sync.definitions.paths import parse_path
@@ -28,20 +28,12 @@ from oa_sync.extract.runs.known import (
 )
 from oa_sync.extract.tally import Tally
 from oa_sync.journal.items import Item, Kind, Sighting, key_of, values_of
+from oa_sync.shape.document import read_document
 
 logger = logging.getLogger(__name__)
 
 _NOT_OF_THE_RUN = frozenset({"event", "type", "run_id", "session_id"})
 """Fields of a callback that tell about the callback, or that the key column holds."""
-
-
-class _Fields(Protocol):
-    @property
-    def fields(self) -> dict[str, Any]:
-        """The decoded object."""
-
-
-Read = Callable[[Resource, bytes | memoryview], _Fields]
 
 
 class ResourceHistory:
@@ -52,9 +44,8 @@ class ResourceHistory:
         resource: Resource,
         loaded: Mapping[str, LoadedRun],
         announced: Sequence[Announcement],
-        read: Read,
     ) -> None:
-        self._resource, self._loaded, self._read = resource, loaded, read
+        self._resource, self._loaded = resource, loaded
         self._announced = sorted(announced, key=lambda one: one.at)
         self.events = EventLog(resource.name, loaded)
         self._sightings: dict[str, Sighting] = {}
@@ -172,7 +163,7 @@ class ResourceHistory:
         """The details that `runs start --wait` has fetched, as items; a list that shows another version
         knows better."""
         for key, body in self._bodies.items():
-            document = self._read(self._resource, body)
+            document = read_document(self._resource, body)
             pending = scan.pending.get(key)
             if key not in scan.seen:
                 self._wanted.discard(key)

@@ -16,7 +16,7 @@ from oa_sync.clock import Clock
 from oa_sync.definitions.model import Resource
 from oa_sync.definitions.paths import parse_path
 from oa_sync.extract.lists.scan import Pending, Scan
-from oa_sync.extract.runs.followed import Read, ResourceHistory
+from oa_sync.extract.runs.followed import ResourceHistory
 from oa_sync.extract.runs.known import Announcement, LoadedRun, fields_of, has_history, ids_at
 from oa_sync.extract.tally import Tally
 from oa_sync.journal.items import Item, Kind, Sighting
@@ -26,7 +26,7 @@ class RunHistory:
     """Of all `resources` of a sync that have a status.
 
     `loaded` holds their loaded runs by resource and key, `announced` what was heard of runs since the
-    last sync (by resource). `read` reads a detail's body.
+    last sync (by resource).
     """
 
     def __init__(
@@ -35,13 +35,11 @@ class RunHistory:
         loaded: Mapping[str, Mapping[str, LoadedRun]],
         announced: Mapping[str, Sequence[Announcement]],
         clock: Clock,
-        *,
-        read: Read,
     ) -> None:
         self._clock = clock
         self._histories = {
             resource.name: ResourceHistory(
-                resource, loaded.get(resource.name, {}), announced.get(resource.name, ()), read
+                resource, loaded.get(resource.name, {}), announced.get(resource.name, ())
             )
             for resource in resources
             if has_history(resource)

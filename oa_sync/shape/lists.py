@@ -1,0 +1,44 @@
+"""The rows of a list as exact bytes: from text to text, no value is decoded or rewritten."""
+
+from __future__ import annotations
+
+from oa_sync.definitions.paths import parse_path
+from oa_sync.errors import InvalidResponseError
+from oa_sync.shape.body import Body
+from oa_sync.shape.cutting.cut import cut, cut_compact
+from oa_sync.shape.cutting.spans import is_utf8
+from oa_sync.shape.cutting.structure import InvalidJsonError
+
+
+def cut_list(body: Body, path: str) -> list[bytes]:
+    """The exact bytes of each object in the list at the dotted `path` of `body`.
+
+    Raises:
+        InvalidResponseError: not JSON, or a key of the path stands twice.
+    """
+    text = bytes(body) if isinstance(body, memoryview) else body
+    try:
+        rows = cut(text, parse_path(path)).rows
+    except InvalidJsonError as error:
+        raise InvalidResponseError(f"a list cannot be cut into its rows: {error}") from None
+    found = (text[start:end] for start, end in zip(rows.starts, rows.ends, strict=True))
+    return [row for row in found if row.startswith(b"{")]
+
+
+def split_list(body: Body, path: str) -> tuple[bytes, list[bytes]] | None:
+    """`body` with an empty list at the dotted `path`, and the exact bytes of each object that stood there.
+
+    None where that cannot be told at a glance, or something else than objects stands there; whatever is
+    given is JSON, so that the objects can be decoded one by one.
+    """
+    if isinstance(body, memoryview) or not is_utf8(body):
+        return None
+    try:
+        found = cut_compact(body, parse_path(path))
+    except InvalidJsonError:
+        return None
+    if found is None:
+        return None
+    spans = zip(found.rows.starts.tolist(), found.rows.ends.tolist(), strict=True)
+    rows = [body[start:end] for start, end in spans]
+    return (found.head, rows) if all(row.startswith(b"{") for row in rows) else None
