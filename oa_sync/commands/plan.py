@@ -22,7 +22,7 @@ from oa_sync.extract.cost import Cost, cost_of, total_cost
 from oa_sync.extract.lists.changes import Known
 from oa_sync.extract.lists.order_memory import OrderMemory
 from oa_sync.extract.lists.scan import Scan
-from oa_sync.extract.runs.history import RunHistory
+from oa_sync.extract.runs.followed import FollowedRuns
 from oa_sync.extract.tally import Tally
 from oa_sync.journal.items import Kind
 from oa_sync.journal.journal import Journal
@@ -31,7 +31,7 @@ from oa_sync.quota.forecast import Forecast, budget_now
 from oa_sync.quota.limits import SECOND, kept
 from oa_sync.quota.status import QuotaStatus
 from oa_sync.settings import Settings
-from oa_sync.tables.agent_runs import history_of
+from oa_sync.tables.agent_runs import followed_runs
 from oa_sync.tables.assembler import Assembler
 from oa_sync.tables.target import Target
 from oa_sync.workspace.announced import announced
@@ -156,13 +156,13 @@ async def _plan(settings: Settings, clock: Clock) -> Plan:
         with open_for_reading(settings) as target, announced(settings, clock) as inboxes:
             loaded = _loaded(definition, target, settings)
             heard = inboxes.drain()
-            history = history_of(target, definition, definition.resources, heard, clock)
+            runs = followed_runs(target, definition, definition.resources, heard, clock)
         _overlay_pending(loaded, settings)
         resources = await _resources(
             definition,
             connection,
             loaded,
-            history,
+            runs,
             OrderMemory(connection, clock, full_scan_days=settings.full_scan_days),
         )
         return _summary(resources, connection, settings, clock.now())
@@ -232,7 +232,7 @@ async def _resources(
     definition: Definition,
     connection: Connection,
     loaded: Loaded,
-    history: RunHistory,
+    runs: FollowedRuns,
     orders: OrderMemory,
 ) -> tuple[ResourcePlan, ...]:
     scans: dict[str, Scan] = {}
@@ -245,24 +245,24 @@ async def _resources(
             cost = cost_of(scan, parents=parents)
             plans.append(_resource_plan(scan, cost, asked=False))
         elif resource.endpoint.optional and connection.known_missing(resource):
-            cost = _cost_without_list(scan, history)
+            cost = _cost_without_list(scan, runs)
             plans.append(_resource_plan(scan, cost, asked=False, missing=True))
         else:
-            plans.append(await _asked(scan, connection, orders, history))
+            plans.append(await _asked(scan, connection, orders, runs))
     # A query takes one request on every run, and more where its result is not there at once.
     one = Cost(1, lists_estimated=True)
     queries = (ResourcePlan(query.name, None, 0, one, asked=False) for query in definition.queries)
     return (*plans, *queries)
 
 
-def _cost_without_list(scan: Scan, history: RunHistory) -> Cost:
+def _cost_without_list(scan: Scan, runs: FollowedRuns) -> Cost:
     """The details of runs that are due, of a resource whose list is not there."""
-    history.after_list(scan, Tally())
+    runs.after_list(scan, Tally())
     return Cost(details=sum(entry.wants_detail for entry in scan.pending.values()))
 
 
 async def _asked(
-    scan: Scan, connection: Connection, orders: OrderMemory, history: RunHistory
+    scan: Scan, connection: Connection, orders: OrderMemory, runs: FollowedRuns
 ) -> ResourcePlan:
     """The plan of a resource by the first page of its list."""
     try:
@@ -273,7 +273,7 @@ async def _asked(
         if not scan.resource.endpoint.optional:
             return _resource_plan(scan, cost_of(scan), error=error)
         connection.note_missing(scan.resource)
-        return _resource_plan(scan, _cost_without_list(scan, history), missing=True)
+        return _resource_plan(scan, _cost_without_list(scan, runs), missing=True)
     except ApiError as error:
         if isinstance(error, NotAuthorisedError) and error.status == 401:
             raise

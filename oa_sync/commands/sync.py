@@ -25,7 +25,7 @@ from oa_sync.extract.details.unfinished import Unfinished
 from oa_sync.extract.extraction import Extraction
 from oa_sync.extract.lists.changes import Known
 from oa_sync.extract.refusal import as_exhausted
-from oa_sync.extract.runs.history import RunHistory
+from oa_sync.extract.runs.followed import FollowedRuns
 from oa_sync.extract.runs.known import runs_resource
 from oa_sync.extract.tally import Tally
 from oa_sync.journal.journal import Journal
@@ -35,7 +35,7 @@ from oa_sync.load.destination_errors import destination_errors
 from oa_sync.load.loader import Loader
 from oa_sync.load.opening import open_target
 from oa_sync.settings import Settings
-from oa_sync.tables.agent_runs import history_of
+from oa_sync.tables.agent_runs import followed_runs
 from oa_sync.tables.assembler import Assembler
 from oa_sync.tables.batches import Batch
 from oa_sync.tables.syncs import syncs_batch
@@ -171,7 +171,7 @@ class _Run:
             loader = Loader(target, journal, assembler)
             await self._loading(loader.start_history)
             await self._loading(loader.finish_pending)
-            known, history = await self._loading(
+            known, runs = await self._loading(
                 lambda: self._read_back(assembler, definition, chosen, target)
             )
             if self._full_refresh:
@@ -184,7 +184,7 @@ class _Run:
                 lists=connection,
                 emit=steps.emit,
                 progress=self._progress,
-                history=history,
+                runs=runs,
                 unfinished=Unfinished(self._settings.journal / "unfinished", self._clock),
                 full_scan_days=self._settings.full_scan_days,
             )
@@ -249,18 +249,18 @@ class _Run:
         definition: Definition,
         chosen: Sequence[Resource],
         target: Target,
-    ) -> tuple[dict[str, dict[str, Known]], RunHistory]:
+    ) -> tuple[dict[str, dict[str, Known]], FollowedRuns]:
         """What is loaded of each resource, and what is known of runs."""
         with target.held_open():
             known = {resource.name: assembler.known(resource) for resource in chosen}
-            return known, self._history(definition, chosen, target)
+            return known, self._runs(definition, chosen, target)
 
-    def _history(
+    def _runs(
         self, definition: Definition, chosen: Sequence[Resource], target: Target
-    ) -> RunHistory:
+    ) -> FollowedRuns:
         """What is known of runs; what was heard of them stays in the inbox for a sync that takes them."""
         heard = self._announced.drain() if runs_resource(definition) in chosen else []
-        return history_of(target, definition, chosen, heard, self._clock)
+        return followed_runs(target, definition, chosen, heard, self._clock)
 
     async def _loading(self, function: Callable[[], T]) -> T:
         """Run `function` on the loading thread: dlt's objects belong to one thread."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from oa_sync.emulator.answers import Call, Refusal, Reply
+from oa_sync.emulator.calls import Call
 from oa_sync.emulator.data import RESOURCES
+from oa_sync.emulator.replies import Refusal, Reply
 
 if TYPE_CHECKING:
     from oa_sync.emulator.state import EmulatorState

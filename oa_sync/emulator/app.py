@@ -11,19 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 from oa_sync.clock import Clock
 from oa_sync.emulator.admin import PREFIX, administer
-from oa_sync.emulator.answers import Call, Refusal, Reply, error_body
-from oa_sync.emulator.background import Background
+from oa_sync.emulator.calls import Call
 from oa_sync.emulator.counters import LogEntry
 from oa_sync.emulator.data import Workspace
-from oa_sync.emulator.exports import DOWNLOADS, Exports
-from oa_sync.emulator.faults import BEFORE, FaultInjector, instead, spoiled
-from oa_sync.emulator.limits import Limits, Verdict, http_date, retry_after
+from oa_sync.emulator.downloads import DOWNLOADS
+from oa_sync.emulator.faults import BEFORE, instead, spoiled
+from oa_sync.emulator.limits import Verdict, http_date, retry_after
 from oa_sync.emulator.options import EmulatorOptions
-from oa_sync.emulator.queries import Stored
+from oa_sync.emulator.parts import Parts
+from oa_sync.emulator.replies import Refusal, Reply, error_body
 from oa_sync.emulator.routes import BASE, MethodRefusal, Routes
-from oa_sync.emulator.runs import Runs
-from oa_sync.emulator.state import EmulatorState
-from oa_sync.emulator.webhooks import Webhooks
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -33,7 +30,7 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 
-class Emulator:
+class Emulator(Parts):
     """One emulated workspace. `state` is for tests; the object itself is the ASGI application.
 
     A key is any Bearer token that starts with `oa_`. Limits count requests with a valid key under
@@ -46,24 +43,9 @@ class Emulator:
         options: EmulatorOptions | None = None,
         clock: Clock | None = None,
     ) -> None:
-        self.options = options or EmulatorOptions()
-        self.clock = clock or Clock()
-        self.state = EmulatorState(workspace, self.options, self.clock)
-        self.limits = Limits(self.options)
-        self.faults = FaultInjector()
-        self.background = Background()
-        self.webhooks = Webhooks(self.options, self.clock, self.background)
-        self.runs = Runs(self)
-        self.exports = Exports()
-        self.results: dict[str, Stored] = {}
+        super().__init__(workspace, options or EmulatorOptions(), clock or Clock())
         self._routes = Routes(self.options)
         self._request_numbers = itertools.count(1)
-
-    def reset(self) -> None:
-        """Start counters and limits again; what the workspace holds stays."""
-        self.state.counters.reset()
-        self.limits.reset()
-        self.faults.injected.clear()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import NamedTuple
 
-from oa_sync.emulator.answers import Refusal, Reply
+from oa_sync.emulator.replies import Refusal, Reply
 
 # Each kind of fault with the argument it takes after a colon, and that argument's default.
 KINDS: dict[str, str] = {

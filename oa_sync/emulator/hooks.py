@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from oa_sync.emulator.answers import Call, Refusal, Reply
+from oa_sync.emulator.calls import Call
 from oa_sync.emulator.encoding import encode
 from oa_sync.emulator.order import CursorError, offset_of, sealed
+from oa_sync.emulator.replies import Refusal, Reply
 from oa_sync.emulator.webhooks import Hook
 
 

@@ -3,24 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from typing import Any
 
 from oa_sync.clock import isoformat
-from oa_sync.emulator.answers import Call, Refusal, Reply
+from oa_sync.emulator.calls import Call
 from oa_sync.emulator.encoding import encode
+from oa_sync.emulator.replies import Refusal, Reply
 from oa_sync.emulator.resources import not_found
-from oa_sync.emulator.sandbox import QueryError, Table, rows_of, run
+from oa_sync.emulator.sandbox import QueryError, Stored, Table, rows_of, run
 
 KEPT_RESULTS = 200
-
-
-@dataclass(slots=True)
-class Stored:
-    """A result that a client may still ask for, and how often it must before it is ready."""
-
-    table: Table
-    polls_left: int
 
 
 async def run_page(call: Call) -> Reply:

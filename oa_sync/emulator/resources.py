@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from oa_sync.emulator.answers import Call, Endpoint, Refusal, Reply
+from oa_sync.emulator.calls import Call, Endpoint
 from oa_sync.emulator.encoding import encode
 from oa_sync.emulator.order import CursorError
+from oa_sync.emulator.replies import Refusal, Reply
 
 NOUN = {"datasets": "dataset", "reports": "report", "dashboards": "dashboard", "agent_runs": "run"}
 

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote
 
 from oa_sync.emulator import exports, hooks, queries, runs
-from oa_sync.emulator.answers import Endpoint, Refusal
+from oa_sync.emulator.calls import Endpoint
 from oa_sync.emulator.options import EmulatorOptions
+from oa_sync.emulator.replies import Refusal
 from oa_sync.emulator.resources import list_of, one_of
 
 if TYPE_CHECKING:

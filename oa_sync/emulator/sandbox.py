@@ -43,6 +43,14 @@ class Table:
     milliseconds: int
 
 
+@dataclass(slots=True)
+class Stored:
+    """A result that a client may still ask for, and how often it must before it is ready."""
+
+    table: Table
+    polls_left: int
+
+
 def rows_of(state: EmulatorState, dataset_id: str) -> bytes | None:
     """The rows (JSON text) of the dataset's first report that has any."""
     with state.lock:

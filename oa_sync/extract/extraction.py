@@ -43,7 +43,7 @@ from oa_sync.extract.lists.order_memory import FULL_SCAN_DAYS, OrderMemory, Stor
 from oa_sync.extract.lists.reading import scan
 from oa_sync.extract.lists.scan import Pending, Scan
 from oa_sync.extract.refusal import as_exhausted
-from oa_sync.extract.runs.history import RunHistory
+from oa_sync.extract.runs.followed import FollowedRuns
 from oa_sync.extract.tally import Tally
 from oa_sync.journal.items import Item, Kind
 
@@ -65,7 +65,7 @@ class Lists(Store, Protocol):
 
 class Extraction:
     """Runs once. `lists` opens lists, `emit` takes items in order, `progress` hears of every step,
-    `history` knows the runs that no list shows.
+    `runs` knows the runs that no list shows.
 
     `full_scan_days`: after as many days a list is read whole, although the rest of it could be proven
     known (see `oa_sync.extract.lists.early_stop`).
@@ -79,13 +79,13 @@ class Extraction:
         lists: Lists,
         emit: Callable[[Sequence[Item]], Awaitable[None]],
         progress: Callable[[str, str, int, int | None], None],
-        history: RunHistory,
+        runs: FollowedRuns,
         unfinished: Unfinished,
         full_scan_days: float = FULL_SCAN_DAYS,
     ) -> None:
         self._clock, self._lists, self._unfinished = clock, lists, unfinished
         self._hand_on, self._progress = emit, progress
-        self._history = history
+        self._runs = runs
         self._orders = OrderMemory(lists, clock, full_scan_days=full_scan_days)
         self.tallies: dict[str, Tally] = {}
         self.exhausted: BudgetExhausted | None = None
@@ -115,7 +115,7 @@ class Extraction:
         ]
         for result in scans:
             tally = self.tallies[result.resource.name]
-            await self._write(self._history.after_list(result, tally))
+            await self._write(self._runs.after_list(result, tally))
             await self._emit_rows(result)
         done: set[tuple[str, str]] = set()
         reached = self.exhausted is None and self._unreachable is None
@@ -123,11 +123,11 @@ class Extraction:
             tasks = in_order(scans)
             self._unfinished.note(tasks)
             done = await self._details.fetch(tasks)
-            if found := self._history.referenced(self.tallies):
+            if found := self._runs.referenced(self.tallies):
                 wanted = (task for task in in_order(scans) if task.row in found)
                 done = await self._details.fetch(deque(wanted))
             self.exhausted = self._details.exhausted
-        await self._write(self._history.gone_unseen(done))
+        await self._write(self._runs.gone_unseen(done))
         for result in scans:
             await self._emit_unreached(result, done)
             self._orders.conclude(result)
@@ -212,13 +212,13 @@ class Extraction:
             yield opened
 
     async def _emit(self, item: Item) -> None:
-        await self._write(self._history.completed(item))
+        await self._write(self._runs.completed(item))
         if self._resumed is not None:
             self._resumed[item.resource][item.key] = known_after(item)
 
     async def _emit_all(self, items: Iterable[Item]) -> None:
         """Items that cost no request of their own, which the journal takes in one go."""
-        await self._write([one for item in items for one in self._history.completed(item)])
+        await self._write([one for item in items for one in self._runs.completed(item)])
 
     async def _write(self, items: Sequence[Item]) -> None:
         for item in items:
@@ -230,7 +230,7 @@ class Extraction:
         """Rows that have all in them: on to loading while the list is still being read, so that no list
         is ever held as a whole."""
         rows = result.take_whole()
-        await self._write(self._history.listed(result, rows))
+        await self._write(self._runs.listed(result, rows))
         await self._emit_all(self._row_items(result.resource, rows, ()))
 
     def _row_items(
@@ -238,7 +238,7 @@ class Extraction:
     ) -> Iterator[Item]:
         now = self._clock.now()
         for pending in rows:
-            first_seen = self._history.first_seen(resource.name, pending.listed.key, now)
+            first_seen = self._runs.first_seen(resource.name, pending.listed.key, now)
             if item := row_item(resource, pending, list_keys, now, first_seen):
                 yield item
 

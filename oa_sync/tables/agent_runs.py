@@ -13,14 +13,9 @@ from oa_sync.clock import Clock
 from oa_sync.definitions.model import Definition, Resource
 from oa_sync.definitions.paths import parse_path
 from oa_sync.extract.lists.changes import identity
-from oa_sync.extract.runs.history import RunHistory
-from oa_sync.extract.runs.known import (
-    Announcement,
-    LoadedRun,
-    has_history,
-    is_usable_id,
-    runs_resource,
-)
+from oa_sync.extract.runs.followed import FollowedRuns
+from oa_sync.extract.runs.known import Announcement, LoadedRun, is_usable_id, runs_resource
+from oa_sync.extract.statuses import is_followed
 from oa_sync.journal.items import Sighting, key_of
 from oa_sync.shape.learned import LearnedSchema
 from oa_sync.shape.naming import ITEM, singular, snake_case
@@ -72,7 +67,7 @@ def events_batch(resource: Resource, texts: Iterable[bytes], workspace: str) -> 
 
 def loaded_runs(target: Target, resource: Resource) -> dict[str, LoadedRun]:
     """What is loaded of the runs of this workspace, by key; empty for a resource without a status."""
-    if resource.status is None or not has_history(resource):
+    if resource.status is None or not is_followed(resource):
         return {}
     keys = key_columns(target, resource)
     if not keys:
@@ -98,14 +93,14 @@ def loaded_runs(target: Target, resource: Resource) -> dict[str, LoadedRun]:
     return runs
 
 
-def history_of(
+def followed_runs(
     target: Target | None,
     definition: Definition,
     chosen: Sequence[Resource],
     heard: Sequence[Announcement],
     clock: Clock,
-) -> RunHistory:
-    """The history for a sync of the `chosen` resources, from what is loaded (`target` None: nothing) and
+) -> FollowedRuns:
+    """The runs that are followed in a sync of the `chosen` resources, from what is loaded (`target` None: nothing) and
     what was `heard` of runs since the last one."""
     loaded: dict[str, dict[str, LoadedRun]] = {resource.name: {} for resource in chosen}
     announced: dict[str, list[Announcement]] = {resource.name: [] for resource in chosen}
@@ -120,7 +115,7 @@ def history_of(
     followed = runs_resource(definition)
     if followed in chosen and followed is not None:
         announced[followed.name] += heard
-    return RunHistory(chosen, loaded, announced, clock)
+    return FollowedRuns(chosen, loaded, announced, clock)
 
 
 def key_columns(target: Target, resource: Resource) -> list[str]:
@@ -135,7 +130,7 @@ def newly_referenced(
 ) -> set[str]:
     """The ids of the resource `name` that stand in loaded rows of other resources, where the definition
     says so, and are not among its loaded `runs`."""
-    if not has_history(definition.resource(name)):
+    if not is_followed(definition.resource(name)):
         return set()
     declared = {table for resource in definition.resources for table in resource.tables()}
     found: set[str] = set()

@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from oa_sync.definitions.loader import OPENANALYST, load_definition
 from oa_sync.extract.lists.changes import Known
 from oa_sync.extract.lists.scan import Scan
-from oa_sync.extract.runs.following import (
+from oa_sync.extract.runs.followed import FollowedRuns
+from oa_sync.extract.runs.known import Announcement, LoadedRun, is_usable_id
+from oa_sync.extract.runs.schedule import (
     GIVE_UP_AFTER,
     LONGEST,
     SHORTEST,
@@ -20,8 +22,6 @@ from oa_sync.extract.runs.following import (
     ask_again_at,
     state_of,
 )
-from oa_sync.extract.runs.history import RunHistory
-from oa_sync.extract.runs.known import Announcement, LoadedRun, is_usable_id
 from oa_sync.extract.tally import Tally
 from oa_sync.journal.items import Item, Kind, Sighting
 from tests.support.clock import ManualClock
@@ -94,7 +94,7 @@ def test_callbacks_in_any_order_give_the_same_and_never_reopen_an_ended_run(
     def outcome(announced: list[Announcement]) -> tuple[list[Item], bool]:
         scan = Scan(RESOURCE, {"r": known})
         runs = {"agent_runs": {"r": run_of(loaded)}}
-        history = RunHistory([RESOURCE], runs, {"agent_runs": announced}, clock)
+        history = FollowedRuns([RESOURCE], runs, {"agent_runs": announced}, clock)
         return history.after_list(scan, Tally(missing=True)), "r" in scan.pending
 
     items, asked = outcome(heard)

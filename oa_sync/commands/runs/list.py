@@ -12,8 +12,8 @@ from oa_sync.clock import Clock, isoformat
 from oa_sync.definitions.loader import OPENANALYST, load_definition
 from oa_sync.definitions.model import Resource
 from oa_sync.errors import ConfigurationError
-from oa_sync.extract.runs.following import State, ask_again_at, state_of
 from oa_sync.extract.runs.known import Announcement, is_usable_id, runs_resource
+from oa_sync.extract.runs.schedule import State, ask_again_at, state_of
 from oa_sync.journal.items import key_of
 from oa_sync.load.opening import open_for_reading
 from oa_sync.settings import Settings

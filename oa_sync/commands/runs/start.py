@@ -21,14 +21,8 @@ from oa_sync.errors import (
     OaSyncError,
 )
 from oa_sync.extract.jobs.polling import Polling
-from oa_sync.extract.runs.known import (
-    Announcement,
-    is_terminal,
-    is_usable_id,
-    row_of_key,
-    runs_resource,
-    status_of,
-)
+from oa_sync.extract.runs.known import Announcement, is_usable_id, row_of_key, runs_resource
+from oa_sync.extract.statuses import is_terminal, status_of
 from oa_sync.settings import Settings
 from oa_sync.shape.document import read_document
 from oa_sync.workspace.announced import register

@@ -1,1 +1,1 @@
-"""The history of resources that live through statuses, such as agent runs, which no list may show."""
+"""Agent runs, which no list may show: heard of, followed until they end, given up when they never do."""

@@ -1,328 +1,132 @@
-"""The runs of one resource in one sync: which were announced, which are due, what their items lack."""
+"""The runs that one sync follows: between the lists and the details, and between these and the journal.
+
+`FollowedRuns` is told of every list that was read (`after_list`) and adds to it the runs that no list
+shows and that are due. Every item passes through `completed`, which adds when a run was first seen, and
+before it the statuses that are new. It makes items and hands none on itself.
+"""
 
 from __future__ import annotations
 
-import json
-import logging
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
-from typing import Any
 
+import orjson
+
+from oa_sync.clock import Clock
 from oa_sync.definitions.model import Resource
 from oa_sync.definitions.paths import parse_path
-from oa_sync.extract.details.tasks import DetailTask, detail_item
-from oa_sync.extract.lists.absent import may_be_asked
-from oa_sync.extract.lists.changes import Change, Known, Listed, content_hash, identity, version_of
-from oa_sync.extract.lists.instants import instant_of
 from oa_sync.extract.lists.scan import Pending, Scan
-from oa_sync.extract.runs.events import EventLog
-from oa_sync.extract.runs.following import State, ask_again_at, state_of
-from oa_sync.extract.runs.known import (
-    Announcement,
-    LoadedRun,
-    fields_of,
-    is_terminal,
-    row_of_key,
-    status_of,
-)
+from oa_sync.extract.runs.known import Announcement, LoadedRun, ids_at
+from oa_sync.extract.runs.resource_runs import ResourceRuns
+from oa_sync.extract.statuses import fields_of, is_followed
 from oa_sync.extract.tally import Tally
-from oa_sync.journal.items import Item, Kind, Sighting, key_of, values_of
-from oa_sync.shape.document import read_document
-
-logger = logging.getLogger(__name__)
-
-_NOT_OF_THE_RUN = frozenset({"event", "type", "run_id", "session_id"})
-"""Fields of a callback that tell about the callback, or that the key column holds."""
+from oa_sync.journal.items import Item, Kind, Sighting
 
 
-class ResourceHistory:
-    """Decides; hands nothing on itself. `events` holds what was observed meanwhile."""
+class FollowedRuns:
+    """Of all `resources` of a sync that have a status.
+
+    `loaded` holds their loaded runs by resource and key, `announced` what was heard of runs since the
+    last sync (by resource).
+    """
 
     def __init__(
         self,
-        resource: Resource,
-        loaded: Mapping[str, LoadedRun],
-        announced: Sequence[Announcement],
+        resources: Sequence[Resource],
+        loaded: Mapping[str, Mapping[str, LoadedRun]],
+        announced: Mapping[str, Sequence[Announcement]],
+        clock: Clock,
     ) -> None:
-        self._resource, self._loaded = resource, loaded
-        self._announced = sorted(announced, key=lambda one: one.at)
-        self.events = EventLog(resource.name, loaded)
-        self._sightings: dict[str, Sighting] = {}
-        self._known: Mapping[str, Known] = {}
-        self._payloads: dict[str, dict[str, Any]] = {}
-        self._wanted: set[str] = set()
-        self._bodies: dict[str, bytes] = {}
-        self._referenced: set[str] = set()
-        self._followed: set[str] = set()
-        self._answered: set[str] = set()
-
-    @property
-    def follows(self) -> bool:
-        """Whether a run can be asked for by its id alone."""
-        return may_be_asked(self._resource)
-
-    def refer(self, ids: Iterable[str]) -> None:
-        """`ids` stand in a row of another resource."""
-        self._referenced.update(ids)
-
-    # -- the list and after it ------------------------------------------------------------------
-
-    def listed(self, scan: Scan, rows: Iterable[Pending], now: datetime) -> None:
-        """Take in `rows`, which the list showed and `scan` no longer holds."""
-        self._begin(scan)
-        for pending in rows:
-            self._look_at(pending, scan, now)
-
-    def _begin(self, scan: Scan) -> None:
-        """Take in what was announced, once: it comes before everything that the list shows."""
-        self._known = scan.known
-        announced, self._announced = self._announced, []
-        for announcement in announced:
-            self._hear(announcement, scan)
-
-    def after_list(self, scan: Scan, tally: Tally, now: datetime) -> list[Item]:
-        """Take in what was announced and listed; add what is due to `scan.pending`. The items are runs
-        that need no request: those given up, and those whose last answer is here already."""
-        self._begin(scan)
-        for pending in list(scan.pending.values()):
-            self._look_at(pending, scan, now)
-        items = list(self._answered_already(scan, tally, now))
-        if self.follows:
-            self._add_wanted(scan, tally, now)
-            items.extend(self._add_due(scan, tally, now))
-        return items
-
-    def _hear(self, heard: Announcement, scan: Scan) -> None:
-        key = key_of((heard.run_id,))
-        run, known = self._loaded.get(key), scan.known.get(key)
-        if run is None and key not in self._sightings:
-            self._sightings[key] = Sighting(heard.at, heard.how)
-        if heard.how == "reference":
-            if run is None:
-                self._wanted.add(key)
-            return
-        is_news = self._is_news(heard, key, run, known)
-        if heard.how in ("webhook", "poll", "start"):
-            how = "webhook" if heard.how == "webhook" else "poll"
-            self.events.observe(key, (heard.run_id,), heard.status, heard.at, how, is_news=is_news)
-        if not is_news:
-            return
-        if heard.body is not None:
-            self._bodies[key] = heard.body
-        if heard.payload is not None:
-            self._payloads[key] = self._payload_row(heard)
-        self._wanted.add(key)
-
-    def _is_news(
-        self, heard: Announcement, key: str, run: LoadedRun | None, known: Known | None
-    ) -> bool:
-        """Whether the announcement says more of the run than is loaded, or announced before.
-
-        Callbacks come twice, late and out of order; a run that has ended stays as it is.
-        """
-        if run is None and key not in self._wanted:
-            return True
-        if run is not None and heard.at <= run.observed_at:
-            return False
-        if known is not None and known.deleted:
-            return True
-        if heard.how in ("add", "sql"):
-            return run is not None and run.stalled
-        if known is not None and self._is_older(heard.payload or {}, known.version):
-            return False
-        last = self.events.last(key)
-        if is_terminal(self._resource, last) and not is_terminal(self._resource, heard.status):
-            return False
-        return heard.status != last or heard.body is not None
-
-    def _is_older(self, fields: Mapping[str, Any], version: str | None) -> bool:
-        """Whether `fields` tell a time that is before `version`."""
-        said = instant_of(version_of(self._resource, dict(fields)))
-        known = instant_of(version)
-        return said is not None and known is not None and said < known
-
-    def _payload_row(self, heard: Announcement) -> dict[str, Any]:
-        """What was said of the run, as a row of the resource."""
-        said = {k: v for k, v in (heard.payload or {}).items() if k not in _NOT_OF_THE_RUN}
-        return said | row_of_key(self._resource, (heard.run_id,))
-
-    def _look_at(self, pending: Pending, scan: Scan, now: datetime) -> None:
-        """Record the status that the list shows. One that changed asks for the detail, even where the
-        version did not move."""
-        row, status = pending.listed, status_of(self._resource, pending.listed.row)
-        if pending.known is None:
-            self._sightings.setdefault(row.key, Sighting(now, "list"))
-        run = self._loaded.get(row.key)
-        changed = run is not None and status is not None and status != run.status
-        if changed and self._resource.detail is not None and not row.whole:
-            scan.pending[row.key] = replace(pending, wants_detail=True)
-        self.events.observe(row.key, row.key_values, status, now, "list")
-
-    def _answered_already(self, scan: Scan, tally: Tally, now: datetime) -> Iterator[Item]:
-        """The details that `runs start --wait` has fetched, as items; a list that shows another version
-        knows better."""
-        for key, body in self._bodies.items():
-            document = read_document(self._resource, body)
-            pending = scan.pending.get(key)
-            if key not in scan.seen:
-                self._wanted.discard(key)
-                self._followed.add(key)
-                pending = self._pending(key, scan)
-                tally.new += pending.change is Change.NEW
-            elif pending is None or not self._is_of(pending, document.fields):
-                continue
-            else:
-                del scan.pending[key]
-            task = DetailTask(self._resource, pending, tuple(sorted(scan.list_keys)))
-            item = self.completed(detail_item(task, body, document, document.fields, now))
-            if item is not None:
-                yield item
-
-    def _is_of(self, pending: Pending, fields: dict[str, Any]) -> bool:
-        """Whether `fields` are the detail of the version that the list shows."""
-        version = version_of(self._resource, fields)
-        return pending.wants_detail and version == pending.listed.version
-
-    # -- what is due ----------------------------------------------------------------------------
-
-    def _add_wanted(self, scan: Scan, tally: Tally, now: datetime) -> None:
-        """Runs that were announced, unless the list has told all about them."""
-        for key in sorted(self._wanted, key=lambda key: self.first_seen(key, now).at):
-            if key not in scan.seen and not (scan.finished and scan.is_loaded(key)):
-                self._follow(key, scan, tally)
-
-    def _add_due(self, scan: Scan, tally: Tally, now: datetime) -> Iterator[Item]:
-        """Loaded runs that the list does not tell about: those to be asked for, into `scan.pending`;
-        those that did not end in all the time, as items."""
-        assert self._resource.status is not None
-        list_tells = parse_path(self._resource.status.path)[0] in scan.list_keys
-        for key, run in self._loaded.items():
-            known = scan.known.get(key)
-            is_told = list_tells if key in scan.seen else scan.finished
-            is_open = key in scan.pending or key in scan.handed_on or key in self._followed
-            if known is None or is_told or is_open:
-                continue
-            state = state_of(self._resource, run, known)
-            if state is State.STALLED and not run.stalled:
-                self._tell_stalled(key, run)
-                yield Item(Kind.STALLED, self._resource.name, key, now, replaces=True)
-            elif state is State.WAITING or (state is State.FOLLOWED and now >= ask_again_at(run)):
-                self._follow(key, scan, tally)
-            elif tally.missing and not known.deleted:
-                tally.unchanged += 1
-
-    def _tell_stalled(self, key: str, run: LoadedRun) -> None:
-        logger.warning(
-            "%s %s is %s since %s and is no longer asked for; `oa-sync runs add` it to ask once more",
-            self._resource.name,
-            key,
-            run.status or "in no known status",
-            run.first_seen.at.date(),
-        )
-
-    def _follow(self, key: str, scan: Scan, tally: Tally) -> None:
-        pending = scan.pending[key] = self._pending(key, scan)
-        self._followed.add(key)
-        tally.new += pending.change is Change.NEW
-        tally.changed += pending.change is Change.CHANGED
-        tally.unchanged += pending.change is Change.UNCHANGED
-
-    def _pending(self, key: str, scan: Scan) -> Pending:
-        """A row that no list shows: of what was said of the run, or its key alone."""
-        known = scan.known.get(key)
-        key_values = self._key_values(key)
-        payload = self._payloads.get(key)
-        row = payload or row_of_key(self._resource, key_values)
-        is_new = known is None or known.deleted
-        change = Change.NEW if is_new else Change.CHANGED if payload else Change.UNCHANGED
-        if payload is None and known is not None and known.version is not None:
-            version = known.version
-        else:
-            version = version_of(self._resource, row) or content_hash(row)
-        listed = Listed(key, key_values, version, row_hash="", whole=False, row=row)
-        raw = json.dumps(row, ensure_ascii=False).encode()
-        return Pending(listed, change, known, raw, wants_detail=True)
-
-    def add_referenced(self, scan: Scan, tally: Tally, now: datetime) -> list[str]:
-        """Put what other resources' rows refer to, and nobody knew, into `scan.pending`."""
-        keys = sorted(key_of((run_id,)) for run_id in self._referenced)
-        self._referenced.clear()
-        added = []
-        for key in keys:
-            if key in self._loaded or key in scan.seen or key in self._followed:
-                continue
-            self._sightings[key] = Sighting(now, "reference")
-            self._follow(key, scan, tally)
-            added.append(key)
-        return added
-
-    # -- items ----------------------------------------------------------------------------------
-
-    def completed(self, item: Item) -> Item | None:
-        """`item` with what only the history knows; None where it would write an older state over a
-        newer one. A detail's status is observed."""
-        if item.first_seen is None:
-            item = replace(item, first_seen=self.first_seen(item.key, item.observed_at))
-        if item.kind is Kind.ROW and item.key in self._followed:
-            payload = self._payloads.get(item.key) or {}
-            keys = {*payload, *row_of_key(self._resource, self._key_values(item.key))}
-            return replace(item, row_hash=None, list_keys=tuple(sorted(keys)))
-        if item.kind is not Kind.DETAIL:
-            return item
-        fields = fields_of(item)
-        if item.key in self._followed:
-            self._answered.add(item.key)
-            followed = self._without_list(item, fields)
-            if followed is None:
-                return None
-            item = followed
-        key_values = self._key_values(item.key)
-        status = status_of(self._resource, fields)
-        self.events.observe(item.key, key_values, status, item.observed_at, "poll")
-        return item
-
-    def _without_list(self, item: Item, fields: dict[str, Any]) -> Item | None:
-        """The item of a detail that no list row stands behind: its version is its own."""
-        key_values = self._key_values(item.key)
-        version = version_of(self._resource, fields) or content_hash(fields)
-        known = self._known.get(item.key)
-        if known is not None and self._is_older(fields, known.detail_version):
-            logger.warning(
-                "%s %s: the answer is older than what is loaded and left out",
-                self._resource.name,
-                item.key,
+        self._clock = clock
+        self._by_resource = {
+            resource.name: ResourceRuns(
+                resource, loaded.get(resource.name, {}), announced.get(resource.name, ())
             )
-            return None
-        row = json.dumps(row_of_key(self._resource, key_values), ensure_ascii=False).encode()
-        return replace(item, version=version, detail_version=version, row_hash=None, row=row)
+            for resource in resources
+            if is_followed(resource)
+        }
+        self._references = {
+            resource.name: paths
+            for resource in resources
+            if (paths := _references(resource, self._by_resource))
+        }
+        self._scans: dict[str, Scan] = {}
 
-    def gone_unseen(
-        self, scan: Scan, done: Collection[tuple[str, str]], now: datetime
-    ) -> Iterator[Item]:
-        """Runs that answered 404 and were never loaded: a row with the id, deleted."""
-        for key in self._followed - self._answered:
-            pending = scan.pending.get(key)
-            if pending is None or pending.known is not None:
-                continue
-            if (self._resource.name, key) in done:
-                item = Item(
-                    Kind.ROW,
-                    self._resource.name,
-                    key,
-                    now,
-                    version=pending.listed.version,
-                    row=pending.raw,
-                    whole=False,
-                    deleted=True,
-                )
-                yield self.completed(item) or item
+    def listed(self, scan: Scan, rows: Sequence[Pending]) -> list[Item]:
+        """The list of `scan` showed `rows`, which go on to loading before it is read to its end. Gives
+        what they tell, to be written before them."""
+        runs = self._by_resource.get(scan.resource.name)
+        if runs is None or not rows:
+            return []
+        now = self._clock.now()
+        runs.listed(scan, rows, now)
+        return runs.events.take(now)
 
-    def first_seen(self, key: str, now: datetime) -> Sighting:
-        """When and how this run was first heard of; now and from a list, if never before."""
-        run = self._loaded.get(key)
-        return run.first_seen if run else self._sightings.get(key) or Sighting(now, "list")
+    def after_list(self, scan: Scan, tally: Tally) -> list[Item]:
+        """The list of `scan` was read, as far as it was. Puts what is due into `scan.pending`; gives
+        what the list shows and what was announced."""
+        runs = self._by_resource.get(scan.resource.name)
+        if runs is None:
+            return []
+        self._scans[scan.resource.name] = scan
+        now = self._clock.now()
+        items = runs.after_list(scan, tally, now)
+        return [*runs.events.take(now), *items]
 
-    def _key_values(self, key: str) -> tuple[Any, ...]:
-        run = self._loaded.get(key)
-        return run.key_values if run else values_of(key, len(identity(self._resource)))
+    def referenced(self, tallies: Mapping[str, Tally]) -> set[tuple[str, str]]:
+        """Put runs that were found in fetched rows only now into the pending of their scans; gives
+        resource and key of each."""
+        now = self._clock.now()
+        return {
+            (name, key)
+            for name, scan in self._scans.items()
+            for key in self._by_resource[name].add_referenced(scan, tallies[name], now)
+        }
+
+    def gone_unseen(self, done: Collection[tuple[str, str]]) -> list[Item]:
+        """Details are over; `done` holds resource and key of all that were settled. Gives the runs that
+        turned out to be gone before they were ever loaded."""
+        now = self._clock.now()
+        return [
+            item
+            for name, scan in self._scans.items()
+            for item in self._by_resource[name].gone_unseen(scan, done, now)
+        ]
+
+    def first_seen(self, resource: str, key: str, now: datetime) -> Sighting | None:
+        """When and how this row was first heard of; None where `resource` follows no runs."""
+        runs = self._by_resource.get(resource)
+        return None if runs is None else runs.first_seen(key, now)
+
+    def completed(self, item: Item) -> list[Item]:
+        """`item` with what only is known here, the new events before it; none where it would write
+        an older state over a newer one."""
+        self._collect(item)
+        runs = self._by_resource.get(item.resource)
+        if runs is None:
+            return [item]
+        completed = runs.completed(item)
+        if completed is None:
+            return []
+        return [*runs.events.take(item.observed_at), completed]
+
+    def _collect(self, item: Item) -> None:
+        """Take note of the runs that the row of `item` refers to."""
+        paths = self._references.get(item.resource)
+        if not paths or item.kind not in (Kind.ROW, Kind.DETAIL):
+            return
+        rows = [orjson.loads(item.row) if item.row else {}, fields_of(item)]
+        for path, target in paths:
+            for row in rows:
+                self._by_resource[target].refer(ids_at(row, path))
+
+
+def _references(
+    resource: Resource, histories: Mapping[str, ResourceRuns]
+) -> list[tuple[tuple[str, ...], str]]:
+    """The paths in rows of `resource` at which ids of followed resources stand."""
+    return [
+        (parse_path(path), target)
+        for path, target in resource.references.items()
+        if target in histories and histories[target].follows
+    ]

@@ -7,12 +7,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-import orjson
-
 from oa_sync.definitions.model import Definition, Resource
-from oa_sync.definitions.paths import parse_path, select
+from oa_sync.definitions.paths import parse_path
 from oa_sync.extract.lists.changes import identity
-from oa_sync.journal.items import Item, Sighting
+from oa_sync.extract.statuses import is_followed
+from oa_sync.journal.items import Sighting
 
 RUNS = "agent_runs"
 LONGEST_ID = 512
@@ -46,18 +45,13 @@ class Announcement:
     body: bytes | None = field(default=None, repr=False)
 
 
-def has_history(resource: Resource) -> bool:
-    """Whether the statuses of this resource's rows are recorded and its rows followed."""
-    return resource.status is not None and bool(identity(resource))
-
-
 def runs_resource(definition: Definition) -> Resource | None:
     """The resource whose ids `runs add`, `runs start` and webhooks tell: the one called `agent_runs`,
     else the first that has a status, one key column and a detail; None where there is none."""
     fitting = [
         resource
         for resource in definition.resources
-        if has_history(resource) and resource.detail and len(resource.primary_key) == 1
+        if is_followed(resource) and resource.detail and len(resource.primary_key) == 1
     ]
     return next((one for one in fitting if one.name == RUNS), fitting[0] if fitting else None)
 
@@ -67,31 +61,6 @@ def is_usable_id(text: str) -> bool:
     return (
         0 < len(text) <= LONGEST_ID and text.strip() not in ("", ".", "..") and text.isprintable()
     )
-
-
-def status_of(resource: Resource, fields: Mapping[str, Any]) -> str | None:
-    """The status in a decoded row as text; None where it has none. Any value passes through."""
-    assert resource.status is not None
-    value = select(fields, resource.status.path, None)
-    if value is None or isinstance(value, dict | list):
-        return None
-    return value if isinstance(value, str) else orjson.dumps(value).decode()
-
-
-def is_terminal(resource: Resource, status: str | None) -> bool:
-    """Whether a row with `status` never changes again; one that is not known might."""
-    return resource.status is not None and status in resource.status.terminal
-
-
-def fields_of(item: Item) -> dict[str, Any]:
-    """The decoded object of a detail; empty for other items."""
-    fields: dict[str, Any] = getattr(item.document, "fields", {})
-    return fields
-
-
-def has_ended(resource: Resource, item: Item) -> bool:
-    """Whether the detail `item` shows a terminal status."""
-    return is_terminal(resource, status_of(resource, fields_of(item)))
 
 
 def row_of_key(resource: Resource, key_values: tuple[Any, ...]) -> dict[str, Any]:

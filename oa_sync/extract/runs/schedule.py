@@ -12,7 +12,8 @@ from enum import StrEnum
 
 from oa_sync.definitions.model import Resource
 from oa_sync.extract.lists.changes import Known
-from oa_sync.extract.runs.known import LoadedRun, is_terminal
+from oa_sync.extract.runs.known import LoadedRun
+from oa_sync.extract.statuses import is_terminal
 
 SHORTEST = timedelta(minutes=1)
 LONGEST = timedelta(hours=20)
