@@ -26,3 +26,17 @@ class Clock:
 def isoformat(instant: datetime) -> str:
     """`instant` as RFC 3339 in UTC with a `Z`, whole seconds: the form of every time we print."""
     return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def instant_of(version: str | None) -> datetime | None:
+    """`version` as an instant; None for anything but ISO 8601 with its zone.
+
+    A time without zone is of no use here: it may be hours away from the server's clock.
+    """
+    if version is None:
+        return None
+    try:
+        instant = datetime.fromisoformat(version)
+    except ValueError:
+        return None
+    return instant if instant.tzinfo is not None else None

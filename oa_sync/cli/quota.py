@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from oa_sync.commands.plan import Plan
     from oa_sync.commands.status import Status
     from oa_sync.extract.cost import Cost
-    from oa_sync.quota.status import QuotaStatus
+    from oa_sync.quota.account import QuotaStatus
 
 
 @click.command()
@@ -124,7 +124,7 @@ def _number(value: int, estimated: bool) -> str:
 
 def _verdict(plan: Plan) -> str:
     """What it comes to: today, in some days, or never."""
-    from oa_sync.quota.forecast import run_time
+    from oa_sync.quota.account import run_time
 
     needed = _number(plan.cost.requests, plan.cost.estimated)
     if plan.days_to_complete is None:

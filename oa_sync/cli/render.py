@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from oa_sync.quota.forecast import Forecast
+    from oa_sync.quota.account import Forecast
     from oa_sync.workspace.report import SyncReport
 
 ERRORS_SHOWN = 20

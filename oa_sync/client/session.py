@@ -32,7 +32,7 @@ from oa_sync.errors import (
     RedirectRefusedError,
 )
 from oa_sync.quota.headers import read_retry_after
-from oa_sync.quota.limiter import Limiter
+from oa_sync.quota.pacer import Limiter
 
 logger = logging.getLogger(__name__)
 

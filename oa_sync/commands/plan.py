@@ -27,9 +27,8 @@ from oa_sync.extract.tally import Tally
 from oa_sync.journal.items import Kind
 from oa_sync.journal.journal import Journal
 from oa_sync.load.opening import open_for_reading
-from oa_sync.quota.forecast import Forecast, budget_now
+from oa_sync.quota.account import Forecast, QuotaStatus, budget_now
 from oa_sync.quota.limits import SECOND, kept
-from oa_sync.quota.status import QuotaStatus
 from oa_sync.settings import Settings
 from oa_sync.tables.agent_runs import followed_runs
 from oa_sync.tables.assembler import Assembler

@@ -12,7 +12,7 @@ from oa_sync.clock import Clock, isoformat
 from oa_sync.errors import ConfigurationError, LockHeldError
 from oa_sync.journal.journal import Journal
 from oa_sync.load.opening import open_for_reading
-from oa_sync.quota.status import QuotaStatus
+from oa_sync.quota.account import QuotaStatus
 from oa_sync.settings import Settings
 from oa_sync.tables.standing import Standing
 from oa_sync.tables.syncs import TABLE as SYNCS

@@ -24,7 +24,6 @@ from oa_sync.extract.cost import Cost
 from oa_sync.extract.details.unfinished import Unfinished
 from oa_sync.extract.extraction import Extraction
 from oa_sync.extract.lists.changes import Known
-from oa_sync.extract.refusal import as_exhausted
 from oa_sync.extract.runs.followed import FollowedRuns
 from oa_sync.extract.runs.known import runs_resource
 from oa_sync.extract.tally import Tally
@@ -34,6 +33,7 @@ from oa_sync.journal.steps import Steps
 from oa_sync.load.destination_errors import destination_errors
 from oa_sync.load.loader import Loader
 from oa_sync.load.opening import open_target
+from oa_sync.quota.headers import as_exhausted
 from oa_sync.settings import Settings
 from oa_sync.tables.agent_runs import followed_runs
 from oa_sync.tables.assembler import Assembler

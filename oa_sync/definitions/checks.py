@@ -15,11 +15,11 @@ from oa_sync.definitions.document import (
     MarkedList,
     Problems,
     as_written,
+    nearest,
     show,
 )
 from oa_sync.definitions.paths import parse_path
 from oa_sync.definitions.sql import sql_parameters
-from oa_sync.definitions.suggestions import nearest
 
 
 def check(document: MarkedDict, problems: Problems) -> None:

@@ -7,10 +7,11 @@ bounded; duplicate keys are errors.
 
 from __future__ import annotations
 
+import difflib
 import json
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -292,3 +293,9 @@ class _Composer:
     def _stop(self, event: Any, path: str, what: str, valid: str = "") -> None:
         self._problems.add(self._mark(event, path), what, valid=valid)
         raise _Stop
+
+
+def nearest(word: Any, known: Iterable[str]) -> str:
+    """`; did you mean "x"?` with the nearest of `known` to `word`, or nothing if none is near."""
+    close = difflib.get_close_matches(str(word)[:100], list(known), n=1, cutoff=0.6)
+    return f'; did you mean "{close[0]}"?' if close else ""

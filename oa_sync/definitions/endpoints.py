@@ -11,8 +11,15 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from oa_sync.definitions.document import Mark, MarkedDict, MarkedList, Problems, as_written, show
-from oa_sync.definitions.suggestions import nearest
+from oa_sync.definitions.document import (
+    Mark,
+    MarkedDict,
+    MarkedList,
+    Problems,
+    as_written,
+    nearest,
+    show,
+)
 from oa_sync.definitions.templates import bind, literal, placeholders
 
 _EXPRESSION = re.compile(r"resources\.(?P<resource>[^.{}]+)\.(?P<field>[^{}]+)")

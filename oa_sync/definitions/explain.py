@@ -10,9 +10,8 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
-from oa_sync.definitions.document import Mark, MarkedDict, MarkedList, Problems, show
+from oa_sync.definitions.document import Mark, MarkedDict, MarkedList, Problems, nearest, show
 from oa_sync.definitions.model import Definition, Endpoint, Incremental, Resource
-from oa_sync.definitions.suggestions import nearest
 
 BESIDE_THE_MODEL: dict[type[BaseModel], tuple[str, ...]] = {
     Definition: ("extends", "exclude", "resource_defaults"),

@@ -17,6 +17,7 @@ from oa_sync.definitions.document import (
     MarkedList,
     Problems,
     compose,
+    nearest,
     plain,
     show,
 )
@@ -26,7 +27,6 @@ from oa_sync.definitions.explain import explain
 from oa_sync.definitions.merging import extend, under_defaults
 from oa_sync.definitions.model import Definition, Resource
 from oa_sync.definitions.shorthands import write_out
-from oa_sync.definitions.suggestions import nearest
 
 Dialect = Literal["page", "cursor"]
 

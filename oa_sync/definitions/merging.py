@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from oa_sync.definitions.document import Mark, MarkedDict, MarkedList, Problems
-from oa_sync.definitions.suggestions import nearest
+from oa_sync.definitions.document import Mark, MarkedDict, MarkedList, Problems, nearest
 
 
 def extend(base: MarkedDict, own: MarkedDict, problems: Problems) -> MarkedDict:

@@ -42,10 +42,10 @@ from oa_sync.extract.lists.listing import OpenList
 from oa_sync.extract.lists.order_memory import FULL_SCAN_DAYS, OrderMemory, Store
 from oa_sync.extract.lists.reading import scan
 from oa_sync.extract.lists.scan import Pending, Scan
-from oa_sync.extract.refusal import as_exhausted
 from oa_sync.extract.runs.followed import FollowedRuns
 from oa_sync.extract.tally import Tally
 from oa_sync.journal.items import Item, Kind
+from oa_sync.quota.headers import as_exhausted
 
 
 class Lists(Store, Protocol):

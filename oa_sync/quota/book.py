@@ -17,8 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import astuple, dataclass, fields
 from typing import Any
 
-from oa_sync.quota.limits import DAY_SECONDS, SECOND
-from oa_sync.quota.schedule import WINDOW
+from oa_sync.quota.limits import DAY_SECONDS, SECOND, WINDOW
 
 Rows = Sequence[Sequence[Any]]
 Run = Callable[[str, Sequence[object]], Rows]

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Literal
 
+from oa_sync.errors import BudgetExhausted, OaSyncError, RateLimitedError
 from oa_sync.quota.limits import DAY_SECONDS, Limits
 
 SHORT_WAIT = 120.0
@@ -106,3 +107,13 @@ def _number(text: str | None) -> int | None:
     if not digits.isdigit() or len(digits) > 15 or (fraction and not fraction.isdigit()):
         return None
     return int(whole) + (1 if fraction.strip("0") and not whole.startswith("-") else 0)
+
+
+def as_exhausted(error: OaSyncError | None, now: datetime) -> BudgetExhausted | None:
+    """The end of the budget that `error` means: itself, or a 429 that asks for a longer wait than a run
+    makes, which is how a server says that the day is spent. None: it means something else."""
+    if isinstance(error, BudgetExhausted):
+        return error
+    if isinstance(error, RateLimitedError) and (error.retry_after or 0.0) > SHORT_WAIT:
+        return BudgetExhausted(str(error), now + timedelta(seconds=error.retry_after or 0.0))
+    return None

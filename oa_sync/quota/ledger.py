@@ -36,10 +36,17 @@ from datetime import UTC, datetime
 from typing import ClassVar, Literal
 
 from oa_sync.quota.book import Book
-from oa_sync.quota.booking import book_slots
 from oa_sync.quota.headers import SHORT_WAIT, Reading
-from oa_sync.quota.limits import CALENDAR_GUARD, DAY_SECONDS, ROLLING, ROLLING_GUARD, SECOND, Limits
-from oa_sync.quota.schedule import WINDOW, spacing
+from oa_sync.quota.limits import (
+    CALENDAR_GUARD,
+    DAY_SECONDS,
+    ROLLING,
+    ROLLING_GUARD,
+    SECOND,
+    WINDOW,
+    Limits,
+)
+from oa_sync.quota.schedule import book_slots, spacing
 
 LARGEST_BATCH = 100
 _CLOCK_SLACK = SECOND // 20

@@ -23,6 +23,9 @@ ROLLING_GUARD = 2
 """Seconds added to a rolling day: one for the bucket's width, one for the network's jitter."""
 CALENDAR_GUARD = 60
 """Seconds either side of midnight that count for both days: our clock is not the server's."""
+GUARD = 900_000
+"""Microseconds by which a window is kept longer than the server's."""
+WINDOW = 60 * SECOND + GUARD
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from oa_sync.clock import Clock, isoformat
 from oa_sync.errors import BudgetExhausted
@@ -29,8 +29,7 @@ from oa_sync.quota.headers import (
     read_retry_after,
 )
 from oa_sync.quota.ledger import Grant, Ledger, Slot
-from oa_sync.quota.limits import ROLLING, Limits, kept
-from oa_sync.quota.recent import RecentRequests
+from oa_sync.quota.limits import DAY_SECONDS, ROLLING, Limits, kept
 from oa_sync.quota.schedule import LATE
 
 T = TypeVar("T")
@@ -40,6 +39,26 @@ LONGEST_DAY_WAIT = 600.0
 _NAP = 1.0
 """Longest single sleep, so that a run whose day ends does not sleep on."""
 _TOO_MANY_REQUESTS = 429
+
+
+class Limiter(Protocol):
+    """Grants requests one by one and hears what the server says about them."""
+
+    async def acquire(self) -> None:
+        """Wait until one more request may be sent, and count it as sent.
+
+        The count comes before the request, so that one that may have left is never forgotten.
+
+        Raises:
+            BudgetExhausted: no further request may be sent in this run.
+        """
+
+    def observe(self, status: int, headers: Mapping[str, str]) -> None:
+        """Take in an answer's status and headers (`X-RateLimit-*`, `Retry-After`).
+
+        Header names are looked up without regard to case. Called once for every answer, redirects
+        and errors too, and before the body is read.
+        """
 
 
 @dataclass(frozen=True)
@@ -292,3 +311,47 @@ class QuotaLimiter:
     async def _call(self, function: Callable[[], T]) -> T:
         """Run a ledger call off the event loop where it may take a round trip."""
         return await asyncio.to_thread(function) if self._ledger.remote else function()
+
+
+_MINUTE = 60.0
+_BUCKET = 60.0
+
+
+class RecentRequests:
+    """Requests of the last minute, one by one, and of the last 24 hours, by the minute."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._per_minute = limits.per_minute
+        self._per_day = limits.per_day if limits.day == ROLLING else None
+        self._minute: deque[float] = deque(maxlen=limits.per_minute)
+        self._day: deque[list[float]] = deque()
+        self._day_total = 0
+
+    def note(self, now: float) -> None:
+        """A request leaves at `now` (monotonic seconds)."""
+        if self._per_minute is not None:
+            self._minute.append(now)
+        if self._per_day is None:
+            return
+        if not self._day or now >= self._day[-1][0] + _BUCKET:
+            self._day.append([now, 0])
+        self._day[-1][1] += 1
+        self._day_total += 1
+
+    def in_minute(self, now: float) -> int:
+        """Requests of the last 60 seconds."""
+        return sum(1 for instant in self._minute if now - instant < _MINUTE)
+
+    def minute_wait(self, now: float) -> float:
+        """Seconds until the minute's limit allows one more; 0 when it does."""
+        if self._per_minute is None or len(self._minute) < self._per_minute:
+            return 0.0
+        return max(0.0, self._minute[0] + _MINUTE - now)
+
+    def day_wait(self, now: float) -> float:
+        """Seconds until the day's limit allows one more; 0 when it does."""
+        while self._day and now - self._day[0][0] >= DAY_SECONDS + _BUCKET:
+            self._day_total -= int(self._day.popleft()[1])
+        if self._per_day is None or self._day_total < self._per_day:
+            return 0.0
+        return max(0.0, self._day[0][0] + DAY_SECONDS + _BUCKET - now)

@@ -30,8 +30,7 @@ from oa_sync.clock import Clock, isoformat
 from oa_sync.errors import ConfigurationError, OaSyncError
 from oa_sync.quota.book import TABLES, Book, State
 from oa_sync.quota.ledger import Ledger
-from oa_sync.quota.limits import DAY_SECONDS, SECOND
-from oa_sync.quota.schedule import WINDOW
+from oa_sync.quota.limits import DAY_SECONDS, SECOND, WINDOW
 
 log = logging.getLogger(__name__)
 

@@ -29,8 +29,7 @@ from oa_sync.tables.batches import (
     TableHints,
     column_hint,
 )
-from oa_sync.tables.drift import SchemaChanges
-from oa_sync.tables.dropped_fields import gone_fields
+from oa_sync.tables.drift import SchemaChanges, gone_fields
 from oa_sync.tables.history import History, has_history
 from oa_sync.tables.learned import learned_of
 from oa_sync.tables.long_lists import LongList, open_long_list

@@ -26,10 +26,9 @@ from oa_sync.definitions.model import BearerAuth, ClientConfig, Definition, NoAu
 from oa_sync.errors import Interrupted
 from oa_sync.extract.cost import Cost
 from oa_sync.quota import open_ledger
-from oa_sync.quota.forecast import Forecast, forecast
+from oa_sync.quota.account import Forecast, QuotaAccount, QuotaStatus, forecast
 from oa_sync.quota.limits import Limits, limits_of
 from oa_sync.quota.pacer import QuotaLimiter
-from oa_sync.quota.status import QuotaAccount, QuotaStatus
 from oa_sync.settings import DEFAULT_BASE_URL, Settings
 from oa_sync.workspace.memory import Memory
 from oa_sync.workspace.report import Requests

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from oa_sync.clock import Clock, isoformat
 from oa_sync.errors import OaSyncError
 from oa_sync.extract.tally import Tally
-from oa_sync.quota.forecast import Forecast
+from oa_sync.quota.account import Forecast
 
 logger = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from oa_sync.clock import Clock
 from oa_sync.errors import Interrupted
-from oa_sync.quota.limiter import Limiter
+from oa_sync.quota.pacer import Limiter
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")

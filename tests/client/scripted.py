@@ -18,7 +18,7 @@ from oa_sync.client import ApiClient, Credential, RetryPolicy
 from oa_sync.client.auth import credential
 from oa_sync.clock import Clock
 from oa_sync.definitions.model import BearerAuth
-from oa_sync.quota.limiter import Limiter
+from oa_sync.quota.pacer import Limiter
 from tests.support.clock import ManualClock
 from tests.support.limiter import Unlimited
 

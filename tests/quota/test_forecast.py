@@ -7,11 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oa_sync.quota.forecast import Forecast, days_to_complete, forecast, run_time
+from oa_sync.quota.account import Forecast, QuotaAccount, days_to_complete, forecast, run_time
 from oa_sync.quota.ledger import Ledger
 from oa_sync.quota.limits import Limits, kept
 from oa_sync.quota.pacer import QuotaLimiter
-from oa_sync.quota.status import QuotaAccount
 from tests.support.clock import START, ManualClock
 
 

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from oa_sync.quota.account import quota_status
 from oa_sync.quota.headers import Reading
 from oa_sync.quota.ledger import Ledger
 from oa_sync.quota.limits import Limits
 from oa_sync.quota.postgres_ledger import PostgresLedger
 from oa_sync.quota.sqlite_ledger import SqliteLedger
-from oa_sync.quota.status import quota_status
 from tests.support.clock import START, ManualClock
 
 DAY = 86_400.0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -73,7 +72,6 @@ def test_what_has_ended_and_is_loaded_is_never_asked_for(
         assert (state is State.STALLED) == (timedelta(days=days) >= GIVE_UP_AFTER)
 
 
-@dataclass
 @given(
     st.sampled_from([*STATUSES, None]),
     st.lists(

@@ -17,8 +17,8 @@ from pydantic import TypeAdapter, ValidationError
 from oa_sync.clock import Clock, isoformat
 from oa_sync.definitions.scalars import TableName
 from oa_sync.errors import ConfigurationError, OaSyncError
-from oa_sync.extract.refusal import as_exhausted
 from oa_sync.load.opening import open_target
+from oa_sync.quota.headers import as_exhausted
 from oa_sync.settings import Settings
 from oa_sync.tables.results import Loaded, ResultTable, RowSource, load_result
 from oa_sync.tables.target import Target

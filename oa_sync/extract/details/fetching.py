@@ -24,10 +24,10 @@ from oa_sync.errors import (
 from oa_sync.extract.details.concurrency import Concurrency
 from oa_sync.extract.details.tasks import DetailTask, detail_item, second_ends
 from oa_sync.extract.lists.changes import Change
-from oa_sync.extract.refusal import as_exhausted
 from oa_sync.extract.statuses import has_ended
 from oa_sync.extract.tally import Tally
 from oa_sync.journal.items import Item, Kind
+from oa_sync.quota.headers import as_exhausted
 from oa_sync.shape.document import read_document
 
 logger = logging.getLogger(__name__)

@@ -39,9 +39,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
+from oa_sync.clock import instant_of
 from oa_sync.definitions.model import Resource
 from oa_sync.extract.lists.changes import Known, Listed, identity
-from oa_sync.extract.lists.instants import instant_of
 from oa_sync.extract.lists.order import Order
 
 MARGIN = timedelta(minutes=5)

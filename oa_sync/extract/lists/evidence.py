@@ -32,8 +32,8 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 
 from oa_sync.client.paging import Place
+from oa_sync.clock import instant_of
 from oa_sync.extract.lists.changes import Listed
-from oa_sync.extract.lists.instants import instant_of
 from oa_sync.extract.lists.listing import ListPage
 
 MARGIN = timedelta(seconds=10)

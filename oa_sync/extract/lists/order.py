@@ -18,9 +18,9 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from oa_sync.clock import instant_of
 from oa_sync.definitions.model import Resource
 from oa_sync.extract.lists.changes import Known, Listed
-from oa_sync.extract.lists.instants import instant_of
 
 FALLS = 20
 """An order that has nothing to do with the versions shows this once in 21!, about 5e19."""

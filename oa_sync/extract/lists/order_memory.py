@@ -9,11 +9,10 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
-from oa_sync.clock import Clock
+from oa_sync.clock import Clock, instant_of
 from oa_sync.definitions.model import Resource
 from oa_sync.extract.lists.changes import Known
 from oa_sync.extract.lists.early_stop import EarlyStop, is_eligible
-from oa_sync.extract.lists.instants import instant_of
 from oa_sync.extract.lists.scan import Scan
 from oa_sync.journal.items import Item, Kind
 

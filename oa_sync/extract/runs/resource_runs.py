@@ -9,12 +9,12 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+from oa_sync.clock import instant_of
 from oa_sync.definitions.model import Resource
 from oa_sync.definitions.paths import parse_path
 from oa_sync.extract.details.tasks import DetailTask, detail_item
 from oa_sync.extract.lists.absent import may_be_asked
 from oa_sync.extract.lists.changes import Change, Known, Listed, content_hash, identity, version_of
-from oa_sync.extract.lists.instants import instant_of
 from oa_sync.extract.lists.scan import Pending, Scan
 from oa_sync.extract.runs.events import EventLog
 from oa_sync.extract.runs.known import Announcement, LoadedRun, row_of_key

@@ -1,28 +1,81 @@
-"""How long a number of requests takes under a plan: arithmetic for `oa-sync plan` and exit code 3."""
+"""An account: what is spent and left, and how long the rest takes. For `status`, `plan` and exit code 3, without
+a request."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Any
 
-from oa_sync.quota.limits import Limits, kept
-from oa_sync.quota.schedule import WINDOW, burst, spacing
-from oa_sync.quota.status import QuotaStatus
+from oa_sync.clock import isoformat
+from oa_sync.quota.ledger import Ledger
+from oa_sync.quota.limits import WINDOW, Limits, kept
+from oa_sync.quota.schedule import burst, spacing
 
 
-class Account(Protocol):
-    """What a forecast needs of the quota (see `oa_sync.quota.status.QuotaAccount`)."""
+@dataclass(frozen=True)
+class QuotaStatus:
+    """Requests spent in the last minute and the day, and what the day has left for everyone.
 
-    @property
-    def limits(self) -> Limits:
-        """The limits that hold."""
+    `resets_at`: when one more request than now is allowed; `full_at`: when the whole allowance is
+    back; `blocked_until`: until when the server refuses. None: nothing spent, not refused.
+    """
+
+    used_minute: int
+    used_day: int
+    left_today: int | None
+    resets_at: datetime | None
+    full_at: datetime | None
+    blocked_until: datetime | None
+    limits: Limits
+
+    def as_json(self) -> dict[str, Any]:
+        """The `quota` object of `status --json` and `plan --json`; limits that are None are none."""
+        instants = {
+            "resets_at": self.resets_at,
+            "full_at": self.full_at,
+            "blocked_until": self.blocked_until,
+        }
+        return {
+            "per_minute": self.limits.per_minute,
+            "per_day": self.limits.per_day,
+            "day": self.limits.day,
+            "used_minute": self.used_minute,
+            "used_today": self.used_day,
+            "left_today": self.left_today,
+            **{name: isoformat(at) if at else None for name, at in instants.items()},
+        }
+
+
+@dataclass(frozen=True)
+class QuotaAccount:
+    """One account of a ledger under the limits that hold for it."""
+
+    ledger: Ledger
+    number: int
+    limits: Limits
 
     def status(self) -> QuotaStatus:
-        """What is spent and left."""
+        """The account's standing."""
+        return quota_status(self.ledger, self.number, self.limits)
 
     def allows_at(self, want: int, keep: int) -> datetime | None:
-        """From when `want` requests are allowed; None: now."""
+        """As `Ledger.allows_at`."""
+        return self.ledger.allows_at(self.number, self.limits, want, keep=keep)
+
+
+def quota_status(ledger: Ledger, account: int, limits: Limits) -> QuotaStatus:
+    """Read the account's standing."""
+    usage = ledger.usage(account, limits)
+    return QuotaStatus(
+        usage.used_minute,
+        usage.used_day,
+        usage.left_today,
+        usage.resets_at,
+        usage.full_at,
+        usage.blocked_until,
+        limits,
+    )
 
 
 @dataclass(frozen=True)
@@ -39,7 +92,7 @@ class Forecast:
 
 
 def forecast(
-    account: Account,
+    account: QuotaAccount,
     *,
     reserve: float,
     max_requests: int | None,
