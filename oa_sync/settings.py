@@ -21,7 +21,7 @@ from oa_sync.errors import ConfigurationError
 DEFAULT_BASE_URL = "https://api.openanalyst.com/v1"
 Dialect = L["auto", "page", "cursor"]
 Plan = L["free", "basic", "pro", "max", "starter", "enterprise"]
-ReportRows = L["json", "typed", "tables"]
+ReportRowsForm = L["json", "typed", "tables"]
 
 IN_A_BUCKET = frozenset({"parquet", "delta", "iceberg"})
 """Destinations whose tables are files below `bucket_url`."""
@@ -81,7 +81,7 @@ class Settings:
     database: Path = Path("oa_sync.duckdb")
     bucket_url: str | None = None
     dataset_name: str = "openanalyst"
-    report_rows: ReportRows = "json"
+    report_rows: ReportRowsForm = "json"
     source: str | None = None
 
     def require_api_key(self) -> str:
@@ -180,7 +180,7 @@ def _toml_settings(cwd: Path) -> dict[str, Any]:
 _CHOICES: dict[str, tuple[str, ...]] = {
     "dialect": get_args(Dialect),
     "plan": get_args(Plan),
-    "report_rows": get_args(ReportRows),
+    "report_rows": get_args(ReportRowsForm),
 }
 _INTEGERS = {"rpm", "rpd", "max_requests"}
 _AMOUNTS = {"full_scan_days": ("days", MOST_DAYS), "grace_seconds": ("seconds", MOST_GRACE)}

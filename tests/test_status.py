@@ -23,7 +23,7 @@ from oa_sync.errors import ConfigurationError, DestinationError
 from oa_sync.load.dlt.warehouse import Warehouse
 from oa_sync.settings import Settings
 from oa_sync.tables.batches import Batch
-from oa_sync.tables.standing import Standing
+from oa_sync.tables.counts import Counts
 from oa_sync.workspace.lock import sync_lock
 from tests.support.clock import ManualClock
 from tests.support.emulator import KEY, emulator
@@ -105,10 +105,10 @@ def test_rows_deleted_rows_and_backlog_are_those_of_the_tables(
         shown = status(without_key(settings, tmp_path), clock)
         assert server.state.counters.total == made + 4
     assert shown.tables is not None
-    assert shown.tables["reports"] == Standing(REPORTS, 0, later.tallies["reports"].backlog)
-    assert shown.tables["datasets"] == Standing(DATASETS - 1, 1, 0)
-    assert shown.tables["report_rows"] == Standing(REPORTS * 2, 0, None)
-    assert shown.tables["syncs"] == Standing(2, 0, None)
+    assert shown.tables["reports"] == Counts(REPORTS, 0, later.tallies["reports"].backlog)
+    assert shown.tables["datasets"] == Counts(DATASETS - 1, 1, 0)
+    assert shown.tables["report_rows"] == Counts(REPORTS * 2, 0, None)
+    assert shown.tables["syncs"] == Counts(2, 0, None)
     assert shown.backlog == {"dashboards": 0, "datasets": 0, "reports": 3}
     newest, oldest = shown.syncs
     assert (newest["status"], newest["exit_code"], newest["backlog"]) == ("partial", 3, 3)
@@ -124,10 +124,10 @@ def test_only_the_own_workspace_is_counted(place: dict[str, Any], tmp_path: Path
         shown = status(settings_for(server.base_url, tmp_path, workspace="two", **place))
         nobody = status(settings_for(server.base_url, tmp_path, workspace="three", **place))
     assert shown.tables is not None
-    assert shown.tables["reports"] == Standing(REPORTS, 0, 0)
+    assert shown.tables["reports"] == Counts(REPORTS, 0, 0)
     assert len(shown.syncs) == 1
     assert nobody.tables is not None
-    assert set(nobody.tables.values()) <= {Standing(0, 0, 0), Standing(0, 0, None)}
+    assert set(nobody.tables.values()) <= {Counts(0, 0, 0), Counts(0, 0, None)}
     assert nobody.syncs == []
 
 

@@ -52,7 +52,7 @@ async def read_body(answer: httpx.Response, what: str, limits: BodyLimits) -> Bo
     declared = answer.headers.get("content-length", "")
     if declared.isdecimal() and len(declared) < 20 and int(declared) > limits.max_bytes:
         raise _too_large(what, f"{int(declared):,} bytes by its Content-Length", limits)
-    store = _Store(limits)
+    store = _Received(limits)
     received = 0
     try:
         async for chunk in answer.aiter_raw():
@@ -151,7 +151,7 @@ def _too_large(what: str, how: str, limits: BodyLimits) -> BodyTooLargeError:
     )
 
 
-class _Store:
+class _Received:
     """Collects pieces in memory, and in a file without a name once they are many."""
 
     def __init__(self, limits: BodyLimits) -> None:

@@ -14,7 +14,7 @@ from oa_sync.journal.journal import Journal
 from oa_sync.load.opening import open_for_reading
 from oa_sync.quota.account import QuotaStatus
 from oa_sync.settings import Settings
-from oa_sync.tables.standing import Standing
+from oa_sync.tables.counts import Counts
 from oa_sync.tables.syncs import TABLE as SYNCS
 from oa_sync.tables.target import Target
 from oa_sync.workspace.connection import quota_account
@@ -52,7 +52,7 @@ class Status:
     at: datetime
     running: str | None = None
     syncs: list[dict[str, Any]] = field(default_factory=list)
-    tables: dict[str, Standing] | None = field(default_factory=dict)
+    tables: dict[str, Counts] | None = field(default_factory=dict)
     quota: QuotaStatus | None = None
     quota_note: str | None = None
     pending_segments: int = 0
@@ -121,7 +121,7 @@ def _quota(settings: Settings, clock: Clock) -> tuple[QuotaStatus | None, str | 
 
 def _destination(
     settings: Settings, clock: Clock
-) -> tuple[str | None, list[dict[str, Any]], dict[str, Standing] | None]:
+) -> tuple[str | None, list[dict[str, Any]], dict[str, Counts] | None]:
     what = f"workspace {settings.workspace!r} into {settings.destination}"
     running = None
     with contextlib.ExitStack() as held:
@@ -141,9 +141,9 @@ def _destination(
             return running, syncs, _tables(target)
 
 
-def _tables(target: Target) -> dict[str, Standing]:
+def _tables(target: Target) -> dict[str, Counts]:
     names = sorted({column.table for column in target.columns()})
-    return {name: target.standing(name) for name in names}
+    return {name: target.counts(name) for name in names}
 
 
 def _without_credentials(place: str) -> str:

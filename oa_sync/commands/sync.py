@@ -81,12 +81,12 @@ def sync(
     """
     clock = clock or Clock()
     with sync_lock(settings.home / "locks", settings.fingerprint(), _what(settings), clock):
-        run = _Run(settings, clock, progress, full_refresh, history)
-        return asyncio.run(run.whole(tuple(resources)))
+        story = _Sync(settings, clock, progress, full_refresh, history)
+        return asyncio.run(story.tell(tuple(resources)))
 
 
-class _Run:
-    """One run, from connection to report."""
+class _Sync:
+    """One sync, from connection to report."""
 
     def __init__(
         self,
@@ -103,7 +103,7 @@ class _Run:
             sync_id=str(uuid.uuid4()), workspace=settings.workspace, started_at=clock.now()
         )
 
-    async def whole(self, names: tuple[str, ...]) -> SyncReport:
+    async def tell(self, names: tuple[str, ...]) -> SyncReport:
         """The story with its ends: connection, destination and threads closed, errors in the report."""
         workdir = self._settings.home / "dlt" / self._settings.fingerprint()
         self._stopping = Stopping()
@@ -190,11 +190,11 @@ class _Run:
             )
             report.tallies = extraction.tallies
             loading = asyncio.ensure_future(self._loading(lambda: loader.run(queue)))
-            is_whole = False
+            is_full = False
             try:
                 try:
                     await self._stopping.grant(extraction.run(chosen, known))
-                    is_whole = True
+                    is_full = True
                 except Exception as error:
                     self._fail(_told(error))
                 self._conclude(extraction.exhausted, extraction.remaining, connection)
@@ -205,10 +205,10 @@ class _Run:
             finally:
                 queue.close()  # whatever happened: the loading thread waits for it
                 await loading
-            if is_whole:
+            if is_full:
                 self._announced.acknowledge()
             if queries:
-                await self._query(queries if is_whole else (), extraction, connection, target)
+                await self._query(queries if is_full else (), extraction, connection, target)
         finally:
             connection.fill(report.requests)
 

@@ -96,7 +96,7 @@ def _not_loaded(scan: Scan, loaded_unseen: int) -> int:
 
 def _lists_are_whole(scan: Scan) -> bool:
     """Whether every listed row that was seen had all that a detail would bring."""
-    changed = [entry.listed.whole for entry in scan.pending.values()]
+    changed = [entry.listed.full for entry in scan.pending.values()]
     return bool(changed or scan.handed_on) and all(changed)
 
 

@@ -39,7 +39,7 @@ from oa_sync.extract.details.unfinished import Unfinished, known_after
 from oa_sync.extract.lists.changes import Known
 from oa_sync.extract.lists.dependent import dependent_lists
 from oa_sync.extract.lists.listing import OpenList
-from oa_sync.extract.lists.order_memory import FULL_SCAN_DAYS, OrderMemory, Store
+from oa_sync.extract.lists.order_memory import FULL_SCAN_DAYS, ListFacts, OrderMemory
 from oa_sync.extract.lists.reading import scan
 from oa_sync.extract.lists.scan import Pending, Scan
 from oa_sync.extract.runs.followed import FollowedRuns
@@ -48,7 +48,7 @@ from oa_sync.journal.items import Item, Kind
 from oa_sync.quota.headers import as_exhausted
 
 
-class Lists(Store, Protocol):
+class Lists(ListFacts, Protocol):
     """Access to the lists of an API (see `oa_sync.workspace.connection.Connection`)."""
 
     def open_list(
@@ -206,7 +206,7 @@ class Extraction:
             return
         parents = self._scans[resource.parent]
         # The rows of a parent that was missed will not be seen either.
-        result.proven = parents.whole or (parents.finished and not parents.absent())
+        result.proven = parents.is_complete or (parents.finished and not parents.absent())
         rows = (parents.rows or {}).values()
         async for opened in dependent_lists(self._lists.open_list, resource, rows):
             yield opened
@@ -229,7 +229,7 @@ class Extraction:
     async def _emit_whole(self, result: Scan) -> None:
         """Rows that have all in them: on to loading while the list is still being read, so that no list
         is ever held as a whole."""
-        rows = result.take_whole()
+        rows = result.take_full()
         await self._write(self._runs.listed(result, rows))
         await self._emit_all(self._row_items(result.resource, rows, ()))
 

@@ -60,7 +60,7 @@ class Item:
     row: bytes = b""
     body: bytes | memoryview | None = None
     list_keys: tuple[str, ...] = ()
-    whole: bool = True
+    full: bool = True
     replaces: bool = False
     first_seen: Sighting | None = None
     deleted: bool = False

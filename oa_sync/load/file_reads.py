@@ -14,12 +14,12 @@ from oa_sync.extract.lists.changes import Known
 from oa_sync.load.table_schema import TableSchema, identifier, identifiers
 from oa_sync.shape.tables import ARROW_TYPES
 from oa_sync.tables.batches import DELETED_AT, LoadedColumn, TableHints
-from oa_sync.tables.standing import (
+from oa_sync.tables.counts import (
     DETAIL_VERSION,
     VERSION,
-    Standing,
-    standing_columns,
-    standing_of,
+    Counts,
+    count_columns,
+    counts_of,
 )
 
 _COMPARED = ("_oa_version", "_oa_row_hash", "_oa_detail_version", DELETED_AT)
@@ -133,15 +133,15 @@ class DuckReads(ABC):
         empty = [None] * len(read[names[0]])
         return list(zip(*(read.get(name, empty) for name in columns), strict=True))
 
-    def standing(self, table: str) -> Standing:
+    def counts(self, table: str) -> Counts:
         """This workspace's rows in `table`, counted."""
         columns = self._schemas()[table].columns
         names = [name for name in (VERSION, DETAIL_VERSION, DELETED_AT) if name in columns]
-        counted = standing_columns(columns, identifier)
+        counted = count_columns(columns, identifier)
         read = self._read(table, names or list(columns)[:1], f"SELECT {counted} FROM loaded")
         if not len(read):
-            return Standing(0, 0, 0 if len(names) == 3 else None)
-        return standing_of([column[0].as_py() for column in read.columns])
+            return Counts(0, 0, 0 if len(names) == 3 else None)
+        return counts_of([column[0].as_py() for column in read.columns])
 
     def recent(
         self, table: str, columns: Sequence[str], by: str, count: int

@@ -19,8 +19,8 @@ from typing import Any
 
 from oa_sync.quota.limits import DAY_SECONDS, SECOND, WINDOW
 
-Rows = Sequence[Sequence[Any]]
-Run = Callable[[str, Sequence[object]], Rows]
+Found = Sequence[Sequence[Any]]
+Run = Callable[[str, Sequence[object]], Found]
 
 TABLES = (
     """CREATE TABLE IF NOT EXISTS oa_sync_quota_meta (
@@ -80,7 +80,7 @@ _SPEND = """INSERT INTO oa_sync_quota_day (account, bucket, sent, observed) VALU
 
 
 class Book:
-    """Rows of one account. Reads are immediate; `close` writes what was noted down."""
+    """Found of one account. Reads are immediate; `close` writes what was noted down."""
 
     def __init__(
         self, account: int, run: Run, *, lock: str = "", fresh: State | None = None

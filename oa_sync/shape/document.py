@@ -25,9 +25,6 @@ from oa_sync.shape.spooled import SpooledRows, cut_spooled
 LONG_LISTS = frozenset({"report_rows"})
 """Child tables whose rows are cut out of the body instead of being parsed with it."""
 
-LongRows = Rows | SpooledRows
-"""The elements of a long list, in memory or in a file."""
-
 _AS_IT_IS: Mapping[str, str] = MappingProxyType({})
 
 
@@ -38,7 +35,7 @@ class Document:
 
     text: bytes
     fields: dict[str, Any]
-    rows: dict[str, LongRows]
+    rows: dict[str, Rows | SpooledRows]
 
 
 def read_document(resource: Resource, body: bytes | memoryview) -> Document:
@@ -113,7 +110,7 @@ def _read_spooled(resource: Resource, body: memoryview, selector: str | None) ->
 
 
 def _read(resource: Resource, body: bytes, at: tuple[str, ...]) -> Document:
-    rows: dict[str, LongRows] = {}
+    rows: dict[str, Rows | SpooledRows] = {}
     for path, child in resource.children.items():
         if child.table in LONG_LISTS:
             found = cut(body, (*at, *parse_path(path)))

@@ -34,7 +34,7 @@ def exact_parts(lines: list[bytes], schema: Schema) -> dict[str, Part]:
     return {name: rows.part() for name, rows in walk.tables.items()}
 
 
-class _Rows:
+class _Texts:
     """One table while it grows: cells by column, each with the number of its row."""
 
     def __init__(self, table: Table) -> None:
@@ -84,22 +84,22 @@ class _Walk:
     """One pass over the rows, guided by the tree."""
 
     def __init__(self) -> None:
-        self.tables: dict[str, _Rows] = {}
+        self.tables: dict[str, _Texts] = {}
 
-    def rows(self, table: Table) -> _Rows:
+    def rows(self, table: Table) -> _Texts:
         """The growing rows of `table`."""
         if table.name not in self.tables:
-            self.tables[table.name] = _Rows(table)
+            self.tables[table.name] = _Texts(table)
         return self.tables[table.name]
 
-    def row(self, node: Node, rows: _Rows, row: int, value: Value, text: str) -> None:
+    def row(self, node: Node, rows: _Texts, row: int, value: Value, text: str) -> None:
         """An item that is a row of its own table: an object, or else the cell `value`."""
         if isinstance(value.value, dict):
             self._object(node, rows, row, value, text)
         elif value.value not in (None, []):
             _put(node, rows, row, value, text)
 
-    def _value(self, node: Node, rows: _Rows, row: int, value: Value, text: str) -> None:
+    def _value(self, node: Node, rows: _Texts, row: int, value: Value, text: str) -> None:
         found = value.value
         if found is None or node.kind is NodeKind.UNKNOWN:
             return
@@ -112,7 +112,7 @@ class _Walk:
         elif found not in ({}, []):
             _put(node, rows, row, value, text)
 
-    def _object(self, node: Node, rows: _Rows, row: int, value: Value, text: str) -> None:
+    def _object(self, node: Node, rows: _Texts, row: int, value: Value, text: str) -> None:
         has_unknown_keys = False
         for key, inner in rawjson.members(text, value.start).items():
             child = node.children.get(key)
@@ -130,7 +130,7 @@ class _Walk:
             self.row(node.element, items, items.append(row, position), item, text)
 
 
-def _put(node: Node, rows: _Rows, row: int, value: Value, text: str) -> None:
+def _put(node: Node, rows: _Texts, row: int, value: Value, text: str) -> None:
     """The value as a cell of `node`'s own column."""
     assert node.column is not None, node.path
     cell = value.value

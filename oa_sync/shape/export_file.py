@@ -28,7 +28,7 @@ from oa_sync.shape.body import Body
 from oa_sync.shape.cutting.spans import Rows, trimmed
 from oa_sync.shape.cutting.structure import InvalidJsonError
 from oa_sync.shape.naming import Path
-from oa_sync.shape.result import JsonRows, json_rows
+from oa_sync.shape.result import JsonResult, json_rows
 
 logger = logging.getLogger(__name__)
 
@@ -43,10 +43,10 @@ _INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT")
 
 
 @dataclass(frozen=True, eq=False)
-class ExportRows:
+class ExportFile:
     """Rows and what the file says of their types, as dlt data types by path."""
 
-    source: JsonRows | _File | _Lines
+    source: JsonResult | _File | _Lines
     types: Mapping[Path, str] = field(default_factory=dict)
 
     def blocks(self) -> Iterator[Rows]:
@@ -58,7 +58,7 @@ class ExportRows:
         yield from self.source.blocks()
 
 
-def export_rows(path: File, form: Literal["parquet", "csv", "json"]) -> ExportRows:
+def export_rows(path: File, form: Literal["parquet", "csv", "json"]) -> ExportFile:
     """Look through the file at `path` as far as its types ask for it.
 
     Raises:
@@ -75,16 +75,16 @@ def export_rows(path: File, form: Literal["parquet", "csv", "json"]) -> ExportRo
 # --- JSON -------------------------------------------------------------------------------------
 
 
-def _json(path: File) -> ExportRows:
+def _json(path: File) -> ExportFile:
     """One document with a list of rows, or (JSON Lines) one row a line."""
     with path.open("rb") as file:
         body: Body = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
     if _is_lines(body):
-        return ExportRows(_Lines(body))
+        return ExportFile(_Lines(body))
     rows = json_rows(body, _LISTS)
     if rows.path is None:
         raise InvalidResponseError("the export is JSON without a list of rows; tell the vendor")
-    return ExportRows(rows)
+    return ExportFile(rows)
 
 
 def _is_lines(body: Body) -> bool:
@@ -159,7 +159,7 @@ def _rows(texts: Any) -> Rows:
     return Rows(memoryview(data), at[:-1].astype(np.int64), ends)
 
 
-def _parquet(path: File) -> ExportRows:
+def _parquet(path: File) -> ExportFile:
     relation = f"read_parquet({_literal(str(path))})"
     expressions: dict[str, str] = {}
     types: dict[Path, str] = {}
@@ -173,7 +173,7 @@ def _parquet(path: File) -> ExportRows:
             if kind in ("FLOAT", "DOUBLE"):
                 floats.append(name)
         _tell_what_is_no_number(connection, relation, floats)
-    return ExportRows(_File(relation, expressions), types)
+    return ExportFile(_File(relation, expressions), types)
 
 
 def _column(column: str, kind: str) -> tuple[str, str | None]:
@@ -224,7 +224,7 @@ _CSV_TYPES = {
 _CSV_CASTS = {"bigint": "BIGINT", "double": "DOUBLE", "bool": "BOOLEAN"}
 
 
-def _csv(path: File) -> ExportRows:
+def _csv(path: File) -> ExportFile:
     relation = (
         f"read_csv({_literal(str(path))}, all_varchar = true, header = true, delim = ',',"
         " quote = '\"', escape = '\"', allow_quoted_nulls = false, max_line_size = 33554432)"
@@ -247,7 +247,7 @@ def _csv(path: File) -> ExportRows:
         cast = _CSV_CASTS.get(data_type)
         expressions[name] = f"CAST({column} AS {cast})" if cast else column
         types[(name,)] = data_type
-    return ExportRows(_File(relation, expressions), types)
+    return ExportFile(_File(relation, expressions), types)
 
 
 @contextmanager

@@ -21,7 +21,7 @@ Path = tuple[str, ...]
 
 
 @dataclass(frozen=True, eq=False)
-class JsonRows:
+class JsonResult:
     """A JSON document and the list of rows in it.
 
     `head` is the rest of the document (a document that is a list has an empty one), `count` the
@@ -43,7 +43,7 @@ class JsonRows:
         cutter.finish()
 
 
-def json_rows(body: Body, paths: Sequence[Path]) -> JsonRows:
+def json_rows(body: Body, paths: Sequence[Path]) -> JsonResult:
     """Look through `body` once. The list stands at the first of `paths` (keys from the outside in)
     that leads to one.
 
@@ -51,10 +51,10 @@ def json_rows(body: Body, paths: Sequence[Path]) -> JsonRows:
     """
     path = _path_of_list(body, paths)
     if path is None:
-        return JsonRows(body, None, _head(bytes(body)), None)
+        return JsonResult(body, None, _head(bytes(body)), None)
     cutter = Cutter(path)
     count = sum(len(rows) for chunk in stretches(body) for rows in cutter.feed(chunk))
-    return JsonRows(body, path, _head(cutter.finish()), count)
+    return JsonResult(body, path, _head(cutter.finish()), count)
 
 
 def _path_of_list(body: Body, paths: Sequence[Path]) -> Path | None:

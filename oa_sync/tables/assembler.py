@@ -1,6 +1,6 @@
 """Items in, Arrow batches out: what each item means for the tables of its resource.
 
-A row with its detail (or a whole list row) is written as it is, with all its child rows. A list row
+A row with its detail (or a full list row) is written as it is, with all its child rows. A list row
 without (new) detail is written over what is loaded: columns that only a detail brings keep their values,
 child rows stay. A row that is gone is written as it was, with `_oa_deleted_at`.
 """
@@ -157,9 +157,9 @@ class Assembler:
             self.frozen[resource] = error
 
     def _take(self, item: Item) -> Iterator[Output]:
-        whole = item.whole or item.kind is Kind.DETAIL
+        full = item.full or item.kind is Kind.DETAIL
         # Rows that say different things keep different columns of what is loaded.
-        key = (item.resource, item.kind, whole, () if whole else item.list_keys)
+        key = (item.resource, item.kind, full, () if full else item.list_keys)
         group = self._groups.get(key)
         if group is None:
             group = self._groups[key] = _Group(self._resources[item.resource], *key[1:3])
@@ -201,7 +201,7 @@ class Assembler:
         elif group.kind is Kind.STALLED:
             yield from tables.marked(items, STALLED_AT)
         else:
-            yield from tables.rows(items, texts, whole=group.whole)
+            yield from tables.rows(items, texts, full=group.full)
 
 
 def _document(resource: Resource, item: Item) -> Document | None:
@@ -210,7 +210,7 @@ def _document(resource: Resource, item: Item) -> Document | None:
         if isinstance(item.document, Document):
             return item.document
         return read_document(resource, item.body or b"")
-    if item.kind is Kind.ROW and item.whole and has_long_list(resource):
+    if item.kind is Kind.ROW and item.full and has_long_list(resource):
         return read_row(resource, item.row)
     return None
 
@@ -218,8 +218,8 @@ def _document(resource: Resource, item: Item) -> Document | None:
 class _Group:
     """Items of one resource that are shaped alike, until there are enough of them."""
 
-    def __init__(self, resource: Resource, kind: Kind, whole: bool) -> None:
-        self.resource, self.kind, self.whole = resource, kind, whole
+    def __init__(self, resource: Resource, kind: Kind, full: bool) -> None:
+        self.resource, self.kind, self.full = resource, kind, full
         self.items: list[Item] = []
         self._texts: list[bytes] = []
         self.nbytes = 0

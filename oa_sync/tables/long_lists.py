@@ -17,10 +17,10 @@ from oa_sync.definitions.model import Child
 from oa_sync.journal.items import Item
 from oa_sync.settings import Settings
 from oa_sync.shape.cutting.spans import Rows
-from oa_sync.shape.document import LongRows
 from oa_sync.shape.learned import LearnedSchema
 from oa_sync.shape.report_rows import ReportTables, json_rows, report_rows_spec
 from oa_sync.shape.shaper import Shaped, Shaper
+from oa_sync.shape.spooled import SpooledRows
 from oa_sync.tables.batches import (
     DELETED_AT,
     INSTANT,
@@ -43,7 +43,9 @@ BATCH_ROWS = 50_000
 class LongList(Protocol):
     """Takes the rows of one parent after the other."""
 
-    def add(self, item: Item, fields: dict[str, Any], rows: LongRows | None) -> Iterator[Output]:
+    def add(
+        self, item: Item, fields: dict[str, Any], rows: Rows | SpooledRows | None
+    ) -> Iterator[Output]:
         """The `rows` (None: the parent has no such list) of the parent `item` with `fields`."""
 
     def flush(self) -> Iterator[Output]:
@@ -60,9 +62,9 @@ def open_long_list(
     """The form that `settings.report_rows` asks for; `declared` are all tables of the definition."""
     match settings.report_rows:
         case "json":
-            return _JsonRows(child, target, settings, changes, declared)
+            return _AsJson(child, target, settings, changes, declared)
         case "typed":
-            return _TypedRows(child, target, settings, changes, declared)
+            return _Typed(child, target, settings, changes, declared)
         case "tables":
             return _RowTables(child, target, settings, changes, declared)
 
@@ -89,11 +91,11 @@ class _Begun:
     """A parent whose rows before the one at `until` are emitted already."""
 
     parent: str
-    rows: LongRows
+    rows: Rows | SpooledRows
     until: int
 
 
-class _Rows:
+class _Form:
     """What the three forms share: who the parent is, and what a batch of one table looks like."""
 
     def __init__(
@@ -137,7 +139,7 @@ class _Rows:
         return self._batch(name, table, {})
 
 
-class _JsonRows(_Rows):
+class _AsJson(_Form):
     """Mode `json`."""
 
     def __init__(self, *args: Any) -> None:
@@ -145,7 +147,9 @@ class _JsonRows(_Rows):
         self._held: list[_Piece] = []
         self._bytes = self._rows = 0
 
-    def add(self, item: Item, fields: dict[str, Any], rows: LongRows | None) -> Iterator[Output]:
+    def add(
+        self, item: Item, fields: dict[str, Any], rows: Rows | SpooledRows | None
+    ) -> Iterator[Output]:
         if rows is None or len(rows) == 0:
             if item.replaces and self._target.has_table(self._child.table):
                 yield self._removal(self._child.table, item.key)
@@ -171,7 +175,7 @@ class _JsonRows(_Rows):
         yield self._batch(self._child.table, table, {"row": {"data_type": "json"}})
 
 
-class _TypedRows(_Rows):
+class _Typed(_Form):
     """Mode `typed`."""
 
     def __init__(self, *args: Any) -> None:
@@ -183,7 +187,9 @@ class _TypedRows(_Rows):
         self._bytes = 0
         self._begun: _Begun | None = None
 
-    def add(self, item: Item, fields: dict[str, Any], rows: LongRows | None) -> Iterator[Output]:
+    def add(
+        self, item: Item, fields: dict[str, Any], rows: Rows | SpooledRows | None
+    ) -> Iterator[Output]:
         if rows is None or len(rows) == 0:
             if item.replaces:
                 yield from self._without_rows(item.key)
@@ -223,7 +229,7 @@ class _TypedRows(_Rows):
                 yield self._removal(name, report_id, table.key[1:])
 
 
-class _RowTables(_Rows):
+class _RowTables(_Form):
     """Mode `tables`."""
 
     def __init__(self, *args: Any) -> None:
@@ -232,7 +238,9 @@ class _RowTables(_Rows):
         learned = learned_of(columns, {c.table for c in columns}, {c.table for c in columns})
         self._reports = ReportTables(self._constants, self._names(learned), learned)
 
-    def add(self, item: Item, fields: dict[str, Any], rows: LongRows | None) -> Iterator[Output]:
+    def add(
+        self, item: Item, fields: dict[str, Any], rows: Rows | SpooledRows | None
+    ) -> Iterator[Output]:
         name = str(fields.get("name") or item.key)
         shaper = self._reports.shaper(item.key, name)
         if item.replaces:
@@ -242,7 +250,7 @@ class _RowTables(_Rows):
         yield from self._emit(item.key, name, shaper, rows, len(rows) if rows is not None else 0)
 
     def _emit(
-        self, report_id: str, name: str, shaper: Shaper, rows: LongRows | None, until: int
+        self, report_id: str, name: str, shaper: Shaper, rows: Rows | SpooledRows | None, until: int
     ) -> Iterator[Output]:
         for start, part in rows.pieces(BATCH_BYTES, until) if rows is not None else ():
             piece = _Piece(report_id, start, part)

@@ -113,13 +113,13 @@ class ResourceTables:
     # -- the resource's own rows ----------------------------------------------------------------
 
     def rows(
-        self, items: Sequence[Item], texts: Sequence[bytes], *, whole: bool
+        self, items: Sequence[Item], texts: Sequence[bytes], *, full: bool
     ) -> Iterator[Output]:
-        """The batches of `texts`, the rows of `items`; all whole, or all list rows without detail."""
-        yield from self._followed(items, self._current(items, texts, whole))
+        """The batches of `texts`, the rows of `items`; all full, or all list rows without detail."""
+        yield from self._followed(items, self._current(items, texts, full))
 
     def _current(
-        self, items: Sequence[Item], texts: Sequence[bytes], whole: bool
+        self, items: Sequence[Item], texts: Sequence[bytes], full: bool
     ) -> Iterator[Output]:
         ndjson = b"".join(one_line(text) for text in texts)
         shaped = self._shaper.shape(ndjson, _system_columns(items))
@@ -130,17 +130,17 @@ class ResourceTables:
             kept = [n for n, keep in enumerate(mask.to_pylist()) if keep]
             items, texts = [items[n] for n in kept], [texts[n] for n in kept]
             if items:
-                yield from self._current(items, texts, whole)
+                yield from self._current(items, texts, full)
             return
         tables = {n: self._changes.contract.apply(n, table) for n, table in shaped.tables.items()}
         root = tables[self._name]
-        if whole and self._root_key != (KEYLESS,):
+        if full and self._root_key != (KEYLESS,):
             self._tell_gone(root, items, texts)
-        yield self._batch(self._name, root if whole else self._overlay(root, items))
+        yield self._batch(self._name, root if full else self._overlay(root, items))
         for name, table in tables.items():
             if name != self._name:
                 yield self._batch(name, table)
-        yield from self._emptied(root, items, tables, whole)
+        yield from self._emptied(root, items, tables, full)
 
     def marked(self, items: Sequence[Item], column: str) -> Iterator[Output]:
         """The rows of `items` as they are loaded, with the time in `column`: when they left the API (with
@@ -210,7 +210,7 @@ class ResourceTables:
         return root
 
     def _emptied(
-        self, root: pa.Table, items: Sequence[Item], tables: Mapping[str, pa.Table], whole: bool
+        self, root: pa.Table, items: Sequence[Item], tables: Mapping[str, pa.Table], full: bool
     ) -> Iterator[Batch]:
         """For each child table, the parents of this batch that have no row in it any more."""
         replaced = pa.array([item.replaces for item in items])
@@ -221,7 +221,7 @@ class ResourceTables:
         for name, table in self._shaper.tables.items():
             if table.parent is None or name in LONG_LISTS or not self._target.has_table(name):
                 continue
-            if not whole and table.prefix[0] not in list_keys:
+            if not full and table.prefix[0] not in list_keys:
                 continue
             yield from self._without_rows(name, parents, tables.get(name))
 
@@ -249,7 +249,7 @@ class ResourceTables:
         return table.append_column(WORKSPACE, workspace).append_column(DELETED_AT, deleted)
 
     def _loaded(self, keys: set[str]) -> dict[str, dict[str, Any]]:
-        """The loaded rows with `keys`, whole, by key."""
+        """The loaded rows with `keys`, all columns of them, by key."""
         if not keys:
             return {}
         names = list(self._root_key)

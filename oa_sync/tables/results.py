@@ -58,7 +58,7 @@ Disposition = Literal["replace", "append", "merge"]
 
 
 class RowSource(Protocol):
-    """Rows that can be walked through more than once (see `oa_sync.shape.result.JsonRows`)."""
+    """Rows that can be walked through more than once (see `oa_sync.shape.result.JsonResult`)."""
 
     def blocks(self) -> Iterator[Rows]:
         """All rows from the first on, some megabytes at a time."""

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from oa_sync.extract.lists.changes import Known
 from oa_sync.tables.batches import Batch, LoadedColumn, TableHints
-from oa_sync.tables.standing import Standing
+from oa_sync.tables.counts import Counts
 
 
 class Target(Protocol):
@@ -76,7 +76,7 @@ class Target(Protocol):
     def batches(self, table: str) -> Iterator[pa.RecordBatch]:
         """All rows of `table`, of every workspace."""
 
-    def standing(self, table: str) -> Standing:
+    def counts(self, table: str) -> Counts:
         """This workspace's rows in `table`, counted."""
 
     def recent(

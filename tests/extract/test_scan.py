@@ -82,7 +82,7 @@ def test_one_row_that_slips_through_a_seam_costs_one_window(paging: Paging, pric
     before = set(source.ids)
     result = scanned(REPORTS, source)
     assert before & set(source.ids) <= result.seen
-    assert result.whole
+    assert result.is_complete
     assert source.requests == 10 + price
 
 
@@ -104,7 +104,7 @@ def test_a_row_that_jumps_to_the_head_is_found_there() -> None:
     source = MovingList(rows_of(100), 10, "cursor", once(5, lambda list_: list_.update(80, to=0)))
     result = scanned(REPORTS, source, loaded(REPORTS, rows_of(100)))
     assert result.seen == set(source.ids)
-    assert result.whole
+    assert result.is_complete
     assert (source.requests, result.changed) == (11, 1)
 
 
@@ -161,7 +161,7 @@ def test_rows_are_kept_when_no_request_can_tell_whether_they_are_gone(resource: 
 def test_a_total_that_counts_hidden_rows_costs_nothing_in_a_quiet_scan() -> None:
     source = MovingList(rows_of(95), 10, "cursor", hidden=7)
     result = scanned(REPORTS, source, loaded(REPORTS, rows_of(95)))
-    assert (source.requests, result.whole, len(result.pending)) == (10, False, 0)
+    assert (source.requests, result.is_complete, len(result.pending)) == (10, False, 0)
 
 
 @pytest.mark.parametrize("paging", ["cursor", "links"])

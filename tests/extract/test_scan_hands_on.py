@@ -23,7 +23,7 @@ def read(source: MovingList) -> tuple[Scan, list[list[Pending]]]:
     result, taken = Scan(WITHOUT_DETAIL, {}), list[list[Pending]]()
 
     async def take(scan: Scan) -> None:
-        taken.append(scan.take_whole())
+        taken.append(scan.take_full())
 
     asyncio.run(scan(result, _only(source), None, take))
     assert result.error is None

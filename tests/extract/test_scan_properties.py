@@ -100,7 +100,7 @@ def test_a_whole_scan_missed_no_row_that_stayed_and_a_gone_id_is_not_in_the_list
     result = scanned(resource, source, known)
     stayed = before & set(source.ids)
     if source.tells_total or source.requests == 1:
-        assert not result.whole or stayed <= result.seen
+        assert not result.is_complete or stayed <= result.seen
         assert not set(result.gone()) & set(source.ids)
     # Nothing that was loaded drops out of sight: it was seen, is gone, or is asked for.
     assert known.keys() <= result.seen | set(result.gone()) | result.pending.keys()
@@ -160,5 +160,5 @@ def test_a_list_that_only_grows_costs_no_more_than_its_pages(
     before = set(source.ids)
     result = scanned(REPORTS, source)
     assert before <= result.seen
-    assert result.whole
+    assert result.is_complete
     assert source.requests <= -(-len(source.rows) // size)

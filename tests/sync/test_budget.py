@@ -247,7 +247,7 @@ def scan_of(name: str, priority: int, loaded: list[str | None]) -> Scan:
     for number, version in enumerate(loaded):
         key = f"{name}{number:03d}"
         known = None if version is None else Known("9", "", version, deleted=False)
-        listed = Listed(key, (key,), "9", "", whole=False, row={"id": key})
+        listed = Listed(key, (key,), "9", "", full=False, row={"id": key})
         result.pending[key] = Pending(listed, Change.CHANGED, known, b"", True)
     return result
 

@@ -118,7 +118,7 @@ def row_item(
     if pending.change is Change.UNCHANGED:
         return None
     known, row = pending.known, pending.listed
-    whole = row.whole
+    full = row.full
     return Item(
         kind=Kind.ROW,
         resource=resource.name,
@@ -126,10 +126,10 @@ def row_item(
         observed_at=now,
         version=row.version,
         row_hash=row.row_hash,
-        detail_version=row.version if whole else (known.detail_version if known else None),
+        detail_version=row.version if full else (known.detail_version if known else None),
         row=pending.raw,
         list_keys=list_keys,
-        whole=whole,
+        full=full,
         replaces=known is not None,
         first_seen=first_seen,
     )

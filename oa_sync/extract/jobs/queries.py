@@ -19,7 +19,7 @@ from oa_sync.client.wording import printable
 from oa_sync.clock import Clock
 from oa_sync.errors import InvalidRequestError, InvalidResponseError, NotFoundError
 from oa_sync.extract.jobs.polling import Polling
-from oa_sync.shape.result import JsonRows, json_rows
+from oa_sync.shape.result import JsonResult, json_rows
 
 WAITING = frozenset(
     {"accepted", "created", "in_progress", "pending", "processing", "queued", "running", "started"}
@@ -50,7 +50,7 @@ class Finished:
     """The rows of a query that ended well. `query_id` is None where the API gave none."""
 
     query_id: str | None
-    answer: JsonRows
+    answer: JsonResult
 
 
 class QueryRunner:
@@ -106,7 +106,7 @@ class QueryRunner:
         body = {"dataset_id": asked.dataset_id, "sql": asked.sql, "timeout": seconds}
         return await self._client.request("POST", "queries/run", json=body, idempotent=False)
 
-    def _answer(self, response: Response) -> JsonRows:
+    def _answer(self, response: Response) -> JsonResult:
         try:
             return json_rows(response.body, _ROWS_AT[self._dialect])
         except ValueError as error:
@@ -116,7 +116,7 @@ class QueryRunner:
                 status=response.status,
             ) from None
 
-    def _is_done(self, answer: JsonRows, response: Response, query_id: str | None) -> bool:
+    def _is_done(self, answer: JsonResult, response: Response, query_id: str | None) -> bool:
         status = _status(answer)
         if status in FAILED:
             raise InvalidRequestError(
@@ -125,7 +125,7 @@ class QueryRunner:
             )
         return answer.count is not None and status not in WAITING
 
-    def _reason(self, answer: JsonRows) -> str:
+    def _reason(self, answer: JsonResult) -> str:
         head = _object(answer)
         error = head.get("error") or head.get("error_message") or head.get("message")
         if isinstance(error, Mapping):
@@ -135,18 +135,18 @@ class QueryRunner:
         return f' "{printable(self._client.redact(error), 300)}"'
 
 
-def _object(answer: JsonRows) -> Mapping[str, Any]:
+def _object(answer: JsonResult) -> Mapping[str, Any]:
     """What the answer says of the query: the object itself, or the one in its `data`."""
     inner = answer.head.get("data")
     return inner if isinstance(inner, Mapping) and "status" not in answer.head else answer.head
 
 
-def _status(answer: JsonRows) -> str | None:
+def _status(answer: JsonResult) -> str | None:
     status = _object(answer).get("status")
     return printable(status, 64).lower() if isinstance(status, str) else None
 
 
-def _id(answer: JsonRows) -> str | None:
+def _id(answer: JsonResult) -> str | None:
     head = _object(answer)
     for name in ("id", "query_id"):
         value = head.get(name)
@@ -169,7 +169,7 @@ def _no_results(query_id: str, error: NotFoundError) -> NotFoundError:
     )
 
 
-def _check_count(answer: JsonRows, response: Response) -> None:
+def _check_count(answer: JsonResult, response: Response) -> None:
     """A result that says how many rows it has must have them all."""
     told = _object(answer).get("row_count")
     if isinstance(told, int) and not isinstance(told, bool) and told != answer.count:

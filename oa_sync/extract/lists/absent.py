@@ -43,7 +43,7 @@ def _unseen(scan: Scan, key: str) -> Pending:
             values,
             version=known.version or "",
             row_hash="",
-            whole=False,
+            full=False,
             row=dict(zip(scan.resource.primary_key, values, strict=True)),
         ),
         change=Change.UNCHANGED,

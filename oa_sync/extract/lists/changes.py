@@ -50,7 +50,7 @@ class Listed:
     key_values: tuple[Any, ...]
     version: str
     row_hash: str
-    whole: bool
+    full: bool
     """The row already has all that a detail would bring (or the resource has no detail)."""
     row: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
     """What of the decoded row is asked for later: paths and statuses, never a list, which may be long."""
@@ -86,7 +86,7 @@ def listed(resource: Resource, row: dict[str, Any]) -> Listed:
         key_values=key_values,
         version=version_of(resource, row) or row_hash,
         row_hash=row_hash,
-        whole=is_whole(resource, row),
+        full=is_full(resource, row),
         row={key: value for key, value in row.items() if not isinstance(value, list)},
     )
 
@@ -107,7 +107,7 @@ def version_of(resource: Resource, row: dict[str, Any]) -> str | None:
     return value if isinstance(value, str) else orjson.dumps(value).decode()
 
 
-def is_whole(resource: Resource, row: dict[str, Any]) -> bool:
+def is_full(resource: Resource, row: dict[str, Any]) -> bool:
     """Whether the list row has what the definition says comes from the detail.
 
     A child list that the list shows as something else (the cursor dialect gives a step *count*) is not
@@ -134,6 +134,6 @@ def compare(row: Listed, known: Known | None) -> Change:
 def needs_detail(resource: Resource, row: Listed, known: Known | None) -> bool:
     """Whether the detail of `row` has to be asked for: it brings something, and this version of it is
     not loaded."""
-    if resource.detail is None or row.whole:
+    if resource.detail is None or row.full:
         return False
     return known is None or known.detail_version != row.version

@@ -19,7 +19,7 @@ from oa_sync.journal.items import Item, Kind
 FULL_SCAN_DAYS = 7
 
 
-class Store(Protocol):
+class ListFacts(Protocol):
     """Where facts are kept (see `oa_sync.workspace.connection.Connection`); they may get lost at any time."""
 
     def recall(self, resource: Resource) -> Any:
@@ -68,7 +68,7 @@ class OrderMemory:
     """
 
     def __init__(
-        self, store: Store, clock: Clock, *, full_scan_days: float = FULL_SCAN_DAYS
+        self, store: ListFacts, clock: Clock, *, full_scan_days: float = FULL_SCAN_DAYS
     ) -> None:
         self._store, self._clock = store, clock
         self._full_scan_after = timedelta(days=full_scan_days)
@@ -118,7 +118,7 @@ class OrderMemory:
             return None
         if scan.rest_known:
             return replace(before, since=scan.since) if before else None
-        if not scan.whole:
+        if not scan.is_complete:
             return None
         by_change = scan.order.is_by_change or (before is not None and before.by_change)
         keys = tuple(sorted(scan.list_keys))

@@ -33,7 +33,7 @@ async def scan(
     """Read every one of `lists` to its end, or to the end of the budget, into `result`.
 
     `early_stop` may end the reading of a single list before. `after_page` may take rows out of `result`
-    (`Scan.take_whole`) that need not be kept until then; what it raises is raised. Never raises `ApiError` or
+    (`Scan.take_full`) that need not be kept until then; what it raises is raised. Never raises `ApiError` or
     `BudgetExhausted`: they end the scan and stand in `Scan.error`.
     """
     unproven: list[_Reading] = []

@@ -63,7 +63,7 @@ class Scan:
     rows: dict[str, dict[str, Any]] | None = None
     """All decoded rows by key, where another resource is asked for by them; None: not kept."""
     handed_on: dict[str, Known] = field(default_factory=dict)
-    """What will be loaded of the rows that `take_whole` gave, by key."""
+    """What will be loaded of the rows that `take_full` gave, by key."""
 
     def __post_init__(self) -> None:
         self.order = Order(self.resource)
@@ -71,7 +71,7 @@ class Scan:
         self._counted: dict[str, Change] = {}
 
     @property
-    def whole(self) -> bool:
+    def is_complete(self) -> bool:
         """Whether absence from `seen` proves deletion."""
         return self.finished and self.proven and not self.rest_known
 
@@ -82,7 +82,7 @@ class Scan:
     def gone(self) -> list[str]:
         """The loaded ids that the API no longer has; empty unless the scan is whole."""
         appends = self.resource.write_disposition == "append"
-        return self.absent() if self.whole and not appends else []
+        return self.absent() if self.is_complete and not appends else []
 
     def is_loaded(self, key: str) -> bool:
         """Whether this id is loaded and was not known to be deleted."""
@@ -112,13 +112,13 @@ class Scan:
                 self.pending[entry.key] = Pending(entry, change, loaded, raws[number], wants_detail)
         return entries
 
-    def take_whole(self) -> list[Pending]:
+    def take_full(self) -> list[Pending]:
         """The pending rows that have all in them, and wait for nothing that is still to be read.
 
         They are no longer pending. One that comes again with another content is pending once more,
         compared with what was given here.
         """
-        taken = [row for row in self.pending.values() if row.listed.whole and not row.wants_detail]
+        taken = [row for row in self.pending.values() if row.listed.full and not row.wants_detail]
         for row in taken:
             entry = row.listed
             del self.pending[entry.key]

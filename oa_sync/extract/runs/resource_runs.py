@@ -149,7 +149,7 @@ class ResourceRuns:
             self._sightings.setdefault(row.key, Sighting(now, "list"))
         run = self._loaded.get(row.key)
         changed = run is not None and status is not None and status != run.status
-        if changed and self._resource.detail is not None and not row.whole:
+        if changed and self._resource.detail is not None and not row.full:
             scan.pending[row.key] = replace(pending, wants_detail=True)
         self.events.observe(row.key, row.key_values, status, now, "list")
 
@@ -234,7 +234,7 @@ class ResourceRuns:
             version = known.version
         else:
             version = version_of(self._resource, row) or content_hash(row)
-        listed = Listed(key, key_values, version, row_hash="", whole=False, row=row)
+        listed = Listed(key, key_values, version, row_hash="", full=False, row=row)
         raw = json.dumps(row, ensure_ascii=False).encode()
         return Pending(listed, change, known, raw, wants_detail=True)
 
@@ -307,7 +307,7 @@ class ResourceRuns:
                     now,
                     version=pending.listed.version,
                     row=pending.raw,
-                    whole=False,
+                    full=False,
                     deleted=True,
                 )
                 yield self.completed(item) or item

@@ -14,7 +14,7 @@ from oa_sync.settings import Settings
 from oa_sync.shape.learned import HINT
 from oa_sync.shape.tables import ARROW_TYPES
 from oa_sync.tables.batches import DELETED_AT, WORKSPACE, LoadedColumn, TableHints
-from oa_sync.tables.standing import Standing, standing_columns, standing_of
+from oa_sync.tables.counts import Counts, count_columns, counts_of
 
 if TYPE_CHECKING:
     from dlt.common.schema import Schema
@@ -141,11 +141,11 @@ class SqlReads(ABC):
         """The rows of `sql`, in the dialect of the destination."""
         return self._query(sql)
 
-    def standing(self, table: str) -> Standing:
+    def counts(self, table: str) -> Counts:
         """This workspace's rows in `table`, counted."""
-        counted = standing_columns(self._stored(table), lambda name: self._quoted([name]))
+        counted = count_columns(self._stored(table), lambda name: self._quoted([name]))
         [row] = self._aggregate(table, counted)
-        return standing_of(row)
+        return counts_of(row)
 
     def recent(
         self, table: str, columns: Sequence[str], by: str, count: int

@@ -25,8 +25,7 @@ from oa_sync.load.file_reads import DuckReads
 from oa_sync.load.lake.files import LakeTable, owner_of
 from oa_sync.load.lake.merging import Merge
 from oa_sync.load.lake.writing import TARGET_BYTES
-from oa_sync.load.staged import children_first, stage
-from oa_sync.load.staging import StagedTable, Staging
+from oa_sync.load.staging import StagedTable, Staging, children_first, stage
 from oa_sync.load.store import Store
 from oa_sync.load.table_schema import TableSchema, identifier, identifiers, literal
 from oa_sync.settings import Settings

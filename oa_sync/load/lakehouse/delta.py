@@ -14,7 +14,7 @@ from deltalake.exceptions import CommitFailedError, DeltaError
 from deltalake.schema import PrimitiveType
 
 from oa_sync.load.lakehouse.formats import Conflict
-from oa_sync.load.staged import StagedRows
+from oa_sync.load.staging import StagedReader
 from oa_sync.load.store import Store
 from oa_sync.load.table_schema import Column, TableSchema, identifier, literal
 from oa_sync.shape.tables import ARROW_TYPES
@@ -87,7 +87,7 @@ class Delta:
         with _conflicts():
             self._open(table).alter.add_columns(fields)
 
-    def replace(self, table: str, schema: TableSchema, rows: StagedRows, workspace: str) -> None:
+    def replace(self, table: str, schema: TableSchema, rows: StagedReader, workspace: str) -> None:
         """Delete and insert by one MERGE; into an empty table, append."""
         target = self._open(table)
         if not target.file_uris():
@@ -206,7 +206,7 @@ def _typed(batches: Iterable[pa.RecordBatch], schema: TableSchema) -> Iterator[p
         yield batch.cast(arrow)
 
 
-def _source(rows: StagedRows, schema: TableSchema) -> pa.RecordBatchReader:
+def _source(rows: StagedReader, schema: TableSchema) -> pa.RecordBatchReader:
     """The changed keys, which remove, then the rows to insert."""
     fields = [field.with_nullable(True).remove_metadata() for field in _arrow(schema)]
     wanted = pa.schema([*fields, pa.field(_REMOVES, pa.bool_(), nullable=False)])

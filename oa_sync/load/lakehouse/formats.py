@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
-from oa_sync.load.staged import StagedRows
+from oa_sync.load.staging import StagedReader
 from oa_sync.load.table_schema import TableSchema
 
 
@@ -36,7 +36,7 @@ class TableFormat(Protocol):
     def add_columns(self, table: str, schema: TableSchema, names: Sequence[str]) -> None:
         """Give the table the columns `names` of `schema`."""
 
-    def replace(self, table: str, schema: TableSchema, rows: StagedRows, workspace: str) -> None:
+    def replace(self, table: str, schema: TableSchema, rows: StagedReader, workspace: str) -> None:
         """Remove the rows that have one of the staged keys, and add the staged rows."""
 
     def rewrite(self, table: str, schema: TableSchema, batches: Iterable[pa.RecordBatch]) -> None:

@@ -24,7 +24,7 @@ from pyiceberg.types import (
 
 from oa_sync.errors import ConfigurationError
 from oa_sync.load.lakehouse.formats import Conflict
-from oa_sync.load.staged import StagedRows
+from oa_sync.load.staging import StagedReader
 from oa_sync.load.store import Store
 from oa_sync.load.table_schema import TableSchema, schema_of_text
 from oa_sync.settings import Settings
@@ -112,7 +112,7 @@ class Iceberg:
                     update.add_column(name, _TYPES[schema.columns[name].data_type])
             transaction.set_properties({_OURS: schema.text()})
 
-    def replace(self, table: str, schema: TableSchema, rows: StagedRows, workspace: str) -> None:
+    def replace(self, table: str, schema: TableSchema, rows: StagedReader, workspace: str) -> None:
         """Delete and append in one transaction."""
         target = self._open(table)
         with _conflicts(), target.transaction() as transaction:

@@ -19,8 +19,15 @@ from oa_sync.errors import ConfigurationError, DestinationError
 from oa_sync.load.destination_errors import destination_errors
 from oa_sync.load.file_reads import DuckReads
 from oa_sync.load.lakehouse.formats import Conflict, TableFormat
-from oa_sync.load.staged import BATCH_ROWS, StagedRows, children_first, in_memory_duckdb, stage
-from oa_sync.load.staging import StagedTable, Staging
+from oa_sync.load.staging import (
+    BATCH_ROWS,
+    StagedReader,
+    StagedTable,
+    Staging,
+    children_first,
+    in_memory_duckdb,
+    stage,
+)
 from oa_sync.load.store import Store
 from oa_sync.load.table_schema import TableSchema, identifier, projection
 from oa_sync.settings import Settings
@@ -135,7 +142,7 @@ class Lakehouse(DuckReads):
             self._widen(name, {c: column.data_type for c, column in after.columns.items()})
         self._refresh(name)
         schema = self._tables[name]
-        rows = StagedRows(self._connection, staged, schema)
+        rows = StagedReader(self._connection, staged, schema)
         self._format.replace(name, schema, rows, self._settings.workspace)
 
     def _widen(self, table: str, types: Mapping[str, str]) -> None:

@@ -18,12 +18,18 @@ from oa_sync.errors import ConfigurationError, DestinationError, OaSyncError
 from oa_sync.extract.lists.changes import Known
 from oa_sync.load.postgres.catalog import TYPES, Catalog, Connection, quoted, quoted_list
 from oa_sync.load.postgres.copying import copy_in, copy_out
-from oa_sync.load.staged import StagedRows, children_first, in_memory_duckdb, stage
-from oa_sync.load.staging import StagedTable, Staging
+from oa_sync.load.staging import (
+    StagedReader,
+    StagedTable,
+    Staging,
+    children_first,
+    in_memory_duckdb,
+    stage,
+)
 from oa_sync.load.table_schema import TableSchema
 from oa_sync.settings import Settings
 from oa_sync.tables.batches import DELETED_AT, WORKSPACE, Batch, LoadedColumn, TableHints
-from oa_sync.tables.standing import Standing, standing_columns, standing_of
+from oa_sync.tables.counts import Counts, count_columns, counts_of
 
 logger = logging.getLogger(__name__)
 
@@ -162,14 +168,14 @@ class Postgres:
         """The rows of a query in PostgreSQL's dialect."""
         return self._rows(sql.Composed([_plain_sql(text)]))
 
-    def standing(self, table: str) -> Standing:
+    def counts(self, table: str) -> Counts:
         """This workspace's rows in `table`, counted."""
         schema = self._catalog.tables[table]
-        counted = standing_columns(
+        counted = count_columns(
             schema.columns, lambda name: quoted(name).as_string(self._connection)
         )
         [row] = self._aggregate(table, _plain_sql(counted))
-        return standing_of(row)
+        return counts_of(row)
 
     def recent(
         self, table: str, columns: Sequence[str], by: str, count: int
@@ -260,7 +266,7 @@ class Postgres:
             self._catalog.read(connection)
             for staged in tables:
                 schema = self._catalog.tables[staged.name]
-                rows = StagedRows(duck, staged, schema)
+                rows = StagedReader(duck, staged, schema)
                 if self._has_rows(staged.name):
                     self._delete(staged.name, rows)
                 target = sql.SQL("{} ({})").format(
@@ -268,7 +274,7 @@ class Postgres:
                 )
                 copy_in(connection, target, rows.rows(), schema, careful=careful)
 
-    def _delete(self, table: str, rows: StagedRows) -> None:
+    def _delete(self, table: str, rows: StagedReader) -> None:
         connection, schema = self._connection, self._catalog.tables[table]
         definition = sql.SQL(", ").join(
             sql.SQL("{} {}").format(quoted(name), TYPES[schema.columns[name].data_type])

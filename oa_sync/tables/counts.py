@@ -11,7 +11,7 @@ VERSION, DETAIL_VERSION = "_oa_version", "_oa_detail_version"
 
 
 @dataclass(frozen=True)
-class Standing:
+class Counts:
     """One workspace's rows in one table.
 
     `rows` are those that the API still has, `deleted` those that left it. `backlog`: rows whose newest
@@ -23,8 +23,8 @@ class Standing:
     backlog: int | None
 
 
-def standing_columns(columns: Collection[str], quoted: Callable[[str], str]) -> str:
-    """The SELECT list for `standing_of`, for a table with `columns`."""
+def count_columns(columns: Collection[str], quoted: Callable[[str], str]) -> str:
+    """The SELECT list for `counts_of`, for a table with `columns`."""
     deleted = f"count({quoted(DELETED_AT)})" if DELETED_AT in columns else "0"
     parts = ["count(*)", deleted]
     if {VERSION, DETAIL_VERSION, DELETED_AT} <= set(columns):
@@ -35,8 +35,8 @@ def standing_columns(columns: Collection[str], quoted: Callable[[str], str]) -> 
     return ", ".join(parts)
 
 
-def standing_of(row: Sequence[int | None]) -> Standing:
+def counts_of(row: Sequence[int | None]) -> Counts:
     """The one row of that query."""
     count, deleted = row[0] or 0, row[1] or 0
     backlog = int(row[2] or 0) if len(row) > 2 else None
-    return Standing(int(count) - int(deleted), int(deleted), backlog)
+    return Counts(int(count) - int(deleted), int(deleted), backlog)
