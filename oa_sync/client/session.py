@@ -92,7 +92,7 @@ class ApiClient:
     """Talks to one API. An async context manager; safe for many tasks of one event loop.
 
     `auth` comes from `oa_sync.client.auth.credential`. `headers` are added to every request.
-    `counts` tells what was sent so far.
+    `counts` tells what was sent so far. `transport` stands for the connections (None: real ones).
 
     Raises ConfigurationError for a base URL that is neither HTTPS nor loopback, and for headers
     that cannot be sent.
@@ -110,6 +110,7 @@ class ApiClient:
         body_limits: BodyLimits | None = None,
         max_concurrency: int = 64,
         headers: Mapping[str, str] | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self._base = base_url(base)
         self._auth, self._limiter, self._clock = auth, limiter, clock
@@ -128,6 +129,8 @@ class ApiClient:
         http2 = importlib.util.find_spec("h2") is not None
         # Plain HTTP is for loopback: a proxy of the environment would take key and data away.
         trust_env = self._base.scheme == "https"
+        if transport is None and not (trust_env and getproxies()):
+            transport = self._pools(limits, http2, trust_env)
         self._http = httpx.AsyncClient(
             headers=request_headers(headers or {}),
             timeout=httpx.Timeout(
@@ -135,7 +138,7 @@ class ApiClient:
             ),
             limits=limits,
             http2=http2,
-            transport=None if trust_env and getproxies() else self._pools(limits, http2, trust_env),
+            transport=transport,
             follow_redirects=False,
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
             trust_env=trust_env,

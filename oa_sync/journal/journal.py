@@ -20,7 +20,6 @@ read again; so the file is cut back to its last whole record at once.
 from __future__ import annotations
 
 import mmap
-import os
 import struct
 import zlib
 from collections.abc import Iterator
@@ -32,6 +31,7 @@ from typing import Any, BinaryIO
 import orjson
 
 from oa_sync.errors import OaSyncError
+from oa_sync.journal.disk import Disk
 from oa_sync.journal.items import Item, Kind, Sighting
 from oa_sync.shape.body import stretches
 
@@ -52,8 +52,8 @@ class Journal:
     segment's items; `done` deletes a segment once its items are loaded.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, disk: Disk | None = None) -> None:
+        self._folder, self._disk = folder, disk or Disk()
         try:
             for private in (folder.parent, folder):
                 private.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -97,12 +97,12 @@ class Journal:
         handle, path = self._handle, self._path
         self._handle = self._path = None
         try:
-            os.fsync(handle)
-            _sync_folder(self._folder)
+            self._disk.sync(handle)
+            self._disk.sync_folder(self._folder)
         except OSError as error:
             raise self._failed(error) from error
         finally:
-            os.close(handle)
+            self._disk.close(handle)
         return path
 
     def segments(self) -> list[Path]:
@@ -138,7 +138,7 @@ class Journal:
 
     def done(self, segment: Path) -> None:
         """Forget `segment`: all its items are loaded."""
-        segment.unlink(missing_ok=True)
+        self._disk.remove(segment)
 
     def close(self) -> None:
         """Close the open segment; its items stay for the next run."""
@@ -148,9 +148,7 @@ class Journal:
         last = max((int(path.stem) for path in self._folder.glob("[0-9]*.oaj")), default=0)
         self._path = self._folder / f"{last + 1:08d}.oaj"
         try:
-            # Appending, so that what follows a cut goes where the file ends.
-            mode = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL
-            self._handle = os.open(self._path, mode, 0o600)
+            self._handle = self._disk.create(self._path)
         except OSError as error:
             raise self._failed(error) from error
         self._written = 0
@@ -161,11 +159,9 @@ class Journal:
         held, self._held = self._held, bytearray()
         try:
             for part in chain((memoryview(held),), stretches(last)):
-                rest = memoryview(part)
-                while len(rest):
-                    rest = rest[os.write(self._handle, rest) :]
+                self._disk.write(self._handle, part)
         except OSError as error:
-            os.ftruncate(self._handle, self._written)
+            self._disk.cut(self._handle, self._written)
             raise self._failed(error) from error
         self._written += len(held) + len(last)
 
@@ -174,15 +170,6 @@ class Journal:
             f"the journal in {self._folder} cannot be written ({error.strerror}); nothing more was"
             " asked for, and what was fetched before is kept. Make room there, then run again"
         )
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the name of a new file in `folder` durable."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _header(item: Item) -> dict[str, Any]:

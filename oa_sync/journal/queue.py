@@ -67,12 +67,14 @@ class Segment(Generic[T]):
 class SegmentQueue(Generic[T]):
     """One producer on an event loop, one consumer thread. Create it on the loop."""
 
-    def __init__(self, max_bytes: int = MAX_BYTES_IN_FLIGHT) -> None:
+    def __init__(
+        self, max_bytes: int = MAX_BYTES_IN_FLIGHT, filled: threading.Condition | None = None
+    ) -> None:
         self._max_bytes = max_bytes
         self._loop = asyncio.get_running_loop()
         self._room = asyncio.Event()
         self._room.set()
-        self._filled = threading.Condition()
+        self._filled = filled or threading.Condition()
         self._waiting: deque[Item | SegmentEnd[T] | None] = deque()
         self._taken: deque[Item | SegmentEnd[T] | None] = deque()
         self._bytes = 0

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal, TypeVar
 
-from oa_sync.client import ApiClient, credential
+from oa_sync.client import ApiClient, RetryPolicy, credential
 from oa_sync.client.dialect import PROBE_PATH, Detection, detect
 from oa_sync.client.paging import ApiList, Page, Place
 from oa_sync.clock import Clock
@@ -33,6 +33,7 @@ from oa_sync.settings import DEFAULT_BASE_URL, Settings
 from oa_sync.workspace.memory import Memory
 from oa_sync.workspace.report import Requests
 from oa_sync.workspace.stopping import StoppableClock, StoppableLimiter, Stopping
+from oa_sync.workspace.surroundings import Surroundings
 
 T = TypeVar("T")
 
@@ -191,14 +192,14 @@ class Connection:
 
 @asynccontextmanager
 async def connect(
-    settings: Settings, clock: Clock, stopping: Stopping | None = None
+    settings: Settings, around: Surroundings, stopping: Stopping | None = None
 ) -> AsyncIterator[Connection]:
     """Open client and ledger for the `with` block; once `stopping`, nothing more is sent.
 
     Raises:
         ConfigurationError: no key, a wrong definition, a ledger that cannot be opened.
     """
-    access = _access(settings)
+    access, clock = _access(settings), around.clock
     with _open_account(settings, access, clock) as account:
         limiter = QuotaLimiter(
             account.ledger,
@@ -216,9 +217,11 @@ async def connect(
                 StoppableLimiter(limiter, stopping),
                 StoppableClock(clock, stopping),
                 headers=access.config.headers,
+                retry=RetryPolicy(random=around.random),
+                transport=around.transport,
             ) as client:
                 name = _name(access.base, settings.workspace)
-                memory = Memory(settings.home / "memory" / name)
+                memory = Memory(settings.home / "memory" / name, around.disk)
                 yield Connection(
                     settings,
                     client,

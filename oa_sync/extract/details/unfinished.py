@@ -22,6 +22,7 @@ from oa_sync.errors import InvalidResponseError
 from oa_sync.extract.details.tasks import DetailTask
 from oa_sync.extract.lists.changes import Known, compare, identity, listed, needs_detail
 from oa_sync.extract.lists.scan import Pending
+from oa_sync.journal.disk import Disk
 from oa_sync.journal.items import Item, Kind
 from oa_sync.journal.journal import Journal
 
@@ -32,8 +33,8 @@ MAX_AGE = timedelta(days=1)
 class Unfinished:
     """A note in `folder`. It stands from the end of the lists to the orderly end of a run."""
 
-    def __init__(self, folder: Path, clock: Clock) -> None:
-        self._journal, self._clock = Journal(folder), clock
+    def __init__(self, folder: Path, clock: Clock, disk: Disk | None = None) -> None:
+        self._journal, self._clock = Journal(folder, disk), clock
 
     def note(self, tasks: Iterable[DetailTask]) -> None:
         """Note `tasks` in place of what was noted before. Rows without key are not, nor those of
