@@ -184,7 +184,7 @@ class Connection:
             reserve=self._settings.reserve,
             max_requests=self._settings.max_requests,
             once=cost.details,
-            each_run=cost.lists,
+            each_sync=cost.lists,
             now=now,
         )
 
