@@ -82,7 +82,7 @@ class Connection:
 
     async def definition(self) -> Definition:
         """The definition in force. With dialect `auto` and nothing remembered of this API, one
-        request finds the dialect out; its page is used when the scan comes to it.
+        request finds out the dialect; the scan uses its page later.
 
         Raises:
             ApiError: the API could not be asked.
@@ -95,8 +95,8 @@ class Connection:
         return self._definition
 
     async def api_dialect(self) -> Literal["page", "cursor"]:
-        """The dialect of the endpoints that no definition describes: as set, else as found out, which
-        takes one request when it is not remembered.
+        """The dialect of the endpoints that no definition describes: the one that is set, else the
+        remembered one; else one request finds it out.
 
         Raises:
             ApiError: the API could not be asked.
@@ -114,11 +114,11 @@ class Connection:
         return self._detected.dialect
 
     async def before_stop(self, work: Coroutine[Any, Any, T], *, sent: str) -> T:
-        """The result of `work`, which asks for something that is not to be asked for twice: told to stop,
-        it has some seconds left for the answer.
+        """The result of `work`, which sends a request that must not be sent twice. After a stop signal
+        it still has some seconds for the answer.
 
         Raises:
-            Interrupted: there is none; says `sent`, if a request was sent.
+            Interrupted: no answer came; the message says `sent` if a request was sent.
         """
         made = self.client.counts.made
         try:
@@ -131,8 +131,8 @@ class Connection:
     def open_list(
         self, resource: Resource, path: str | None, params: Mapping[str, Any]
     ) -> OpenedList:
-        """The list of `resource`; `params` go beside the declared ones, `path` stands for the declared
-        one where that has placeholders."""
+        """The list of `resource`. `params` are added to the declared ones; `path` replaces the declared
+        path where that has placeholders."""
         assert self._definition is not None
         endpoint = resource.endpoint
         first = None
@@ -166,7 +166,7 @@ class Connection:
         self._memory.set(f"missing:{resource.endpoint.path}", self._clock.now().isoformat())
 
     def fill(self, requests: Requests) -> None:
-        """Write the numbers of this run into `requests`."""
+        """Write the requests made so far, the budget and what is left into `requests`."""
         counts = self.client.counts
         requests.made, requests.retried = counts.made, counts.retried
         requests.rate_limited = counts.rate_limited
@@ -185,7 +185,7 @@ class Connection:
             reserve=self._settings.reserve,
             max_requests=self._settings.max_requests,
             once=cost.details,
-            each_run=cost.lists,
+            each_sync=cost.lists,
             now=now,
         )
 
@@ -194,7 +194,7 @@ class Connection:
 async def connect(
     settings: Settings, around: Surroundings, stopping: Stopping | None = None
 ) -> AsyncIterator[Connection]:
-    """Open client and ledger for the `with` block; once `stopping`, nothing more is sent.
+    """Open client and ledger for the `with` block. After a stop of `stopping`, nothing more is sent.
 
     Raises:
         ConfigurationError: no key, a wrong definition, a ledger that cannot be opened.
@@ -283,7 +283,7 @@ def _open_account(settings: Settings, access: _Access, clock: Clock) -> Iterator
 
 
 def _limits(settings: Settings, definition: Definition | None) -> Limits:
-    """Flags and environment before the definition's own limits before the plan's."""
+    """Flags and environment come first, then the definition's own limits, then the plan's."""
     rpm, rpd = settings.rpm, settings.rpd
     if definition is not None and definition.limits is not None:
         rpm = definition.limits.minute if rpm is None else rpm

@@ -1,4 +1,4 @@
-"""Small facts about an API that are worth a request to find out and nothing when lost."""
+"""Small facts about an API: each one known saves a request, and losing one does no harm."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from oa_sync.journal.disk import Disk
 
 
 class Memory:
-    """A JSON object in a file, written whole and atomically. A damaged file counts as empty, and one that
-    cannot be written keeps what it had."""
+    """A JSON object in a file, written whole and atomically. A damaged file counts as empty; a file that
+    cannot be written keeps its old facts."""
 
     def __init__(self, path: Path, disk: Disk | None = None) -> None:
         self._path, self._disk = path, disk or Disk()
