@@ -15,7 +15,7 @@ class Disk:
 
     def create(self, path: Path) -> int:
         """Create the file `path`, which must not be there, and open it for appending; its handle."""
-        # Appending, so that what follows a cut goes where the file ends.
+        # O_APPEND: after the file was cut back, the next write goes to its new end.
         return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o600)
 
     def write(self, handle: int, data: bytes | bytearray | memoryview) -> None:
