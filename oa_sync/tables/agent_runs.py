@@ -18,7 +18,7 @@ from oa_sync.extract.runs.known import Announcement, LoadedRun, is_usable_id, ru
 from oa_sync.extract.statuses import is_followed
 from oa_sync.journal.items import Sighting, key_of
 from oa_sync.shape.learned import LearnedSchema
-from oa_sync.shape.naming import ITEM, singular, snake_case
+from oa_sync.shape.naming import ELEMENT, singular, snake_case
 from oa_sync.tables.batches import INSTANT, WORKSPACE, Batch, TableHints
 from oa_sync.tables.learned import learned_of
 from oa_sync.tables.target import Target
@@ -156,7 +156,7 @@ def _places_of(
 
 
 def _without_items(path: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(key for key in path if key != ITEM)
+    return tuple(key for key in path if key != ELEMENT)
 
 
 def _columns_of(target: Target, table: str, paths: Sequence[tuple[str, ...]]) -> list[str | None]:

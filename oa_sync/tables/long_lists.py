@@ -18,7 +18,7 @@ from oa_sync.journal.items import Item
 from oa_sync.settings import Settings
 from oa_sync.shape.cutting.spans import Rows
 from oa_sync.shape.learned import LearnedSchema
-from oa_sync.shape.report_rows import ReportTables, json_rows, report_rows_spec
+from oa_sync.shape.report_rows import ReportTables, report_rows_spec, rows_as_json
 from oa_sync.shape.shaper import Shaped, Shaper
 from oa_sync.shape.spooled import SpooledRows
 from oa_sync.tables.batches import (
@@ -166,7 +166,7 @@ class _AsJson(_Form):
             return
         held, self._held = self._held, []
         self._bytes = self._rows = 0
-        table = json_rows(
+        table = rows_as_json(
             pa.concat_arrays([piece.rows.texts() for piece in held]),
             pa.concat_arrays([piece.parents() for piece in held]),
             pa.concat_arrays([piece.positions() for piece in held]),
