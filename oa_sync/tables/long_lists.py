@@ -41,12 +41,12 @@ BATCH_ROWS = 50_000
 
 
 class LongList(Protocol):
-    """Takes the rows of one parent after the other."""
+    """Takes the rows of one parent after another."""
 
     def add(
         self, item: Item, fields: dict[str, Any], rows: Rows | SpooledRows | None
     ) -> Iterator[Output]:
-        """The `rows` (None: the parent has no such list) of the parent `item` with `fields`."""
+        """Take the `rows` (None: it has no such list) of the parent `item` with `fields`."""
 
     def flush(self) -> Iterator[Output]:
         """The batches of what is held back."""
@@ -88,7 +88,7 @@ class _Piece:
 
 @dataclass(frozen=True, eq=False)
 class _Begun:
-    """A parent whose rows before the one at `until` are emitted already."""
+    """A parent whose rows before position `until` are emitted already."""
 
     parent: str
     rows: Rows | SpooledRows
