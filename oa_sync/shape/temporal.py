@@ -1,6 +1,6 @@
-"""Texts to instants, dates and decimals, a whole column at once; all of them or none.
+"""Texts to instants, dates and decimals: all values of a column, or none.
 
-One place for both passes, so that they cannot read a text differently.
+The fast and the exact pass both use these functions, so they cannot read a text differently.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ _DAY = 86_400_000_000
 def instants(texts: Any) -> Any | None:
     """RFC 3339 date-times (string array) as UTC microseconds; None if one cannot be read exactly.
 
-    No offset means UTC. More than six digits of a second, a 60th second, a date alone and years
-    outside 1 to 9999 cannot be read.
+    No offset means UTC. Not read: more than six digits of a second, the second 60, a date without a
+    time, and years outside 1 to 9999.
     """
     if (pc.min(pc.binary_length(texts)).as_py() or _SHORTEST_INSTANT) < _SHORTEST_INSTANT:
         return None
@@ -39,7 +39,7 @@ def instants(texts: Any) -> Any | None:
 
 
 def _with_offset(texts: Any) -> Any:
-    """Capital letters, and a Z where no offset stands."""
+    """In capital letters, and with a Z if there is no offset."""
     texts = pc.ascii_upper(texts)
     has_offset = pc.match_substring_regex(texts, _OFFSET)
     return pc.if_else(has_offset, texts, pc.binary_join_element_wise(texts, "Z", ""))
@@ -63,7 +63,7 @@ def _in_years(counts: Any, microseconds: int) -> bool:
 
 
 def decimals(texts: Any) -> Any | None:
-    """JSON numbers, or strings with numbers, by their raw texts; None if one loses a digit."""
+    """JSON numbers, or strings with numbers, from their raw texts; None if one loses a digit."""
     try:
         return pc.utf8_trim(texts, '"').cast(DECIMAL)
     except pa.ArrowInvalid:

@@ -1,7 +1,7 @@
-"""Dates and instants among texts whose columns nobody has declared.
+"""Dates and instants in text columns that nobody has declared.
 
-JSON has no times, and the columns of a query are known when its result comes. A column is taken for
-dates (or instants) only where every value of the whole result is one.
+JSON has no type for times, and the columns of a query are known only when its result comes. A column
+becomes one of dates (or instants) only if every value of the whole result is one.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ _READERS = {"date": dates, "timestamp": instants}
 
 
 class TimesInText:
-    """Shown one batch after the other; columns whose path is in `fixed` have a type already."""
+    """Looks at one batch after the other; columns whose path is in `fixed` have a type already."""
 
     def __init__(self, fixed: Collection[Path]) -> None:
         self._fixed = fixed
         self._possible: dict[Path, list[str]] = {}
 
     def look(self, table: Any, columns: Iterable[LearnedColumn]) -> None:
-        """Take in the values that the `pyarrow.Table` has for `columns`."""
+        """Check the values of `columns` in the `pyarrow.Table` `table`."""
         for column in columns:
             if column.path in self._fixed or column.name not in table.column_names:
                 continue
@@ -37,5 +37,5 @@ class TimesInText:
                     possible.remove(kind)
 
     def found(self) -> dict[Path, str]:
-        """The dlt data type of each column that can have one of time."""
+        """The dlt data type of each column that holds only dates, or only instants."""
         return {path: possible[0] for path, possible in self._possible.items() if possible}

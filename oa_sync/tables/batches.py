@@ -14,12 +14,12 @@ from oa_sync.shape.learned import HINT, LearnedColumn
 WORKSPACE = "_oa_workspace"
 DELETED_AT = "_oa_deleted_at"
 VALID_FROM, VALID_TO = "_oa_valid_from", "_oa_valid_to"
-"""What a history has beside the columns of its table (see `oa_sync.tables.history`)."""
+"""The columns that a history has besides those of its table (see `oa_sync.tables.history`)."""
 
 INSTANT = pa.timestamp("us", "UTC")
 
 REMOVAL = datetime(1970, 1, 1, tzinfo=UTC)
-"""What `_oa_deleted_at` holds in rows that only remove; it is never seen in a table."""
+"""What `_oa_deleted_at` holds in rows that only remove others; no table ever shows it."""
 
 
 def history_table(table: str) -> str:
@@ -32,9 +32,9 @@ class TableHints:
     """Name, keys and column hints of one destination table.
 
     A table with `primary_key` is merged row by row. A child table has `merge_key` instead: all rows
-    of a parent are replaced together, so a list that became shorter leaves nothing behind; a row
-    whose `_oa_deleted_at` is set only removes what the parent had (dlt's `hard_delete`). `columns`
-    holds dlt column hints, among them `x-oa-path`, by which the shape of a table is remembered.
+    of a parent are replaced together, so a list that became shorter leaves no old rows. A row whose
+    `_oa_deleted_at` is set only removes what the parent had (dlt's `hard_delete`). `columns` holds
+    dlt column hints, among them `x-oa-path`, which remembers where a column comes from.
     """
 
     name: str
@@ -52,7 +52,7 @@ class Batch:
 
 
 class Break:
-    """Between two batches: what came before must be loaded before what follows is."""
+    """Between two batches: all before it must be loaded before anything after it."""
 
 
 BREAK = Break()

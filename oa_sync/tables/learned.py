@@ -1,4 +1,4 @@
-"""What earlier syncs learned of the shape of some tables, out of the destination's own schema."""
+"""What earlier syncs learned about the shape of some tables, from the destination's own schema."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from oa_sync.tables.batches import LoadedColumn
 def learned_of(
     columns: Iterable[LoadedColumn], own: Collection[str], declared: Collection[str]
 ) -> LearnedSchema:
-    """The memory of the tables `own` and of those that undeclared lists in them became.
+    """What was learned about the tables `own` and the tables of undeclared lists in them.
 
-    `declared`: every table that the definition names. A table `a__b` belongs to the longest of these
-    that it continues, so to `a`, unless a table `a__b` is declared itself.
+    `declared`: every table that the definition names. A table `a__b` belongs to the declared table
+    with the longest name that it begins with: to `a`, unless `a__b` is declared itself.
     """
     return LearnedSchema.from_columns(
         (column.table, column.name, column.data_type, column.path)
