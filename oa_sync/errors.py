@@ -48,14 +48,14 @@ class DestinationError(OaSyncError):
 
 
 class SchemaContractError(OaSyncError):
-    """The API's rows want a change of the tables that the definition freezes. The resource is not loaded
-    any further; the others are."""
+    """The API's rows need a change of the tables, and the definition freezes them. Loading stops for this
+    resource; the others are loaded."""
 
     code = "schema_contract"
 
 
 class BudgetExhausted(OaSyncError):
-    """No further request may be sent in this run. The run ends as partial, never as failed.
+    """This command may send no further request. It ends as partial, never as failed.
 
     `resets_at` is the UTC instant from which at least one request is allowed again, where known.
     """
@@ -158,7 +158,7 @@ class InvalidResponseError(ApiError):
 
 
 class BodyTooLargeError(ApiError):
-    """The body is larger, after decompression, than `max_body_bytes`."""
+    """The decompressed body is larger, or grew more, than the client accepts (`BodyLimits`)."""
 
     code = "body_too_large"
 

@@ -1,4 +1,4 @@
-"""Every setting, once: flag, environment, `.dlt/secrets.toml` and `.dlt/config.toml`, default.
+"""Every setting: by a flag, else the environment, `.dlt/secrets.toml`, `.dlt/config.toml`, its default.
 
 The result is one frozen `Settings`; nothing else in the package reads the environment for its own
 settings. dlt's own configuration (destination credentials and the like) is left to dlt.
@@ -27,7 +27,7 @@ IN_A_BUCKET = frozenset({"parquet", "delta", "iceberg"})
 """Destinations whose tables are files below `bucket_url`."""
 
 MOST_DAYS = 3650
-"""The longest `full_scan_days`: ten years is as good as never, and still a date."""
+"""The longest `full_scan_days`, ten years: as good as never, and the date can still be computed."""
 
 MOST_GRACE = 86_400
 """The longest `grace_seconds`: a day."""
@@ -56,7 +56,7 @@ _ENVIRONMENT = {
 
 @dataclass(frozen=True)
 class Settings:
-    """What one run works with. Build it with `resolve`; paths are absolute, numbers are numbers."""
+    """What one command works with. Build it with `resolve`; paths are absolute, numbers are numbers."""
 
     api_key: str | None = field(default=None, repr=False)
     base_url: str = DEFAULT_BASE_URL
@@ -71,9 +71,9 @@ class Settings:
     reserve: float = 0.1
     max_requests: int | None = None
     full_scan_days: float = 7
-    """After as many days a list is read whole, though its rest could be proven known; 0: every time."""
+    """After so many days a list is read whole, even if a scan could stop early; 0: every time."""
     grace_seconds: float = 300
-    """For how long a Parquet file on a disk keeps the pages that it replaces, for readers; 0: not at all."""
+    """How long a Parquet file on a disk keeps the pages that were replaced, for readers; 0: not at all."""
     home: Path = Path("~/.local/share/oa-sync")
     quota_url: str | None = field(default=None, repr=False)
     workspace: str = "default"
@@ -98,8 +98,8 @@ class Settings:
         return self.api_key
 
     def fingerprint(self) -> str:
-        """16 hex digits that name this workspace in this destination: one sync at a time, one
-        journal. Holds no secret."""
+        """16 hex digits that name this workspace in this destination, for the lock and the journal.
+        They hold no secret."""
         text = "\0".join((self.workspace, self.destination, self.place, self.dataset_name))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -131,8 +131,8 @@ def resolve(
     cwd = Path.cwd() if cwd is None else cwd
     files = _toml_settings(cwd)
     values: dict[str, Any] = {}
-    for item in fields(Settings):
-        name = item.name
+    for setting in fields(Settings):
+        name = setting.name
         for origin, value in (
             (f"--{name.replace('_', '-')}", flags.get(name)),
             (_ENVIRONMENT.get(name, ""), environ.get(_ENVIRONMENT.get(name, "")) or None),

@@ -93,7 +93,7 @@ def _number(value: int, estimated: bool) -> str:
 
 def _verdict(plan: Plan) -> str:
     """When all would be loaded: now, in some days, or never."""
-    from oa_sync.quota.account import run_time
+    from oa_sync.quota.account import sending_time
 
     needed = _number(plan.cost.requests, plan.cost.estimated)
     if plan.days_to_complete is None:
@@ -106,7 +106,7 @@ def _verdict(plan: Plan) -> str:
         days = _days(plan.days_to_complete)
         return f"a sync needs {needed} requests; none can be spent now: come back at {when}; {days}"
     sends = plan.cost.requests if plan.budget is None else min(plan.budget, plan.cost.requests)
-    took = run_time(sends, plan.quota.limits.per_minute).total_seconds()
+    took = sending_time(sends, plan.quota.limits.per_minute).total_seconds()
     lasts = f" and lasts at least {took / 60:,.0f} min" if took >= 60 else ""
     if plan.days_to_complete <= 1:
         return f"a sync needs {needed} requests; one sync now does it{lasts}"

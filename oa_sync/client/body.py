@@ -22,7 +22,7 @@ from oa_sync.shape.body import MIB, Body
 PIECE = 64 * 1024
 RATIO = 200
 RATIO_FLOOR = 10 * MIB
-"""Decoded bytes from which on more than `RATIO` of them to a received one is refused."""
+"""Decoded bytes up to which `RATIO` is not checked."""
 ERROR_BODY = 64 * 1024
 
 
@@ -174,7 +174,7 @@ class _Received:
         return self._size
 
     def finish(self) -> Body:
-        """The whole."""
+        """The whole body."""
         if self._file is None:
             return b"".join(self._pieces)
         self._file.flush()

@@ -1,8 +1,8 @@
-"""Which of the two documented dialects an API speaks, for at most one request more than the sync
-sends anyway.
+"""Finds out which of the two documented dialects an API speaks, with at most one request more than
+the sync sends anyway.
 
 The probe is the first list page of `datasets` with the parameters of both dialects at once
-(`page=1&per_page=100&limit=100`). Each dialect knows its own and, as HTTP APIs do, skips the rest, so
+(`page=1&per_page=100&limit=100`). Each dialect knows its own and ignores the rest, as HTTP APIs do, so
 the answer *is* the first page of the sync and costs nothing extra. An API that refuses unknown
 parameters (400 or 422) shows its dialect in that refusal: the error codes of the page dialect are
 written in capitals, those of the cursor dialect in small letters. That refused probe is the one extra
@@ -28,7 +28,7 @@ _PROBE = {"page": 1, "per_page": PAGE_SIZE, "limit": PAGE_SIZE}
 @dataclass(frozen=True, slots=True)
 class Detection:
     """The dialect, and the first page of `datasets` at 100 rows, for `pages(first=…)`; None where
-    the dialect was told by a refusal."""
+    a refusal showed the dialect."""
 
     dialect: Dialect
     first: Response | None

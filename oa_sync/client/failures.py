@@ -34,7 +34,7 @@ class Failure:
     error: what to raise when it is not tried again.
     sent: whether the request may have reached the server.
     retry_after: seconds that the server asks to wait, None if it does not say.
-    final: no second attempt can go better.
+    final: a second attempt cannot succeed.
     """
 
     error: ApiError
@@ -98,7 +98,7 @@ def connection_failure(error: httpx.HTTPError | TimeoutError, what: str) -> Fail
     """The failure for an exception of the transport.
 
     Its own text is only taken where no request existed yet: other texts of httpx hold the URL, and
-    those of its parser the header line that it choked on.
+    those of its parser hold the bad header line.
     """
     if isinstance(error, httpx.LocalProtocolError | httpx.UnsupportedProtocol):
         reason = "the request could not be put on the wire; check client.headers"
@@ -172,7 +172,7 @@ def _next_step(status: int, retry_after: float | None) -> str:
         case _ if status == 408 or status >= 500:
             return "run again later; if it stays, tell the vendor"
         case _ if 400 <= status < 500:
-            return "check the parameters and page size in the definition, of a query its SQL"
+            return "check the parameters and page size in the definition, or the SQL of a query"
         case _:
             return "check the base URL and the path"
 

@@ -1,4 +1,4 @@
-"""What goes out with every request, and what must not come out of it into logs."""
+"""The headers of every request, and how URLs and headers are kept out of the logs."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Which URLs may be asked at all: those of the configured origin, over HTTPS or to loopback.
+"""Which URLs requests may go to: those of the configured origin, over HTTPS or to loopback.
 
-Neither httpx nor requests keeps an `X-API-Key` from a redirect's target, and httpx sends every
-header to the host of an absolute link in spite of its `base_url`. So no URL of another scheme, host
-or port is ever asked, and `Credential` checks the origin once more before it signs.
+httpx and requests both send an `X-API-Key` on to a redirect's target, and httpx sends every header to
+the host of an absolute link, whatever its `base_url`. So no request ever goes to another scheme, host
+or port, and `Credential` checks the origin once more before it signs.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Connections in small pools, because httpcore looks at every idle connection at every request.
 
-It asks the kernel of each whether the server has closed it, so with 64 connections a request costs 64 system
-calls and as many property look-ups: a third of all CPU time of a run of small details (measured, see
-tests/benchmarks/RESULTS.md). Pools are filled one after the other: what one connection can do stays with
-the first.
+For each it asks the kernel whether the server has closed it, so with 64 connections a request costs 64
+system calls and as many property look-ups: a third of all CPU time of a sync of small details (measured, see
+tests/benchmarks/RESULTS.md). A request takes the first pool with room: what one connection can do stays with
+the first pool.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ MULTIPLEXED = 8
 
 
 class Pools(httpx.AsyncBaseTransport):
-    """A transport over as many transports of `make` as there are requests for, each used for at most
+    """A transport over several others, which `make` builds when they are needed; each carries at most
     `size` requests at once."""
 
     def __init__(self, make: Callable[[], httpx.AsyncBaseTransport], size: int = POOL_SIZE) -> None:

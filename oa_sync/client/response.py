@@ -38,7 +38,7 @@ class Response:
     def json(self) -> Any:
         """The decoded body, decoded anew at every call.
 
-        Integers beyond 64 bits become floats: whoever loads values takes them from `body`.
+        Integers beyond 64 bits become floats, so values to load are taken from `body`.
 
         Raises:
             InvalidResponseError: it is not JSON.
@@ -54,8 +54,8 @@ class Response:
         )
 
     def json_apart(self, path: str) -> tuple[Any, UndecodedRows] | None:
-        """The decoded body with an empty list at the dotted `path`, and that list; None where only the whole
-        body can be decoded, with `json`."""
+        """The decoded body with an empty list at the dotted `path`, and that list's rows apart; None where
+        only the whole body can be decoded, with `json`."""
         split = split_list(self.body, path)
         if split is None:
             return None
@@ -126,7 +126,7 @@ def _last_byte(body: Body) -> int | None:
 
 
 def _looks_whole(body: Body) -> bool:
-    """Whether brackets pair up. A large body is left to its reader, who walks through it anyway."""
+    """Whether brackets pair up. A large body is not checked here: its reader goes through it anyway."""
     return len(body) > LARGE or _balanced(body) or _decodes(body)
 
 

@@ -1,10 +1,10 @@
-"""Trying again: what can heal, how long to wait, when to give up.
+"""Trying again: which failures may pass, how long to wait, when to give up.
 
 tenacity (which dlt brings) and stamina were looked at first. tenacity takes a sleep function and a
-wait function, so our clock and `Retry-After` could be had; but the separate allowances for 429 and
-for unreadable bodies, time that leaves out the limiter's waits, and the rule that a request which
-may have been received is not sent twice would each be a callback of ours, and what is left to the
-library is a `while`. stamina waits by its own clock and knows no such rules.
+wait function, so our clock and `Retry-After` would work. But three rules would each need a callback
+of ours, and the library would only give the `while`: separate allowances for 429 and for unreadable
+bodies, time that leaves out the limiter's waits, and no second sending of a request that may have
+been received. stamina waits by its own clock and knows no such rules.
 """
 
 from __future__ import annotations

@@ -13,8 +13,8 @@ from oa_sync.errors import InvalidResponseError
 class UndecodedRows(Sequence[dict[str, Any]]):
     """The rows of a page, each decoded when it is asked for, and anew every time.
 
-    A page decoded as a whole is megabytes of small objects: to decode, hash and free them takes twice as long
-    as row by row, where they stay in the processor's cache.
+    A page decoded as a whole is megabytes of small objects: to decode, hash and free them takes twice as
+    long as row by row, where the objects stay in the processor's cache.
     """
 
     def __init__(self, texts: list[bytes], what: str) -> None:

@@ -1,4 +1,4 @@
-"""The HTTP client: one origin, one key, every request asked of the limiter before it is sent."""
+"""The HTTP client: one origin, one key; the limiter grants every request before it is sent."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ class ApiClient:
     """Talks to one API. An async context manager; safe for many tasks of one event loop.
 
     `auth` comes from `oa_sync.client.auth.credential`. `headers` are added to every request.
-    `counts` tells what was sent so far.
+    `counts` tells what was sent so far. `transport` stands for the connections (None: real ones).
 
     Raises ConfigurationError for a base URL that is neither HTTPS nor loopback, and for headers
     that cannot be sent.
@@ -110,13 +110,14 @@ class ApiClient:
         body_limits: BodyLimits | None = None,
         max_concurrency: int = 64,
         headers: Mapping[str, str] | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self._base = base_url(base)
         self._auth, self._limiter, self._clock = auth, limiter, clock
         self._retry = retry or RetryPolicy()
         self._timeouts = timeouts or Timeouts()
         self._body_limits = body_limits or BodyLimits()
-        self._slots = asyncio.Semaphore(max_concurrency)
+        self._in_flight = asyncio.Semaphore(max_concurrency)
         self.counts = RequestCounts()
         keep_urls_and_headers_out_of_logs()
         times = self._timeouts
@@ -126,8 +127,10 @@ class ApiClient:
             keepalive_expiry=KEEPALIVE_SECONDS,
         )
         http2 = importlib.util.find_spec("h2") is not None
-        # Plain HTTP is for loopback: a proxy of the environment would take key and data away.
+        # Plain HTTP is for loopback: a proxy of the environment would get the key and the data.
         trust_env = self._base.scheme == "https"
+        if transport is None and not (trust_env and getproxies()):
+            transport = self._pools(limits, http2, trust_env)
         self._http = httpx.AsyncClient(
             headers=request_headers(headers or {}),
             timeout=httpx.Timeout(
@@ -135,15 +138,15 @@ class ApiClient:
             ),
             limits=limits,
             http2=http2,
-            transport=None if trust_env and getproxies() else self._pools(limits, http2, trust_env),
+            transport=transport,
             follow_redirects=False,
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
             trust_env=trust_env,
         )
 
     def _pools(self, limits: httpx.Limits, http2: bool, trust_env: bool) -> Pools:
-        """The way to the server where no proxy stands between. For plain HTTP no certificates are read,
-        which takes longer than a request: whatever would ask for TLS there, fails."""
+        """The transport where there is no proxy. For plain HTTP no certificates are read, because that
+        takes longer than a request; TLS would fail there."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         if self._base.scheme == "https":
             context = httpx.create_ssl_context(trust_env=trust_env)
@@ -184,13 +187,13 @@ class ApiClient:
         deadline: float | None = None,
         max_tries: int | None = None,
     ) -> Response:
-        """Send a request, again where that can heal, and return the whole 2xx answer. Only that to a
-        DELETE may have no body.
+        """Send a request, again where that can help, and return the whole 2xx answer. Only the answer
+        to a DELETE may have no body.
 
         `path_or_url` is relative to the base URL, or an absolute URL of the same origin. `params`
         that are None are left out. `note` stands behind the path in messages (`page 7`).
         `idempotent=False`: never sent again once the server may have received it. `deadline`, by
-        the clock's `monotonic()`: no attempt starts or lasts beyond it. `max_tries` stands for the
+        the clock's `monotonic()`: no attempt starts or lasts beyond it. `max_tries` replaces the
         policy's.
 
         Raises:
@@ -207,7 +210,7 @@ class ApiClient:
     async def request_json(
         self, method: str, path_or_url: str, *, params: Mapping[str, Any] | None = None
     ) -> tuple[Response, Any]:
-        """As `request`, with the decoded body beside; one that is not JSON is asked for again."""
+        """As `request`, with the decoded body; if that is not JSON, the request is sent again."""
         return await self.request_decoded(Response.json, method, path_or_url, params=params)
 
     async def request_decoded(
@@ -221,8 +224,8 @@ class ApiClient:
         note: str | None = None,
         deadline: float | None = None,
     ) -> tuple[Response, T]:
-        """As `request_json`, with what `decode` makes of the answer, which is asked for again where that raises
-        InvalidResponseError."""
+        """As `request_json`, with what `decode` makes of the answer; if it raises InvalidResponseError, the
+        request is sent again."""
         return await self._healed(
             self._call(method, path_or_url, params, json, True, note, deadline), decode
         )
@@ -284,7 +287,7 @@ class ApiClient:
         what = describe(call.method, url, self._base, call.note)
         request = self._http.build_request(call.method, url, json=call.json)
         self._auth.sign(request, self._base)
-        async with self._slots:
+        async with self._in_flight:
             await self._limiter.acquire()
             left = self._time_left(call)
             if left <= 0:
@@ -363,4 +366,4 @@ class ApiClient:
 
 
 def _undecoded(response: Response) -> None:
-    """The body as it is."""
+    """Leaves the body as it is."""

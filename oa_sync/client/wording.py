@@ -1,4 +1,4 @@
-"""Text for messages: what may be shown, how foreign text is made harmless, what to do next."""
+"""Text for messages: what may be shown, and how foreign text is made harmless."""
 
 from __future__ import annotations
 

@@ -22,6 +22,7 @@ from oa_sync.settings import Settings
 from oa_sync.workspace.connection import Connection, connect
 from oa_sync.workspace.lock import sync_lock
 from oa_sync.workspace.report import Requests
+from oa_sync.workspace.surroundings import Surroundings
 
 # If several checks fail, the failure to fix first decides.
 _EXIT_CODES = (2, 5, 4, 1, 3)
@@ -161,7 +162,7 @@ async def check_api(settings: Settings, clock: Clock, found: Found) -> int:
     """Ask the API and pass each finding to `found`; returns the number of requests sent."""
     requests = Requests()
     try:
-        async with connect(settings, clock) as connection:
+        async with connect(settings, Surroundings(clock)) as connection:
             try:
                 await _ask(settings, connection, found)
             finally:

@@ -36,6 +36,7 @@ from oa_sync.tables.target import Target
 from oa_sync.workspace.announced import announced
 from oa_sync.workspace.connection import Connection, connect
 from oa_sync.workspace.lock import sync_lock
+from oa_sync.workspace.surroundings import Surroundings
 
 Loaded = dict[str, dict[str, Known]]
 
@@ -150,7 +151,7 @@ def plan(settings: Settings, clock: Clock | None = None) -> Plan:
 
 
 async def _plan(settings: Settings, clock: Clock) -> Plan:
-    async with connect(settings, clock) as connection:
+    async with connect(settings, Surroundings(clock)) as connection:
         definition = await connection.definition()
         with open_for_reading(settings) as target, announced(settings, clock) as inboxes:
             loaded = _loaded(definition, target, settings)

@@ -12,7 +12,6 @@ import logging
 import socket
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TypeVar
 
@@ -46,6 +45,7 @@ from oa_sync.workspace.lock import sync_lock
 from oa_sync.workspace.postgres_lock import postgres_lock
 from oa_sync.workspace.report import SyncReport
 from oa_sync.workspace.stopping import StoppableClock, Stopping
+from oa_sync.workspace.surroundings import Surroundings
 
 logger = logging.getLogger(__name__)
 
@@ -79,10 +79,38 @@ def sync(
         ConfigurationError: settings, definition or a resource name are wrong; nothing was done.
         LockHeldError: another sync of this workspace and destination is running.
     """
-    clock = clock or Clock()
-    with sync_lock(settings.home / "locks", settings.fingerprint(), _what(settings), clock):
-        one_sync = _Sync(settings, clock, progress, full_refresh, history)
-        return asyncio.run(one_sync.run(tuple(resources)))
+    return asyncio.run(
+        sync_async(
+            settings,
+            resources,
+            full_refresh=full_refresh,
+            history=history,
+            progress=progress,
+            around=Surroundings(clock or Clock()),
+        )
+    )
+
+
+async def sync_async(
+    settings: Settings,
+    resources: Sequence[str] = (),
+    *,
+    full_refresh: bool = False,
+    history: bool = False,
+    progress: Progress = _silent,
+    around: Surroundings | None = None,
+    target: Target | None = None,
+) -> SyncReport:
+    """As `sync`, on the running event loop.
+
+    `around`: the sync's time, chance, disk, network and threads. `target`: an opened target to load into,
+    which stays open (None: that of the settings).
+    """
+    around = around or Surroundings()
+    locks, name = settings.home / "locks", settings.fingerprint()
+    with sync_lock(locks, name, _what(settings), around.clock):
+        one_sync = _Sync(settings, around, progress, full_refresh, history)
+        return await one_sync.run(tuple(resources), target)
 
 
 class _Sync:
@@ -91,33 +119,32 @@ class _Sync:
     def __init__(
         self,
         settings: Settings,
-        clock: Clock,
+        around: Surroundings,
         progress: Progress,
         full_refresh: bool,
         history: bool,
     ) -> None:
-        self._settings, self._clock = settings, clock
+        self._settings, self._around, self._clock = settings, around, around.clock
         self._progress, self._full_refresh = progress, full_refresh
         self._keep_history = history
-        self._report = SyncReport(
-            sync_id=str(uuid.uuid4()), workspace=settings.workspace, started_at=clock.now()
-        )
+        sync_id = str(uuid.UUID(int=around.random.getrandbits(128), version=4))
+        self._report = SyncReport(sync_id, settings.workspace, started_at=self._clock.now())
 
-    async def run(self, names: tuple[str, ...]) -> SyncReport:
-        """Sync, close connection, destination and thread, and put errors into the report."""
-        workdir = self._settings.home / "dlt" / self._settings.fingerprint()
+    async def run(self, names: tuple[str, ...], opened: Target | None) -> SyncReport:
+        """Sync, close what was opened here, and put errors into the report."""
         self._stopping = Stopping()
         with (
-            ThreadPoolExecutor(1, "load") as self._load_thread,
+            self._around.loading_thread() as self._load_thread,
             contextlib.ExitStack() as self._locks,
-            contextlib.closing(Journal(self._settings.journal)) as journal,
+            contextlib.closing(Journal(self._settings.journal, self._around.disk)) as journal,
             self._stopping.on_signals(),
         ):
-            target = open_target(self._settings, workdir)
+            target = opened or self._target()
             try:
-                async with connect(self._settings, self._clock, self._stopping) as connection:
+                async with connect(self._settings, self._around, self._stopping) as connection:
                     self._lock_for_all_machines()
-                    await self._loading(target.__enter__)
+                    if opened is None:
+                        await self._loading(target.__enter__)
                     with announced(self._settings, self._clock) as self._announced:
                         await self._sync(connection, target, journal, names)
             except (ConfigurationError, LockHeldError):
@@ -125,9 +152,15 @@ class _Sync:
             except Exception as error:
                 self._fail(_as_ours(error))
             finally:
-                await self._loading(lambda: target.__exit__(None, None, None))
+                if opened is None:
+                    await self._loading(lambda: target.__exit__(None, None, None))
         self._report.finished_at = self._clock.now()
         return self._report
+
+    def _target(self) -> Target:
+        return open_target(
+            self._settings, self._settings.home / "dlt" / self._settings.fingerprint()
+        )
 
     def _lock_for_all_machines(self) -> None:
         """Take the lock where other machines see it: in the destination, and where the quota is.
@@ -176,7 +209,7 @@ class _Sync:
             )
             if self._full_refresh:
                 known = {name: _without_details(rows) for name, rows in known.items()}
-            queue = SegmentQueue[Batch]()
+            queue = SegmentQueue[Batch](filled=self._around.condition())
             steps = Steps(journal, queue, self._clock)
             extraction = Extraction(
                 connection.client,
@@ -185,16 +218,18 @@ class _Sync:
                 emit=steps.emit,
                 progress=self._progress,
                 runs=runs,
-                unfinished=Unfinished(self._settings.journal / "unfinished", self._clock),
+                unfinished=Unfinished(
+                    self._settings.journal / "unfinished", self._clock, self._around.disk
+                ),
                 full_scan_days=self._settings.full_scan_days,
             )
             report.tallies = extraction.tallies
             loading = asyncio.ensure_future(self._loading(lambda: loader.run(queue)))
-            is_full = False
+            is_done = False
             try:
                 try:
                     await self._stopping.grant(extraction.run(chosen, known))
-                    is_full = True
+                    is_done = True
                 except Exception as error:
                     self._fail(_as_ours(error))
                 self._conclude(extraction.exhausted, extraction.remaining, connection)
@@ -205,10 +240,10 @@ class _Sync:
             finally:
                 queue.close()  # whatever happened: the loading thread waits for it
                 await loading
-            if is_full:
+            if is_done:
                 self._announced.acknowledge()
             if queries:
-                await self._query(queries if is_full else (), extraction, connection, target)
+                await self._query(queries if is_done else (), extraction, connection, target)
         finally:
             connection.fill(report.requests)
 

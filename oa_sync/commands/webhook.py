@@ -11,11 +11,11 @@ from typing import Any, TypeVar
 from urllib.parse import quote, urlsplit
 
 from oa_sync.client.paging import pages
-from oa_sync.clock import Clock
 from oa_sync.definitions.model import AutoPaginator, Endpoint
 from oa_sync.errors import ApiError, ConfigurationError, InvalidResponseError, NotFoundError
 from oa_sync.settings import Settings
 from oa_sync.workspace.connection import Connection, connect
+from oa_sync.workspace.surroundings import Surroundings
 
 RUN_ENDED = "agent.session.completed"
 """The one event about runs that the API's pages name."""
@@ -93,7 +93,7 @@ def delete_webhook(settings: Settings, webhook_id: str) -> None:
 
 def _asked(settings: Settings, ask: Callable[[Connection], Awaitable[T]]) -> T:
     async def connected() -> T:
-        async with connect(settings, Clock()) as connection:
+        async with connect(settings, Surroundings()) as connection:
             if await connection.api_dialect() != "cursor":
                 raise ConfigurationError(
                     "the page dialect has no registry of webhooks: name the address with each run,"

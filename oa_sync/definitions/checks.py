@@ -1,7 +1,8 @@
-"""What types cannot see: names that meet, references that lead nowhere, keys that do not fit.
+"""What types cannot check: names used twice, references that lead nowhere, keys that do not fit.
 
 The checks read the merged document, not the model, so that a file with a wrong key somewhere still
-gets all its other faults told. Malformed parts are skipped here; the model's validation has them.
+gets all its other faults reported. Malformed parts are skipped here; the model's validation reports
+them.
 """
 
 from __future__ import annotations
@@ -67,7 +68,7 @@ def _no_such_resource(name: str, mark: Mark, names: dict[str, str], problems: Pr
 
 
 def resolve_params(resource: MarkedDict) -> Iterator[tuple[str, Mark]]:
-    """The parents that `resource` is asked for by, each with the mark of the parent's name."""
+    """The resources whose rows `resource` is asked for by, each with the mark of the parent's name."""
     for param in _mapping(_mapping(resource, "endpoint"), "params").values():
         if isinstance(param, MarkedDict) and param.get("type") == "resolve":
             parent = param.get("resource")
@@ -189,7 +190,7 @@ def _keys_fit(resource: MarkedDict, problems: Problems) -> None:
 
 
 def _parent_keys_fit(parent: MarkedDict, width: int, problems: Problems) -> None:
-    """`parent_key` has a column for each of the parent's own key; a child's key ends in position."""
+    """`parent_key` has at most as many columns as the parent's key; a child's own key ends in position."""
     for child in _mapping(parent, "children").values():
         if not isinstance(child, MarkedDict):
             continue

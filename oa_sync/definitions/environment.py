@@ -1,7 +1,7 @@
 """`${NAME}`: values from the environment, and the rule that a secret is never written in a file.
 
-The expansion happens in the parsed values, so nothing that a variable holds can become YAML, and it
-leaves the written text in the mark: that is what error messages show.
+The expansion happens in the parsed values, so nothing that a variable holds can become YAML. The
+written text stays in the mark: error messages show that text.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _KEY_OF_OPENANALYST = re.compile(r"\boa_(live|test)_\w{4}")
 _ADVICE = "${NAME}, with NAME set in the environment"
 _PLACES = ("auth", "headers", "params", "json")
 _TEMPLATES = ("path", "endpoint", "params", "json")
-"""Where braces are placeholders: those of a variable's value must not become any."""
+"""Where braces are placeholders: the braces in a variable's value must not become placeholders."""
 
 
 def is_secret(place: str | None, key: str) -> bool:

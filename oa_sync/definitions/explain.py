@@ -39,7 +39,7 @@ _DLT_WORDS: dict[type[BaseModel], dict[str, str]] = {
         "changes are found by comparing each row with what is loaded; write cursor_path alone",
     ),
 }
-"""What dlt has and this program does in another way."""
+"""dlt's words for what this program does in another way, with the advice to show."""
 
 _EXPECTED = {
     "string_type": "expected text",

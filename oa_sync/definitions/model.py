@@ -310,7 +310,7 @@ class Child(Word):
 
 
 class Status(Word):
-    """A resource that lives through statuses: `path` holds it, `terminal` ones never change."""
+    """The status of a row: `path` is where it stands; a row in a `terminal` one never changes again."""
 
     path: FieldPath
     terminal: tuple[str, ...] = Field(min_length=1)
@@ -400,7 +400,7 @@ class Resource(Word):
 class QueryIncremental(Word):
     """The cursor of a query: every `:name` in its SQL is the largest value seen so far.
 
-    `initial_value` stands for it on the first run.
+    `initial_value` stands for it in the first sync.
     """
 
     cursor_path: FieldPath
@@ -448,6 +448,6 @@ class Definition(Word):
     def paginator_for(self, resource: Resource) -> Paginator:
         """The endpoint's paginator, else the client's, else `auto`.
 
-        dlt leaves out the middle (dlt-hub/dlt#2586), and one page is taken for the whole list.
+        dlt skips the client's (dlt-hub/dlt#2586) and takes one page for the whole list.
         """
         return resource.endpoint.paginator or self.client.paginator or AutoPaginator()

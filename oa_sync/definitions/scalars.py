@@ -18,7 +18,7 @@ from oa_sync.definitions.paths import format_path, parse_path
 from oa_sync.definitions.templates import placeholders
 
 MAX_NAME = 63
-"""Characters in a table name: PostgreSQL cuts longer identifiers without a word."""
+"""Characters in a table name: PostgreSQL cuts longer identifiers without a warning."""
 
 RESERVED_TABLES = frozenset({"syncs"})
 _TABLE_NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*_?")
@@ -66,7 +66,7 @@ def _field_path(path: str) -> str:
 
 
 def _not_a_flag(value: Any) -> Any:
-    # pydantic reads true as 1, so that `size: yes` would quietly mean one row a page.
+    # pydantic reads true as 1, so that `size: true` would mean one row a page without an error.
     if isinstance(value, bool):
         raise wrong("expected a number", "a whole number")
     return value

@@ -19,7 +19,7 @@ from oa_sync.definitions.model import Definition
 
 _TEXT = {"type": "string"}
 _MAY_BE_PARTIAL = ("Endpoint", "Column", "Child", "Detail", "Status")
-"""Mappings of which a file with `extends` may write the changed keys alone."""
+"""Mappings for which a file with `extends` may give only the keys that it changes."""
 
 
 def definition_json_schema() -> dict[str, Any]:
@@ -66,7 +66,7 @@ def _client(parts: dict[str, dict[str, Any]]) -> None:
 
 
 def _resource(parts: dict[str, dict[str, Any]]) -> None:
-    """Short forms, null for what an extended definition has to lose, and defaults of the same words."""
+    """Short forms, null to remove what the extended definition has, and defaults with the same keys."""
     resource = parts["Resource"]
     properties = resource["properties"]
     properties["incremental"] = {"$ref": "#/$defs/Incremental"}

@@ -35,7 +35,7 @@ def with_literals(sql: str, literals: Mapping[str, str]) -> str:
 
 
 def sql_literal(value: Any) -> str:
-    """`value` (text, number, true or false, date, time) as a literal that ends where it should.
+    """`value` (text, number, true or false, date, time) as a literal that no character of it can end early.
 
     Instants are written in UTC as `'2026-03-02T09:00:00Z'`, with six digits where there are parts
     of a second. A text with a backslash or a control character is refused: to some SQL engines a
@@ -61,7 +61,7 @@ def sql_literal(value: Any) -> str:
 
 
 def number_literal(text: str) -> str:
-    """The number `text` as a literal: behind a minus sign, `-5` by itself would begin a comment."""
+    """The number `text` as a literal. `-5` gets parentheses: behind a minus sign it would begin a comment."""
     return f"({text})" if text.startswith("-") else text
 
 

@@ -1,4 +1,4 @@
-"""What a definition declares, in a line a resource: for `oa-sync resources` and whoever asks."""
+"""What a definition declares, in one line for each resource: for `oa-sync resources` and `validate`."""
 
 from __future__ import annotations
 

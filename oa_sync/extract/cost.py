@@ -1,4 +1,4 @@
-"""What a resource still takes, in requests, told from as much of its list as was read."""
+"""How many requests a resource still needs, judged by the part of its list that was read."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from oa_sync.extract.lists.changes import Known
 from oa_sync.extract.lists.scan import Scan
 
 ROWS_A_PAGE = 100
-"""Taken for the size of a page where none was seen: what both documented dialects give at most."""
+"""The assumed page size where no page was read: the most that both documented dialects give."""
 
 
 @dataclass(frozen=True)
 class Cost:
     """Requests for one resource, or for several together.
 
-    `lists` are sent by every run, `details` once. What is estimated follows from the list's total and
-    from what is loaded: rows that were not seen may have changed or left.
+    `lists` are sent by every sync, `details` once. Estimates follow from the list's total and from what
+    is loaded: rows that were not seen may have changed or be gone.
     """
 
     lists: int = 0
@@ -28,7 +28,7 @@ class Cost:
 
     @property
     def requests(self) -> int:
-        """All of them."""
+        """Lists and details together."""
         return self.lists + self.details
 
     @property
@@ -52,7 +52,7 @@ def cost_of(scan: Scan, *, settled: Collection[str] = (), parents: int | None = 
     details = 0
     if scan.resource.detail is not None:
         details = pending + backlog(scan.resource, unseen.values())
-        if not _lists_are_whole(scan):
+        if not _lists_full_rows(scan):
             details += _not_loaded(scan, len(unseen))
     return Cost(_pages(scan, parents), details, True, scan.resource.detail is not None)
 
@@ -76,7 +76,7 @@ def backlog(resource: Resource, rows: Iterable[Known]) -> int:
 
 
 def unseen_backlog(scan: Scan) -> int:
-    """The backlog among loaded rows that the scan did not come to."""
+    """The backlog among loaded rows that the scan did not reach."""
     return 0 if scan.finished else backlog(scan.resource, _unseen(scan).values())
 
 
@@ -89,19 +89,19 @@ def _unseen(scan: Scan) -> dict[str, Known]:
 
 
 def _not_loaded(scan: Scan, loaded_unseen: int) -> int:
-    """Rows beyond the pages read that are not loaded, going by the list's total."""
+    """How many rows after the pages read are not loaded, judged by the list's total."""
     total = None if scan.resource.parent else scan.total
     return 0 if total is None else max(0, total - len(scan.seen) - loaded_unseen)
 
 
-def _lists_are_whole(scan: Scan) -> bool:
-    """Whether every listed row that was seen had all that a detail would bring."""
+def _lists_full_rows(scan: Scan) -> bool:
+    """Whether every new or changed row that was seen is full, so that unseen ones need no detail."""
     changed = [entry.listed.full for entry in scan.pending.values()]
     return bool(changed or scan.handed_on) and all(changed)
 
 
 def _pages(scan: Scan, parents: int | None) -> int:
-    """Requests that reading the whole list takes."""
+    """Requests that reading the list to its end takes."""
     if parents is not None:
         return max(scan.pages, parents)
     living = sum(1 for row in scan.known.values() if not row.deleted)

@@ -1,10 +1,10 @@
 """One extraction: scan every list, write what the lists tell, then fetch details while the budget
 lasts.
 
-Lists first: they are cheap, and they say what is worth a detail. What is fetched goes to `emit` at once
-(the journal and the loading thread stand behind it); what the budget did not reach is emitted as bare
-list rows at the end, so that the backlog is visible in the tables and the next run goes on there.
-After a kill, the details that the killed run had listed come before the lists.
+Lists come first: they are cheap, and they say which details are needed. What is fetched goes to `emit`
+at once (to the journal and the loading thread). Rows whose detail the budget did not reach are emitted
+as plain list rows at the end: the tables show the backlog, and the next sync continues there. After a
+kill, the details that the killed sync had listed come before the lists.
 """
 
 from __future__ import annotations
@@ -57,18 +57,18 @@ class Lists(ListFacts, Protocol):
         """The list of `resource`; `path` (None: the declared one) and `params` as resolved."""
 
     def known_missing(self, resource: Resource) -> bool:
-        """Whether this optional list was not there lately, and need not be asked for again yet."""
+        """Whether this optional list was missing lately, so that it need not be asked for again yet."""
 
     def note_missing(self, resource: Resource) -> None:
-        """Remember that this optional list is not there."""
+        """Remember that this optional list is missing."""
 
 
 class Extraction:
-    """Runs once. `lists` opens lists, `emit` takes items in order, `progress` hears of every step,
-    `runs` knows the runs that no list shows.
+    """Use it once. `lists` opens lists, `emit` takes items in order, `progress` is told of every step,
+    `runs` knows the agent runs that no list shows.
 
-    `full_scan_days`: after as many days a list is read whole, although the rest of it could be proven
-    known (see `oa_sync.extract.lists.early_stop`).
+    `full_scan_days`: after this many days a list is read to its end, even if the rest of it could be
+    proven known (see `oa_sync.extract.lists.early_stop`).
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class Extraction:
         self.tallies: dict[str, Tally] = {}
         self.exhausted: BudgetExhausted | None = None
         self.remaining = Cost()
-        """What the next run has to send, known when this one is over."""
+        """What the next sync has to send; known when this one is over."""
         self._unreachable: ConnectionFailedError | None = None
         self._scans: dict[str, Scan] = {}
         self._resumed: Mapping[str, MutableMapping[str, Known]] | None = None
@@ -101,8 +101,8 @@ class Extraction:
     async def run(
         self, resources: Sequence[Resource], known: Mapping[str, MutableMapping[str, Known]]
     ) -> None:
-        """Scan and fetch. The end of the budget and failing resources are in `exhausted` and
-        `tallies`, not raised. `known` takes in what is fetched before the lists are read.
+        """Scan and fetch. The end of the budget is in `exhausted`, failing resources are in `tallies`;
+        neither is raised. What is fetched before the lists are read is added to `known`.
 
         Raises:
             NotAuthorisedError: the API refuses the key.
@@ -136,7 +136,7 @@ class Extraction:
         self.remaining = self._cost(scans, done)
 
     def _cost(self, scans: Sequence[Scan], done: set[tuple[str, str]]) -> Cost:
-        """What the next run has to send: every list again, and what is not settled."""
+        """What the next sync has to send: every list again, and the details that are not settled."""
         rows = {result.resource.name: len(result.seen or result.known) for result in scans}
         costs = {
             result.resource.name: cost_of(
@@ -154,7 +154,7 @@ class Extraction:
     async def _resume(
         self, resources: Sequence[Resource], known: Mapping[str, MutableMapping[str, Known]]
     ) -> None:
-        """Fetch the details that a killed run had listed."""
+        """Fetch the details that a killed sync had listed."""
         tasks = self._unfinished.rest(resources, known)
         if not tasks:
             return
@@ -182,7 +182,7 @@ class Extraction:
         elif self.exhausted is None and self._unreachable is None:
             self._progress("list", resource.name, 0, None)
             early_stop = self._orders.early_stop(result)
-            await scan(result, self._open(result), early_stop, self._emit_whole)
+            await scan(result, self._open(result), early_stop, self._emit_full)
         tally.listed = len(result.seen) + result.rest_known
         tally.new, tally.changed, tally.unchanged = result.new, result.changed, result.unchanged
         if exhausted := as_exhausted(result.error, self._clock.now()):
@@ -205,7 +205,7 @@ class Extraction:
             yield self._lists.open_list(resource, None, {})
             return
         parents = self._scans[resource.parent]
-        # The rows of a parent that was missed will not be seen either.
+        # A parent that was missed hides the rows of its list too.
         result.proven = parents.is_complete or (parents.finished and not parents.absent())
         rows = (parents.rows or {}).values()
         async for opened in dependent_lists(self._lists.open_list, resource, rows):
@@ -217,7 +217,7 @@ class Extraction:
             self._resumed[item.resource][item.key] = known_after(item)
 
     async def _emit_all(self, items: Iterable[Item]) -> None:
-        """Items that cost no request of their own, which the journal takes in one go."""
+        """Emit items that cost no request of their own, in one go."""
         await self._write([one for item in items for one in self._runs.completed(item)])
 
     async def _write(self, items: Sequence[Item]) -> None:
@@ -226,9 +226,8 @@ class Extraction:
                 self._orders.note(item)
         await self._hand_on(items)
 
-    async def _emit_whole(self, result: Scan) -> None:
-        """Rows that have all in them: on to loading while the list is still being read, so that no list
-        is ever held as a whole."""
+    async def _emit_full(self, result: Scan) -> None:
+        """Emit the full rows while the list is still being read, so that memory never holds all of them."""
         rows = result.take_full()
         await self._write(self._runs.listed(result, rows))
         await self._emit_all(self._row_items(result.resource, rows, ()))
@@ -243,7 +242,7 @@ class Extraction:
                 yield item
 
     async def _emit_rows(self, result: Scan) -> None:
-        """Rows that wait for no detail, and rows that are gone."""
+        """Emit the rows that wait for no detail, and the rows that are gone."""
         keys = tuple(sorted(result.list_keys))
         rows = [row for row in result.pending.values() if not row.wants_detail]
         await self._emit_all(self._row_items(result.resource, rows, keys))
@@ -254,7 +253,7 @@ class Extraction:
         )
 
     async def _emit_unreached(self, result: Scan, done: set[tuple[str, str]]) -> None:
-        """Rows whose detail was not fetched: what the list tells of them, and a backlog."""
+        """Emit the list rows whose detail was not fetched, and count them as backlog."""
         keys = tuple(sorted(result.list_keys))
         unreached = [
             row

@@ -1,4 +1,4 @@
-"""Rows that live through statuses, such as agent runs: which resources have them, and when one has ended."""
+"""Rows whose status changes, such as agent runs: which resources have them, and when one has ended."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def status_of(resource: Resource, fields: Mapping[str, Any]) -> str | None:
 
 
 def is_terminal(resource: Resource, status: str | None) -> bool:
-    """Whether a row with `status` never changes again; one that is not known might."""
+    """Whether a row with `status` never changes again; False for an unknown status."""
     return resource.status is not None and status in resource.status.terminal
 
 

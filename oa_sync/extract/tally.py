@@ -1,4 +1,4 @@
-"""The numbers of one resource in one run."""
+"""The numbers of one resource in one sync."""
 
 from __future__ import annotations
 

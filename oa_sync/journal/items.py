@@ -13,16 +13,16 @@ class Kind(StrEnum):
     """What an item says about its row."""
 
     ROW = "row"
-    """The list row is news; there is no (new) detail."""
+    """The list row is new or changed; no (new) detail comes with it."""
 
     DETAIL = "detail"
     """A detail was fetched: `body` is the answer, `row` the list row it belongs to."""
 
     GONE = "gone"
-    """The id left the API: the loaded row gets `_oa_deleted_at`."""
+    """The API no longer has the id: the loaded row gets `_oa_deleted_at`."""
 
     STALLED = "stalled"
-    """The run did not end for so long that it is no longer asked for: the loaded row gets
+    """The agent run has not ended for so long that it is no longer asked for: its loaded row gets
     `_oa_stalled_at`."""
 
     EVENTS = "events"
@@ -44,10 +44,10 @@ class Item:
     `key` is the primary key as text (see `key_of`); `row` the exact bytes of the list row (empty for
     a detail without list row); `body` the exact bytes of a detail's answer, None for the others.
     `version`, `row_hash` and `detail_version` become `_oa_version`, `_oa_row_hash` and
-    `_oa_detail_version`. `whole`: the row is all there is, nothing of it comes from a detail.
-    `list_keys` are the top-level keys that this resource's list is known to carry: a row that is not
-    whole keeps the loaded values of all others. `replaces`: the key is loaded already. `first_seen`:
-    for resources with a status. `deleted`: a row that is written for the first time is gone already.
+    `_oa_detail_version`. `full`: the row has all that a detail would bring. `list_keys` are the
+    top-level keys that this resource's list is known to carry: a row that is not full keeps the loaded
+    values of all other keys. `replaces`: the key is loaded already. `first_seen`: for resources with a
+    status. `deleted`: the row is written for the first time, and the API no longer has it.
     """
 
     kind: Kind
@@ -65,7 +65,7 @@ class Item:
     first_seen: Sighting | None = None
     deleted: bool = False
     document: object = field(default=None, compare=False, repr=False)
-    """The body as extraction has read it already, so that loading need not; never journaled."""
+    """The body as extraction has read it, so that loading need not read it again; never journaled."""
 
     @property
     def nbytes(self) -> int:
@@ -74,9 +74,9 @@ class Item:
 
 
 def key_of(values: tuple[Any, ...]) -> str:
-    """The primary key `values` (JSON scalars) as one text; equal keys and only those are equal.
+    """The primary key `values` (JSON scalars) as one text; two texts are equal only if their keys are.
 
-    A single string stands for itself, so that ids read like ids in messages and queries.
+    A single string stays as it is, so that ids look like ids in messages and queries.
     """
     if len(values) == 1 and isinstance(values[0], str):
         return values[0]
@@ -87,10 +87,10 @@ def key_of(values: tuple[Any, ...]) -> str:
 
 
 def values_of(key: str, count: int) -> tuple[Any, ...]:
-    """The `count` values that `key_of` made `key` of.
+    """The `count` values in `key`: the inverse of `key_of`.
 
     Raises:
-        ValueError: it made it of another number of values.
+        ValueError: `key` holds another number of values.
     """
     if count == 1 and not key.startswith("\x1e"):
         return (key,)

@@ -2,25 +2,23 @@
 
 Why it exists: a killed dlt extract loses all that it held (dlt-hub/dlt#215), and with 500 requests a
 day that is a lost day. An item is appended here before anything else happens to it. Loading is
-idempotent (delete-insert by key), so after a crash the next run simply loads the remaining segments
+idempotent (delete-insert by key), so after a crash the next sync simply loads the remaining segments
 again, oldest first, and spends no request on them. dlt's own working folder is therefore
-disposable, and none of the ways in which a package left in it can wedge or double (see
-docs/recovery.md) can happen.
+disposable: a package left in it cannot double rows or block a load (see docs/recovery.md).
 
-Format of a segment file: records, each `<magic><crc32><header bytes><row bytes><body bytes>` with
-little-endian lengths. A torn record at the end of a file (a kill in mid-write) ends the reading of
-that file; nothing after it can have been acknowledged. Files are private (0600): they hold customer
-data in clear. Appends survive `kill -9` at once (page cache) and power loss from the next
-`rotate()` on, which calls fsync on the file and on its folder.
+Format of a segment file: records, each `<magic><crc32><three lengths><header><row><body>`, numbers in
+little-endian. A torn record at the end of a file (a kill during a write) ends the reading of that
+file; nothing after it can have been acknowledged. Files are private (0600): they hold customer data
+in clear. What is written survives `kill -9` at once (page cache), and power loss after the next
+`rotate()`, which calls fsync on the file and on its folder.
 
-A write that fails (a full disk) leaves half a record, and whatever was appended behind it could not be
-read again; so the file is cut back to its last whole record at once.
+A write that fails (a full disk) can leave half a record, and nothing appended after it could be read.
+So the file is at once cut back to the end of its last whole record.
 """
 
 from __future__ import annotations
 
 import mmap
-import os
 import struct
 import zlib
 from collections.abc import Iterator
@@ -32,6 +30,7 @@ from typing import Any, BinaryIO
 import orjson
 
 from oa_sync.errors import OaSyncError
+from oa_sync.journal.disk import Disk
 from oa_sync.journal.items import Item, Kind, Sighting
 from oa_sync.shape.body import stretches
 
@@ -39,9 +38,9 @@ _MAGIC = b"OAJ1"
 _HEAD = struct.Struct("<4sIIQQ")  # magic, crc32, header length, row length, body length
 _NO_BODY = 2**64 - 1
 MAPPED_BYTES = 32 * 1024 * 1024
-"""A body from this size on is read back as a view of the segment's file."""
+"""A body of at least this size is read back as a view of the segment's file."""
 BUFFER_BYTES = 1 << 18
-"""What is held back of rows that cost no request of their own."""
+"""Bytes held in memory before they are written, of items that are no details."""
 
 
 class Journal:
@@ -52,8 +51,8 @@ class Journal:
     segment's items; `done` deletes a segment once its items are loaded.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, disk: Disk | None = None) -> None:
+        self._folder, self._disk = folder, disk or Disk()
         try:
             for private in (folder.parent, folder):
                 private.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -65,11 +64,11 @@ class Journal:
         self._written = 0
 
     def append(self, item: Item) -> None:
-        """Write `item` to the open segment. A crash after the return does not lose an item that cost a
-        request of its own; what a list told may be lost, for the next list tells it again.
+        """Write `item` to the open segment. A detail is in the file when this returns. Any other item
+        may still be in memory and get lost in a crash: the next sync learns it again, mostly from lists.
 
         Raises:
-            OaSyncError: the disk does not take it. What was appended before stays.
+            OaSyncError: the disk does not take it. What was written before is kept.
         """
         if self._handle is None:
             self._open()
@@ -89,7 +88,7 @@ class Journal:
         """Close the open segment durably and return its path; None when nothing was appended.
 
         Raises:
-            OaSyncError: the disk does not take it; what it has taken stays for the next run.
+            OaSyncError: the disk does not take it. What was written is kept for the next sync.
         """
         if self._handle is None:
             return None
@@ -97,12 +96,12 @@ class Journal:
         handle, path = self._handle, self._path
         self._handle = self._path = None
         try:
-            os.fsync(handle)
-            _sync_folder(self._folder)
+            self._disk.sync(handle)
+            self._disk.sync_folder(self._folder)
         except OSError as error:
             raise self._failed(error) from error
         finally:
-            os.close(handle)
+            self._disk.close(handle)
         return path
 
     def segments(self) -> list[Path]:
@@ -110,10 +109,10 @@ class Journal:
         return sorted(path for path in self._folder.glob("[0-9]*.oaj") if path != self._path)
 
     def read(self, segment: Path) -> Iterator[Item]:
-        """The items of `segment` in order; a torn tail ends them silently.
+        """The items of `segment` in order; a torn record at its end is ignored.
 
         Raises:
-            OaSyncError: a whole record says what this version does not know.
+            OaSyncError: a record is intact, but this version cannot read it.
         """
         with segment.open("rb") as file:
             while len(head := file.read(_HEAD.size)) == _HEAD.size:
@@ -137,35 +136,31 @@ class Journal:
                 yield item
 
     def done(self, segment: Path) -> None:
-        """Forget `segment`: all its items are loaded."""
-        segment.unlink(missing_ok=True)
+        """Delete `segment`: all its items are loaded."""
+        self._disk.remove(segment)
 
     def close(self) -> None:
-        """Close the open segment; its items stay for the next run."""
+        """Close the open segment; its items stay for the next sync."""
         self.rotate()
 
     def _open(self) -> None:
         last = max((int(path.stem) for path in self._folder.glob("[0-9]*.oaj")), default=0)
         self._path = self._folder / f"{last + 1:08d}.oaj"
         try:
-            # Appending, so that what follows a cut goes where the file ends.
-            mode = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL
-            self._handle = os.open(self._path, mode, 0o600)
+            self._handle = self._disk.create(self._path)
         except OSError as error:
             raise self._failed(error) from error
         self._written = 0
 
     def _write(self, last: bytes | memoryview) -> None:
-        """Write what is held back and `last`, which together end with a record."""
+        """Write what is held in memory, then `last`, which ends a record."""
         assert self._handle is not None
         held, self._held = self._held, bytearray()
         try:
             for part in chain((memoryview(held),), stretches(last)):
-                rest = memoryview(part)
-                while len(rest):
-                    rest = rest[os.write(self._handle, rest) :]
+                self._disk.write(self._handle, part)
         except OSError as error:
-            os.ftruncate(self._handle, self._written)
+            self._disk.cut(self._handle, self._written)
             raise self._failed(error) from error
         self._written += len(held) + len(last)
 
@@ -174,15 +169,6 @@ class Journal:
             f"the journal in {self._folder} cannot be written ({error.strerror}); nothing more was"
             " asked for, and what was fetched before is kept. Make room there, then run again"
         )
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the name of a new file in `folder` durable."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _header(item: Item) -> dict[str, Any]:
@@ -195,7 +181,7 @@ def _header(item: Item) -> dict[str, Any]:
         "row_hash": item.row_hash,
         "detail_version": item.detail_version,
         "list_keys": item.list_keys,
-        "whole": item.full,
+        "whole": item.full,  # the name that files of earlier versions have
         "replaces": item.replaces,
         "first_seen": _sighting_header(item.first_seen),
         "deleted": item.deleted,
@@ -218,7 +204,7 @@ def _crc(header: bytes, row: bytes, body: bytes | memoryview) -> int:
 
 
 def _body(file: BinaryIO, length: int) -> bytes | memoryview:
-    """The next `length` bytes of `file`, or what there is of them; many of them stay in the file."""
+    """The next `length` bytes of `file`, fewer where it ends; a large body stays in the file."""
     if length < MAPPED_BYTES:
         return file.read(length)
     start = file.tell()

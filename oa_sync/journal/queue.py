@@ -17,7 +17,7 @@ from typing import Generic, TypeVar
 from oa_sync.journal.items import Item
 
 T = TypeVar("T")
-"""Rows of our own that close a segment, in the form in which they are loaded."""
+"""Rows of bookkeeping that are loaded with a segment, in the form in which they are loaded."""
 
 MAX_BYTES_IN_FLIGHT = 4 * 1024 * 1024
 TAKEN_BYTES = 64 * 1024
@@ -25,8 +25,8 @@ TAKEN_BYTES = 64 * 1024
 
 @dataclass(frozen=True)
 class SegmentEnd(Generic[T]):
-    """Closes a segment: its journal file (None: nothing was journaled), and rows of our own that
-    belong to the same load; `tail` is asked for them when all items are shaped."""
+    """Closes a segment. `path` is its journal file (None: nothing was journaled). `tail` is called when
+    all items are shaped, and returns the rows of bookkeeping that belong to the same load."""
 
     path: Path | None
     tail: Callable[[], list[T]] | None = None
@@ -42,7 +42,7 @@ class Segment(Generic[T]):
         self._next: Item | SegmentEnd[T] | None = first
         self.end: SegmentEnd[T] = SegmentEnd(None)
         self.is_cut = False
-        """Whether the queue was closed in the middle of it."""
+        """Whether the queue was closed before this segment ended."""
 
     def items(self) -> Iterator[Item]:
         """The items not yet taken."""
@@ -55,11 +55,11 @@ class Segment(Generic[T]):
             self.end = self._next
 
     def tail(self) -> list[T]:
-        """The rows of our own that close the segment; ask when `items` is used up."""
+        """The rows of bookkeeping of this segment; call it when `items` is used up."""
         return self.end.tail() if self.end.tail else []
 
     def drain(self) -> None:
-        """Use up what a failed load left unread, so that the next segment starts at its start."""
+        """Drop the items that a failed load left unread: what follows is the next segment."""
         for _ in self.items():
             pass
 
@@ -67,24 +67,26 @@ class Segment(Generic[T]):
 class SegmentQueue(Generic[T]):
     """One producer on an event loop, one consumer thread. Create it on the loop."""
 
-    def __init__(self, max_bytes: int = MAX_BYTES_IN_FLIGHT) -> None:
+    def __init__(
+        self, max_bytes: int = MAX_BYTES_IN_FLIGHT, filled: threading.Condition | None = None
+    ) -> None:
         self._max_bytes = max_bytes
         self._loop = asyncio.get_running_loop()
         self._room = asyncio.Event()
         self._room.set()
-        self._filled = threading.Condition()
+        self._filled = filled or threading.Condition()
         self._waiting: deque[Item | SegmentEnd[T] | None] = deque()
         self._taken: deque[Item | SegmentEnd[T] | None] = deque()
         self._bytes = 0
         self._broken: BaseException | None = None
 
     async def put(self, items: Sequence[Item]) -> None:
-        """Hand `items` over; then waits while too many bytes are in flight.
+        """Hand `items` over, then wait while too many bytes are in flight.
 
-        They are handed over whether or not the waiting is cut short: what is in the journal file of a
-        segment has to be in the segment too, for the file is deleted when the segment is loaded.
+        The items are handed over even if the waiting is cancelled: all that is in the journal file of a
+        segment must be in the segment too, because the file is deleted when the segment is loaded.
 
-        Raises whatever `fail` was told.
+        Raises the error that `fail` was given.
         """
         self._append(items, sum(item.nbytes for item in items))
         await self._room.wait()
@@ -100,7 +102,7 @@ class SegmentQueue(Generic[T]):
         self._append([None], 0)
 
     def fail(self, error: BaseException) -> None:
-        """Called by the consumer when it cannot go on: whoever puts gets `error`."""
+        """Called by the consumer when it cannot go on: from now on `put` raises `error`."""
         self._broken = error
         self._loop.call_soon_threadsafe(self._room.set)
 
@@ -127,8 +129,7 @@ class SegmentQueue(Generic[T]):
         return self._taken.popleft()
 
     def _take_some(self) -> None:
-        """Some of what waits, at most `TAKEN_BYTES` but for the last entry, so that many small items
-        cost one lock."""
+        """Take waiting entries until they have `TAKEN_BYTES`, so that many small items cost one lock."""
         with self._filled:
             while not self._waiting:
                 self._filled.wait()

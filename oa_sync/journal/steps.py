@@ -1,4 +1,4 @@
-"""Items into the journal and on to the loading thread, in steps of bounded size and age."""
+"""Items into the journal and on to the loading thread, in segments of bounded size and age."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ from oa_sync.journal.items import Item
 from oa_sync.journal.journal import Journal
 from oa_sync.journal.queue import SegmentQueue
 
-STEP_BYTES = 256 * 1024 * 1024
-STEP_SECONDS = 300.0
+SEGMENT_BYTES = 256 * 1024 * 1024
+SEGMENT_SECONDS = 300.0
 HANDED_OVER_BYTES = 256 * 1024
-"""Of the rows of a page, so that a page of any size has its bytes in flight bounded."""
+"""Items are handed over when they have this size, so that even a huge page keeps the bytes in flight
+bounded."""
 
 
 class Steps:
-    """Writes every item to the journal before it goes on, and closes a segment when it is large or
-    old, so that a crash after an hour costs minutes. A key stands at most once in a segment."""
+    """Writes every item to the journal before it is handed over. Closes a segment when it is large or
+    old, so that a crash after an hour costs minutes. A segment holds a key at most once."""
 
     def __init__(
         self,
@@ -26,8 +27,8 @@ class Steps:
         queue: SegmentQueue[Any],
         clock: Clock,
         *,
-        max_bytes: int = STEP_BYTES,
-        max_seconds: float = STEP_SECONDS,
+        max_bytes: int = SEGMENT_BYTES,
+        max_seconds: float = SEGMENT_SECONDS,
     ) -> None:
         self._journal, self._queue, self._clock = journal, queue, clock
         self._max_bytes, self._max_seconds = max_bytes, max_seconds
@@ -36,7 +37,7 @@ class Steps:
         self._since = clock.monotonic()
 
     async def emit(self, items: Iterable[Item]) -> None:
-        """Take in items; after the return a kill does not lose those that cost a request."""
+        """Write `items` and hand them over. When this returns, a kill does not lose details."""
         held = _Held(self._queue)
         try:
             for item in items:
@@ -55,7 +56,7 @@ class Steps:
                 if held.nbytes >= HANDED_OVER_BYTES:
                     await held.hand_over()
         finally:
-            # What is in a journal file has to be loaded with it, for the file is deleted then.
+            # All that is in a journal file must be handed over: it is deleted after the load.
             await held.hand_over()
 
     def finish(self, tail: Callable[[], list[Any]]) -> None:
@@ -67,7 +68,7 @@ class Steps:
         try:
             path = self._journal.rotate()
         finally:
-            # Without a path, the segment is loaded and its file stays, to be loaded once more.
+            # If `rotate` failed, the segment is loaded, its file stays, and is loaded once more.
             self._queue.end_segment(path, tail)
             self._keys.clear()
             self._bytes = 0

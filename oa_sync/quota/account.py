@@ -1,5 +1,7 @@
-"""An account: what is spent and left, and how long the rest takes. For `status`, `plan` and exit code 3, without
-a request."""
+"""An account: what is spent and left, and how long the rest takes. Sends no request.
+
+For `status`, `plan` and exit code 3.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,7 @@ class QuotaStatus:
     limits: Limits
 
     def as_json(self) -> dict[str, Any]:
-        """The `quota` object of `status --json` and `plan --json`; limits that are None are none."""
+        """The `quota` object of `status --json` and `plan --json`; a limit of None is unlimited."""
         instants = {
             "resets_at": self.resets_at,
             "full_at": self.full_at,
@@ -56,7 +58,7 @@ class QuotaAccount:
     limits: Limits
 
     def status(self) -> QuotaStatus:
-        """The account's standing."""
+        """What is spent and left."""
         return quota_status(self.ledger, self.number, self.limits)
 
     def allows_at(self, want: int, keep: int) -> datetime | None:
@@ -65,7 +67,7 @@ class QuotaAccount:
 
 
 def quota_status(ledger: Ledger, account: int, limits: Limits) -> QuotaStatus:
-    """Read the account's standing."""
+    """Read from the ledger what is spent and left."""
     usage = ledger.usage(account, limits)
     return QuotaStatus(
         usage.used_minute,
@@ -80,11 +82,11 @@ def quota_status(ledger: Ledger, account: int, limits: Limits) -> QuotaStatus:
 
 @dataclass(frozen=True)
 class Forecast:
-    """When and how often a sync has to be run until all is fetched.
+    """When and how often to sync until all is fetched.
 
-    `come_back_at`: from when the next run is worth starting, which is when the quota has as much as that
-    run can use (now, where it has). `days_left`: runs from then on, one a day; 0: nothing is left to
-    do; None: under these limits it never ends, because the lists alone take all of a run's requests.
+    `come_back_at`: from when the next sync is worth starting, which is when the quota has as much as that
+    sync can use (now, if it has). `days_left`: syncs from then on, one a day; 0: nothing is left to do;
+    None: under these limits it never ends, because the lists alone take all requests of a sync.
     """
 
     come_back_at: datetime
@@ -97,29 +99,29 @@ def forecast(
     reserve: float,
     max_requests: int | None,
     once: int,
-    each_run: int,
+    each_sync: int,
     now: datetime,
 ) -> Forecast:
-    """The forecast for `once` requests that are sent once (details) and `each_run` that every run sends
-    anew before them (lists). `max_requests` bounds a run (None: only the day does)."""
+    """The forecast for `once` requests that are sent once (details) and `each_sync` that every sync sends
+    before them (lists). `max_requests` bounds a sync (None: only the day does)."""
     limits, status = account.limits, account.status()
     keep, left = kept(limits.per_day, reserve), status.left_today
     today = budget_now(status, reserve, max_requests)
     daily = _least(limits.usable_per_day(reserve), max_requests)
     days = days_to_complete(
-        once, left, limits.per_day, reserve, each_run=each_run, max_requests=max_requests
+        once, left, limits.per_day, reserve, each_sync=each_sync, max_requests=max_requests
     )
-    worth_it = today is None or today > each_run or today >= once + each_run
+    worth_it = today is None or today > each_sync or today >= once + each_sync
     if status.blocked_until is None and worth_it:
         return Forecast(now, days)
-    want = once + each_run if daily is None else min(once + each_run, daily)
-    # A day on which nothing is gained is no day of work.
-    days_left = days - 1 if days is not None and today is not None and today <= each_run else days
+    want = once + each_sync if daily is None else min(once + each_sync, daily)
+    # If the lists take all that today has, today fetches no detail and does not count.
+    days_left = days - 1 if days is not None and today is not None and today <= each_sync else days
     return Forecast(account.allows_at(want, keep) or now, days_left)
 
 
 def budget_now(status: QuotaStatus, reserve: float, max_requests: int | None) -> int | None:
-    """What a run that starts now may send; None: no limit but the pace."""
+    """What a sync that starts now may send; None: no limit but the pace."""
     left = status.left_today
     keep = kept(status.limits.per_day, reserve)
     return _least(None if left is None else max(0, left - keep), max_requests)
@@ -131,36 +133,36 @@ def days_to_complete(
     per_day: int | None,
     reserve: float,
     *,
-    each_run: int = 0,
+    each_sync: int = 0,
     max_requests: int | None = None,
 ) -> int | None:
-    """Runs, one a day and today's included, until `requests_needed` are sent.
+    """Syncs, one a day and today's included, until `requests_needed` are sent.
 
-    Every run sends `each_run` requests before that, and at most `max_requests` in all. `left_today`
-    counts the reserve in, as `QuotaStatus.left_today` does. 0 when nothing is needed; None when a run
-    never gets to what is needed.
+    Every sync sends `each_sync` requests before that, and at most `max_requests` in all. `left_today`
+    includes the reserve, as `QuotaStatus.left_today` does. 0 when nothing is needed; None when no sync
+    ever gets to what is needed.
     """
-    if requests_needed + each_run <= 0:
+    if requests_needed + each_sync <= 0:
         return 0
     today = daily = max_requests
     if per_day is not None and left_today is not None:
         daily = _least(usable(per_day, reserve), max_requests)
         today = _least(max(0, left_today - kept(per_day, reserve)), max_requests)
-    if today is None or daily is None or today >= requests_needed + each_run:
+    if today is None or daily is None or today >= requests_needed + each_sync:
         return 1
-    if daily < each_run or (daily == each_run and requests_needed > 0):
+    if daily < each_sync or (daily == each_sync and requests_needed > 0):
         return None
-    remaining = requests_needed - max(0, today - each_run)
-    return 1 + max(1, -(-remaining // max(1, daily - each_run)))
+    remaining = requests_needed - max(0, today - each_sync)
+    return 1 + max(1, -(-remaining // max(1, daily - each_sync)))
 
 
 def usable(per_day: int, reserve: float) -> int:
-    """Requests of a day that a run may spend."""
+    """Requests of a day that a sync may spend."""
     return Limits(None, per_day).usable_per_day(reserve) or 0
 
 
-def run_time(requests: int, per_minute: int | None) -> timedelta:
-    """The least time that so many requests take under the minute's limit, from an idle account."""
+def sending_time(requests: int, per_minute: int | None) -> timedelta:
+    """The least time that `requests` take under the minute's limit, from an idle account."""
     if per_minute is None or requests <= burst(per_minute):
         return timedelta()
     if requests <= per_minute:

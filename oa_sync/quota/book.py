@@ -1,6 +1,6 @@
-"""One account's pages of the ledger inside one transaction: the rows and the SQL that reads them.
+"""One account of the ledger inside one transaction: its rows, and the SQL that reads and writes them.
 
-The statements are common to SQLite and PostgreSQL; a store supplies `run` (placeholders are `?`).
+The statements are common to SQLite and PostgreSQL; a store supplies `execute` (placeholders are `?`).
 
 - `oa_sync_quota_account`: one row an account, see `State`.
 - `oa_sync_quota_minute`: one row a request, kept for a few minutes: its number and its instant.
@@ -20,7 +20,7 @@ from typing import Any
 from oa_sync.quota.limits import DAY_SECONDS, SECOND, WINDOW
 
 Found = Sequence[Sequence[Any]]
-Run = Callable[[str, Sequence[object]], Found]
+Execute = Callable[[str, Sequence[object]], Found]
 
 TABLES = (
     """CREATE TABLE IF NOT EXISTS oa_sync_quota_meta (
@@ -80,25 +80,25 @@ _SPEND = """INSERT INTO oa_sync_quota_day (account, bucket, sent, observed) VALU
 
 
 class Book:
-    """Found of one account. Reads are immediate; `close` writes what was noted down."""
+    """The rows of one account. Reads are immediate; `close` gives the writes that were noted down."""
 
     def __init__(
-        self, account: int, run: Run, *, lock: str = "", fresh: State | None = None
+        self, account: int, execute: Execute, *, lock: str = "", fresh: State | None = None
     ) -> None:
         self.account = account
-        self._run = run
+        self._execute = execute
         self._writes: list[tuple[str, Sequence[object]]] = []
-        rows = run(_SELECT + lock, (account,))
+        rows = execute(_SELECT + lock, (account,))
         if not rows:
-            run(_INSERT, (account, *astuple(fresh or State())))
-            rows = run(_SELECT + lock, (account,))
+            execute(_INSERT, (account, *astuple(fresh or State())))
+            rows = execute(_SELECT + lock, (account,))
         self.state = State(*(int(value) for value in rows[0]))
 
     def instants(self, first: int, last: int) -> dict[int, int]:
         """Instants of the slots numbered `first` to `last`; a slot given back is missing."""
         return {
             int(seq): int(instant)
-            for seq, instant in self._run(
+            for seq, instant in self._execute(
                 "SELECT seq, instant FROM oa_sync_quota_minute"
                 " WHERE account = ? AND seq BETWEEN ? AND ?",
                 (self.account, first, last),
@@ -117,7 +117,7 @@ class Book:
 
     def remove_slot(self, seq: int) -> int | None:
         """Take a slot out; its instant, or None when it is no longer there."""
-        rows = self._run(
+        rows = self._execute(
             "DELETE FROM oa_sync_quota_minute WHERE account = ? AND seq = ? RETURNING instant",
             (self.account, seq),
         )
@@ -156,7 +156,7 @@ class Book:
 
     def day_buckets(self) -> Iterator[tuple[int, int]]:
         """(second, requests) of the day, oldest first."""
-        for bucket, count in self._run(
+        for bucket, count in self._execute(
             "SELECT bucket, sent + observed FROM oa_sync_quota_day"
             " WHERE account = ? AND bucket > ? AND sent + observed > 0 ORDER BY bucket",
             (self.account, self.state.day_floor),
@@ -165,20 +165,20 @@ class Book:
 
     def move_minute(self, microseconds: int) -> None:
         """Shift the slots' instants."""
-        self._run(
+        self._execute(
             "UPDATE oa_sync_quota_minute SET instant = instant + ? WHERE account = ?",
             (microseconds, self.account),
         )
 
     def gather_after(self, bucket: int, into: int) -> None:
-        """Move what stands in seconds after `bucket` into the second `into`."""
-        rows = self._run(
+        """Move the counts of all seconds after `bucket` to the second `into`."""
+        rows = self._execute(
             "DELETE FROM oa_sync_quota_day WHERE account = ? AND bucket > ? RETURNING sent, observed",
             (self.account, bucket),
         )
         if rows:
             sent, observed = (sum(int(row[column]) for row in rows) for column in (0, 1))
-            self._run(_SPEND, (self.account, into, sent, observed))
+            self._execute(_SPEND, (self.account, into, sent, observed))
 
     def close(self) -> list[tuple[str, Sequence[object]]]:
         """The statements that write everything noted down, in order."""
@@ -196,7 +196,7 @@ class Book:
         )
 
     def _sum(self, sql: str, *bounds: int) -> int:
-        rows = self._run(sql, (self.account, *bounds))
+        rows = self._execute(sql, (self.account, *bounds))
         return int(rows[0][0] or 0)
 
     def _write(self, sql: str, parameters: Sequence[object]) -> None:

@@ -17,7 +17,7 @@ from oa_sync.errors import BudgetExhausted, OaSyncError, RateLimitedError
 from oa_sync.quota.limits import DAY_SECONDS, Limits
 
 SHORT_WAIT = 120.0
-"""Seconds: what frees again within them is a matter of the minute, later ones of the day."""
+"""Seconds. What frees within them is taken for the minute's limit, what frees later for the day's."""
 _LONGEST_RESET = 2.0 * DAY_SECONDS
 _LATEST_DELTA = 10_000_000
 """A `Reset` below this is seconds from now (other vendors' habit), not an instant of 1970."""
@@ -25,7 +25,7 @@ _LATEST_DELTA = 10_000_000
 
 @dataclass(frozen=True)
 class Reading:
-    """One sight of the server's own count: `remaining` requests in `window`, which frees in
+    """The server's own count in one answer: `remaining` requests in `window`, which frees in
     `reset_in` seconds (None: not said)."""
 
     window: Literal["minute", "day"]
@@ -110,8 +110,8 @@ def _number(text: str | None) -> int | None:
 
 
 def as_exhausted(error: OaSyncError | None, now: datetime) -> BudgetExhausted | None:
-    """The end of the budget that `error` means: itself, or a 429 that asks for a longer wait than a run
-    makes, which is how a server says that the day is spent. None: it means something else."""
+    """`error` as the end of the budget: itself, or a 429 with a longer wait than a command makes
+    (`SHORT_WAIT`), which is how a server says that the day is spent. None: it means something else."""
     if isinstance(error, BudgetExhausted):
         return error
     if isinstance(error, RateLimitedError) and (error.retry_after or 0.0) > SHORT_WAIT:

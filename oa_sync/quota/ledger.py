@@ -1,4 +1,4 @@
-"""The ledger: every request is counted here before it is sent, and nothing is sent that it denies.
+"""The ledger counts every request before it is sent; what it denies is not sent.
 
 An account is a salted hash of the API key. All processes that share the store share the account's
 count: booking a slot is one short transaction that holds the account's row, so requests of several
@@ -65,9 +65,9 @@ class Slot:
 class Grant:
     """Answer to a booking.
 
-    `slots` is empty when the day (`reason` "day") or the server ("blocked") forbids it, and then
-    `wait_seconds` is how long (None: never, the limit leaves nothing). `day_left` is what the day
-    has left after it, the share kept for others included (None: unlimited).
+    `slots` is empty when the day (`reason` "day") or the server ("blocked") forbids it; then
+    `wait_seconds` says for how long (None: for ever, the limit leaves nothing). `day_left` is what the
+    day has left after it, the share kept for others included (None: unlimited).
     """
 
     slots: tuple[Slot, ...]
@@ -87,7 +87,7 @@ class Usage:
     """What an account has spent (requests).
 
     `resets_at` is when one more request than now is allowed, `full_at` when the whole day's
-    allowance is back; None when nothing of it is spent. `blocked_until`: the server's word.
+    allowance is back; None when nothing of it is spent. `blocked_until`: until when the server refuses.
     """
 
     used_minute: int
@@ -171,7 +171,7 @@ class Ledger(ABC):
             self._set_clock(book, limits, now)
             state = book.state
             if reading.window == "minute" and limits.per_minute is not None:
-                # Our slots live longer than the server's, and its word is as old as the answer.
+                # Our slots count longer than the server's, and its count is as old as the answer.
                 used = book.count_since(state.clock - WINDOW - 2 * SECOND)
                 foreign = limits.per_minute - used - reading.remaining
                 active = state.foreign_count if state.foreign_until > state.clock else 0
@@ -185,9 +185,9 @@ class Ledger(ABC):
                     book.spend(_observed_bucket(limits, state.clock, reading), observed=foreign)
 
     def block(self, account: int, limits: Limits, seconds: float) -> None:
-        """The server forbids every request for so long (at most a day); later runs know it too.
+        """The server forbids every request for `seconds` (at most a day); later commands know it too.
 
-        A run with a larger day's limit (another plan) is not bound by it.
+        A command with a larger day's limit (another plan) is not bound by it.
         """
         with self._transaction(account, limits.per_minute) as (book, now):
             self._set_clock(book, limits, now)
@@ -221,8 +221,8 @@ class Ledger(ABC):
     def allows_at(
         self, account: int, limits: Limits, want: int, *, keep: int = 0
     ) -> datetime | None:
-        """The instant from which `want` requests may be sent, or, where a day never allows so many, as
-        many as it does; None: now. The minute's pace comes on top."""
+        """The instant from which `want` requests may be sent; None: now. If a day never allows so many,
+        as many as it does allow. The minute's pace comes on top."""
         with self._transaction(account, limits.per_minute) as (book, now):
             self._set_clock(book, limits, now)
             instants = [_blocked_until(book, limits)]
@@ -232,7 +232,7 @@ class Ledger(ABC):
             return _instant(max(instants) or None)
 
     def _set_clock(self, book: Book, limits: Limits, now: int) -> None:
-        """Move the account's time on, and let go what is no longer in the windows."""
+        """Move the account's time on, and stop counting what has left the windows."""
         state = book.state
         back = state.clock - now
         if back <= _CLOCK_SLACK:
@@ -267,7 +267,7 @@ class Ledger(ABC):
 
 
 def _blocked_until(book: Book, limits: Limits) -> int:
-    """Until when the server's word binds a run with `limits`; 0 when it does not."""
+    """Until when the server refuses a command with `limits`; 0 when it does not."""
     state = book.state
     if state.blocked_until <= state.clock:
         return 0
@@ -303,8 +303,8 @@ def _frees_at(book: Book, limits: Limits, keep: int, want: int | None = None) ->
 
 
 def _observed_bucket(limits: Limits, clock: int, reading: Reading) -> int:
-    """The second to which requests of others are booked: such that they leave the rolling window
-    when the server says it frees, or now."""
+    """The second in which requests of others are counted: now, or so that they leave the rolling
+    window when the server says that it frees."""
     second = clock // SECOND
     if limits.day != ROLLING or reading.reset_in is None or reading.reset_in >= DAY_SECONDS:
         return second

@@ -67,8 +67,8 @@ class Limits:
         return _midnight(self.day, max(second, today), days=1) + CALENDAR_GUARD
 
     def usable_per_day(self, reserve: float) -> int | None:
-        """The day's requests less the share kept for others, rounded down in their favour never
-        below one: `reserve` 0.1 of 500 leaves 450, of 5 leaves 5."""
+        """The day's requests less the share kept for others, which is rounded down: `reserve` 0.1 of
+        500 leaves 450, of 5 leaves 5. At least one is left."""
         return None if self.per_day is None else self.per_day - kept(self.per_day, reserve)
 
 

@@ -1,13 +1,13 @@
-"""The limiter of a run: waits for the pace, counts in the ledger, and ends the run's spending.
+"""The limiter of one command: waits for the pace, counts in the ledger, and ends the spending.
 
-Callers of `acquire` queue up in order. Only the first of them books and sleeps; the others stand
-behind it. It books for everyone in the queue at once, as far as the ledger grants, so a busy run
-pays one transaction for several requests and a quiet one never holds slots it does not use.
+Callers of `acquire` queue up in order. Only the first of them books and sleeps; the others wait for
+it. It books for everyone in the queue at once, as far as the ledger grants, so a busy command pays
+one transaction for several requests, and a quiet one never holds slots that it does not use.
 
-What is a wait and what is the end. A slot of the minute is a wait. A day that is spent is
-`BudgetExhausted`, except when it frees within two minutes: a nightly run starts seconds before the
-day's first request of yesterday is 24 hours old, and must not go home with nothing because of that.
-Such waits may add up to `LONGEST_DAY_WAIT` in a run.
+When to wait and when to end. If the minute has no slot, the limiter waits. If the day is spent, it
+raises `BudgetExhausted`, except when the day frees within two minutes: a nightly sync starts seconds
+before yesterday's first request is 24 hours old, and must not end with nothing because of that. All
+such waits of a command together take at most `LONGEST_DAY_WAIT`.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ from oa_sync.quota.schedule import LATE
 T = TypeVar("T")
 
 LONGEST_DAY_WAIT = 600.0
-"""Seconds a run may wait altogether for a day's window that is about to free."""
+"""Seconds a command may wait altogether for a day's window that is about to free."""
 _NAP = 1.0
-"""Longest single sleep, so that a run whose day ends does not sleep on."""
+"""Seconds of the longest single sleep, so that a waiting caller soon sees that the day is spent."""
 _TOO_MANY_REQUESTS = 429
 
 
@@ -50,7 +50,7 @@ class Limiter(Protocol):
         The count comes before the request, so that one that may have left is never forgotten.
 
         Raises:
-            BudgetExhausted: no further request may be sent in this run.
+            BudgetExhausted: this command may send no further request.
         """
 
     def observe(self, status: int, headers: Mapping[str, str]) -> None:
@@ -71,9 +71,9 @@ class _Booked:
 
 
 class QuotaLimiter:
-    """Implements `Limiter` on a shared ledger, for one run of one account.
+    """Implements `Limiter` on a shared ledger, for one command and one account.
 
-    `reserve` is the share of the day left for others (0 to below 1), `max_requests` what this run
+    `reserve` is the share of the day left for others (0 to below 1), `max_requests` what this command
     may send at most (None: whatever the day has). Use it from one event loop.
     """
 
@@ -88,7 +88,7 @@ class QuotaLimiter:
         max_requests: int | None = None,
     ) -> None:
         self.made = 0
-        """Requests that this run was allowed to send, each of them counted."""
+        """Requests that this command was allowed to send, each of them counted."""
         self._ledger = ledger
         self._account = account
         self._limits = limits
@@ -109,7 +109,7 @@ class QuotaLimiter:
         """Return when one request may leave; it is counted by then.
 
         Raises:
-            BudgetExhausted: no further request in this run; once raised, it is raised at once.
+            BudgetExhausted: this command may send no further request; every later call raises it at once.
             OaSyncError: the ledger failed; nothing may be sent.
         """
         self._queued += 1
@@ -121,7 +121,7 @@ class QuotaLimiter:
             self._queued -= 1
 
     def observe(self, status: int, headers: Mapping[str, str]) -> None:
-        """Take an answer's word about the quota, where it is less than the ledger's."""
+        """Take over what an answer says about the quota, where that is less than the ledger has."""
         headers = lowered(headers)
         now = self._clock.now()
         retry_after = read_retry_after(headers, now)
@@ -138,7 +138,7 @@ class QuotaLimiter:
             self._heed(reading)
 
     def budget(self) -> int | None:
-        """Requests this run may still send; None: no limit but the pace."""
+        """Requests this command may still send; None: no limit but the pace."""
         left = None if self._max_requests is None else max(0, self._max_requests - self.made)
         if self._ended is not None:
             return 0
@@ -250,7 +250,7 @@ class QuotaLimiter:
             self._end(f"the {what} that --max-requests allows {are} spent", None)
 
     def _end(self, message: str, resets_at: datetime | None) -> None:
-        """No further request in this run."""
+        """Refuse every further request of this command."""
         when = f"; the next is free at {isoformat(resets_at)}" if resets_at else ""
         self._ended = BudgetExhausted(message + when, resets_at)
         raise BudgetExhausted(str(self._ended), resets_at)
@@ -262,7 +262,7 @@ class QuotaLimiter:
         return f"the day's requests are spent ({limits.per_day} in {span}{others})"
 
     def _block(self, seconds: float) -> None:
-        """Send nothing for `seconds`, in any process; too long a time is the end of the day."""
+        """Send nothing for `seconds`, in any process; more than `SHORT_WAIT` means that the day is spent."""
         if seconds <= 0:
             return
         if self._clock.monotonic() + seconds <= self._blocked_until:
@@ -296,8 +296,8 @@ class QuotaLimiter:
         if known is not None and reading.remaining >= known:
             return
         spent = reading.remaining == 0 and reading.reset_in is not None
-        # In a minute whose limit we know, "none remaining" is what an even pace at the limit looks
-        # like; whoever stopped at each such answer would use two thirds of a small plan.
+        # An even pace at a known minute's limit makes the server say "none remaining" all the time:
+        # to stop at each such answer would use only two thirds of a small plan.
         if spent and (known is None or reading.window == "day"):
             self._block(reading.reset_in or 0.0)
         elif known is not None:

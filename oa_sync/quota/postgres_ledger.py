@@ -108,14 +108,14 @@ class PostgresLedger(Ledger):
 
     def _begin(self, account: int) -> Book:
         self._connection.execute("BEGIN")
-        return Book(account, self._run, lock=" FOR UPDATE")
+        return Book(account, self._execute, lock=" FOR UPDATE")
 
     def _now(self) -> int:
         if self._clock is not None:
             return int(self._clock.now().timestamp() * SECOND)
-        return int(self._run(_SERVER_TIME, ())[0][0])
+        return int(self._execute(_SERVER_TIME, ())[0][0])
 
-    def _run(self, sql: str, parameters: Sequence[object]) -> list[Any]:
+    def _execute(self, sql: str, parameters: Sequence[object]) -> list[Any]:
         cursor = self._connection.execute(_translated(sql), parameters)
         return cursor.fetchall() if cursor.description else []
 
@@ -150,9 +150,9 @@ class PostgresLedger(Ledger):
         return salt
 
     def _read_salt(self) -> bytes | None:
-        if self._run("SELECT to_regclass('oa_sync_quota_meta')", ())[0][0] is None:
+        if self._execute("SELECT to_regclass('oa_sync_quota_meta')", ())[0][0] is None:
             return None
-        rows = self._run("SELECT value FROM oa_sync_quota_meta WHERE name = 'salt'", ())
+        rows = self._execute("SELECT value FROM oa_sync_quota_meta WHERE name = 'salt'", ())
         return bytes.fromhex(rows[0][0]) if rows else None
 
 
@@ -168,6 +168,6 @@ def _place(url: str) -> str:
 
 
 def _reason(error: Exception) -> str:
-    """The driver's first line; it may quote the address when that is malformed, so then nothing."""
+    """The first line of the driver's message; if it may quote the address, only the error's class."""
     line = (str(error).strip() or type(error).__name__).splitlines()[0]
     return type(error).__name__ if "://" in line or "password=" in line else line

@@ -1,8 +1,8 @@
 """When the next request may leave: the rule of the minute, as a pure function.
 
-Two rules decide together. The *window* is the promise: the request N places back must be a whole
-window old. The *pace* is the manner: one request each window / N, except that an account which was
-idle may send a small burst first, so that a sync of ten requests does not take twenty seconds.
+Two rules decide together. The *window* keeps the limit of N: the request N places back must be a
+whole window old. The *pace* spreads the requests: one each window / N, except that an account which
+was idle may send a small burst first, so that a sync of ten requests does not take twenty seconds.
 
 Why no 60 seconds at the server hold more than N. Slots are booked in order and their instants never
 decrease. For every slot k, the window rule says `instant[k] >= instant[k - N] + WINDOW`, so any
@@ -12,9 +12,9 @@ that is below WINDOW - 60 s = GUARD, two requests that arrive within 60 s have i
 A process that is late at its slot by more than LATE gives the slot back and books again, which
 leaves GUARD - LATE for the network. The price of the guard is 60 / 60.9: 98.5 % of the rate.
 
-Why a full minute is no loss. Having spent its burst, an account reaches its N early and waits for
-the first slots to age. That wait is not idleness: it uses up the burst, and from then on the window
-and the pace agree and requests flow one by one, N each window.
+Why the wait at a full minute is no loss. After its burst an account reaches N early and waits for
+the first slots to age. That wait only pays back the burst: from then on the window and the pace
+agree, and requests leave one by one, N each window.
 """
 
 from __future__ import annotations

@@ -8,8 +8,8 @@ owner alone (mode 0600). SQLite's WAL needs a local file system: on a network sh
 
 A damaged file is moved aside, never deleted. What it had counted is unknown, but none of it is
 younger than the file's last change. So the new file starts as if everything was spent at that
-moment: nothing is sent until 24 hours after it. Whoever knows better deletes the new file: a
-missing ledger means that nothing was spent.
+moment: nothing is sent until 24 hours after it. If you know that less was spent, delete the new
+file: a missing ledger means that nothing was spent.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ DURABLE_BELOW = 120
 _LAYOUT = 1
 _BUSY_SECONDS = 30.0
 _ONLY_UNLIMITED = 2**53
-"""A day's limit that no plan exceeds: only a run without one is not bound by the block."""
+"""A day's limit that no plan exceeds: only a command without a limit is not bound by the block."""
 _PARTS = ("", "-wal", "-shm")
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
@@ -105,7 +105,7 @@ class SqliteLedger(Ledger):
                     self._connection.close()
                     self._connection = self._open()
                     book = self._begin(account, per_minute)
-                # Read under the lock: two processes never see each other's time backwards.
+                # Read under the lock, so that time never goes backwards from one process to the next.
                 yield book, int(self._clock.now().timestamp() * SECOND)
                 for sql, parameters in book.close():
                     self._connection.execute(sql, parameters)
@@ -126,9 +126,9 @@ class SqliteLedger(Ledger):
             self._connection = self._open()
         self._flush_each_booking(per_minute)
         self._connection.execute("BEGIN IMMEDIATE")
-        return Book(account, self._run, fresh=self._fresh)
+        return Book(account, self._execute, fresh=self._fresh)
 
-    def _run(self, sql: str, parameters: Sequence[object]) -> list[Any]:
+    def _execute(self, sql: str, parameters: Sequence[object]) -> list[Any]:
         return self._connection.execute(sql, parameters).fetchall()
 
     def _open(self) -> sqlite3.Connection:
@@ -220,7 +220,7 @@ def _create(connection: sqlite3.Connection) -> None:
 
 
 def _all_spent(since: int) -> State:
-    """An account of which only this is known: nothing was sent after `since`."""
+    """An account whose count is unknown: the only known fact is that nothing was sent after `since`."""
     return State(
         clock=since,
         blocked_until=since + DAY_SECONDS * SECOND,

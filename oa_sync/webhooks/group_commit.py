@@ -1,7 +1,7 @@
 """Many requests, one flush: deliveries that wait at the same time share a commit of the inbox.
 
-A flush to the disk takes milliseconds whatever its size. While one runs, on the one thread that writes,
-the deliveries that arrive gather and go into the next.
+A flush to the disk takes milliseconds whatever its size. One thread writes: the deliveries that arrive
+during a flush are gathered and go into the next one.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from oa_sync.clock import Clock
 from oa_sync.webhooks.inbox import Inbox
 
 GATHER_SECONDS = 0.005
-"""How long the first delivery of a commit waits for company: at 1,000 a second a commit then holds some
-ten rather than one or two, which saves most of what commits and changes of thread cost."""
+"""How long the first delivery of a commit waits for more: at 1,000 a second a commit then holds about ten
+instead of one or two, which saves most of the cost of commits and thread switches."""
 
 
 class _Waiting(NamedTuple):

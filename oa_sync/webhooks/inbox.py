@@ -1,8 +1,8 @@
 """The durable inbox: deliveries wait here between the receiver, which adds, and the sync, which takes.
 
-One SQLite file with a write-ahead log, flushed to the disk at every commit (`synchronous=FULL`), so a
-delivery that `append` has returned for survives the death of the process and of the machine. The two
-processes need no other agreement than SQLite's locks.
+One SQLite file with a write-ahead log, flushed to the disk at every commit (`synchronous=FULL`): once
+`append` has returned, the delivery survives a crash of the process or of the machine. SQLite's locks are
+all that the two processes need between them.
 
 A delivery is known by the SHA-256 of its body: the API sends at least once and names no delivery id.
 An acknowledged one loses its body at once and its id after `REMEMBER`, so a late retry stays a duplicate.
@@ -102,7 +102,7 @@ class Inbox:
         with self._transaction() as connection:
             for begin in range(0, len(rows), _STORED_AT_ONCE):
                 chunk = rows[begin : begin + _STORED_AT_ONCE]
-                # One statement, for each one passes the interpreter to the thread that answers and back.
+                # One statement: each extra one releases the GIL and switches to the request thread and back.
                 stored = connection.execute(
                     "INSERT INTO deliveries (digest, received_at, body) VALUES "
                     + ", ".join(["(?, ?, ?)"] * len(chunk))
@@ -119,7 +119,7 @@ class Inbox:
     def drain(self) -> Iterator[Delivery]:
         """Every delivery that waits now, oldest first, one body in memory at a time.
 
-        Takes nothing away: what is not acknowledged comes again. What arrives meanwhile comes next time.
+        Removes nothing: what is not acknowledged comes again. What arrives meanwhile comes next time.
         """
         waiting = self._rows(
             "SELECT sequence FROM deliveries WHERE acknowledged_at IS NULL"
@@ -134,9 +134,9 @@ class Inbox:
                 yield Delivery(digest.hex(), _EPOCH + received_at * _MICROSECOND, body)
 
     def acknowledge(self, ids: Iterable[str]) -> None:
-        """Drop the bodies of the deliveries `ids`: what they told is loaded. Unknown ids are passed over.
+        """Drop the bodies of the deliveries `ids`: what they said is loaded. Unknown ids are ignored.
 
-        Killed half way, some are acknowledged and the others come again.
+        If the process is killed half way, some are acknowledged and the others come again.
         """
         remaining = iter(ids)
         while chunk := list(islice(remaining, _ACKNOWLEDGED_AT_ONCE)):
@@ -207,7 +207,7 @@ class Inbox:
         with _told(self._path):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             folder.chmod(0o700)
-            # The switch to a write-ahead log does not wait for another process that does the same.
+            # SQLite's switch to a write-ahead log does not wait for another process that does the same.
             with FileLock(folder / "inbox.lock", timeout=BUSY_SECONDS, mode=0o600):
                 # SQLite gives its other files the permissions of this one.
                 os.close(os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600))

@@ -1,8 +1,8 @@
 """What a callback says, as far as this package acts on it: which agent run, in which status.
 
-Documented is little (issue "Agent runs": run id in `run_id` or `id`, `status`, `result`), so the object
-that describes the run may be the payload or stand inside it. A callback is a hint: its body was signed,
-yet may be old or out of order, and only asking the API for the run tells how it is now.
+Little is documented (issue "Agent runs": run id in `run_id` or `id`, `status`, `result`), so the object
+that describes the run may be the payload or stand inside it. A callback is only a hint: its body was
+signed, but may be old or out of order. Only a request to the API tells how the run is now.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _OTHER_KINDS = {"query_id", "export_id", "report_id", "columns", "rows", "downlo
 class RunEvent:
     """A run that a callback told about.
 
-    `status` is the API's word, None where the callback gave none that is the run's. `payload` is the
+    `status` is the API's word, None where the callback has no status of the run. `payload` is the
     object that describes the run: the whole callback, or the part of it that holds the run's id.
     """
 
@@ -83,7 +83,7 @@ def _candidates(payload: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]
 
 
 def _is_about_runs(payload: dict[str, Any]) -> bool:
-    """False where the callback names an event, and a word of that name is not one for runs."""
+    """False where the callback names an event and no word of that name stands for runs."""
     names = [payload[field] for field in _EVENT_FIELDS if isinstance(payload.get(field), str)]
     return not names or any(_RUN_WORDS & set(re.split(r"[^a-z]+", name.lower())) for name in names)
 

@@ -1,8 +1,8 @@
 """The receiver: an ASGI application that takes callbacks, checks them and puts them into the inbox.
 
-It answers in milliseconds, because the API waits 10 s at most and then delivers again: no look at what
-a callback means, no request of our own. What the answers mean to the API: 2xx, delivered; anything else,
-try again (up to 5 times).
+It answers in milliseconds, because the API waits 10 s at most and then delivers again: it does not look
+at what a callback means and sends no request of its own. What the answers mean to the API: 2xx,
+delivered; anything else, try again (up to 5 times).
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ logger = logging.getLogger(__name__)
 PATH = "/webhooks/openanalyst"
 HEALTH_PATH = "/healthz"
 
-# Of a body that is too large so much is read and dropped, as a multiple of the limit, before the answer:
-# a connection that is closed on a sender in mid-body resets, and the sender never sees the 413.
+# A body that is too large is read and dropped up to this multiple of the limit before the answer: if the
+# connection closes while the sender still sends, it is reset, and the sender never sees the 413.
 _DROPPED_FACTOR = 8
 _DEPTH_HOLDS_SECONDS = 1.0
 
@@ -105,7 +105,7 @@ class Receiver:
 
     @contextmanager
     def _held_bytes(self, request: Request) -> Iterator[None]:
-        """Book the memory that the body may take, before its first byte is read."""
+        """Reserve the memory that the body may take, before its first byte is read."""
         declared = _declared_length(request)
         limit = self._limits.body_bytes
         held = limit if declared is None else 0 if declared > limit else declared
@@ -171,8 +171,8 @@ def _declared_length(request: Request) -> int | None:
 
 
 def _refuse(status: int, reason: str, sender: str) -> Response:
-    """Log and answer a refusal; of the body nothing is told, for anybody may have written it."""
+    """Log and answer a refusal. Nothing of the body is shown: anybody may have written it."""
     logger.warning("%s: refused with %d: %s", sender, status, reason)
-    # The rest of a body that was not read would be taken for the next request.
+    # The unread rest of a body would be taken for the next request.
     headers = {"Connection": "close"} if status in {408, 413, 503} else None
     return JSONResponse({"status": "refused", "error": reason}, status, headers)

@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 _FULL = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
-# Longer than a proxy keeps an idle connection (nginx: 60 s), so that none is closed under a delivery.
+# Longer than a proxy keeps an idle connection (nginx: 60 s), so that none is closed during a delivery.
 _KEEP_ALIVE_SECONDS = 75
 
 
@@ -91,7 +91,7 @@ class WebhookServer:
                 access_log=False,
                 server_header=False,
                 timeout_keep_alive=_KEEP_ALIVE_SECONDS,
-                # A body may still take its time, and then be written.
+                # Time for a body to arrive and then to be written.
                 timeout_graceful_shutdown=math.ceil(limits.read_seconds + BUSY_SECONDS),
                 ssl_certfile=tls[0] if tls else None,
                 ssl_keyfile=tls[1] if tls else None,
@@ -119,7 +119,7 @@ class WebhookServer:
 
 def _check_tls(certificate: Path, key: Path) -> None:
     try:
-        # Without a password given, OpenSSL would ask the terminal for that of the key.
+        # Without this empty password, OpenSSL would ask for the key's password on the terminal.
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, lambda: "")
     except OSError as error:
         raise ConfigurationError(
@@ -129,7 +129,7 @@ def _check_tls(certificate: Path, key: Path) -> None:
 
 
 class _Server(uvicorn.Server):
-    """Ends as asked: uvicorn's own would raise the signal again, and a clean stop is no failure."""
+    """Ends without a signal: uvicorn's own server would raise it again, but a clean stop is no failure."""
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -145,8 +145,8 @@ class _Server(uvicorn.Server):
 def _protocol(limits: ReceiverLimits) -> type[H11Protocol]:
     """uvicorn's HTTP/1.1 with the two limits it lacks.
 
-    It waits for ever for the head of a request, and its own limit of connections makes it refuse the
-    requests of all of them, when it is reached, rather than the one that is too many.
+    uvicorn waits for ever for the head of a request. When its own limit of connections is reached, it
+    refuses the requests of all connections, not only of the one too many.
     """
 
     class LimitedProtocol(H11Protocol):

@@ -1,8 +1,8 @@
 """The signature of a callback: HMAC-SHA256 over the raw body, keyed with the webhook secret.
 
 Documented: the header `X-OpenAnalyst-Signature` and the algorithm. Assumed: that the hex may stand bare or
-behind `sha256=`. The signature covers the body only, no time and no delivery id, so a replayed body
-verifies for ever; the inbox makes it a duplicate.
+behind `sha256=`. The signature covers the body only, no time and no delivery id, so a replayed body is
+always valid; the inbox sees that it is a duplicate.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def is_signed(body: bytes, header: str | None, secrets: Sequence[str]) -> bool:
     claimed = bytes.fromhex(match[1])
     # The environment gives bytes that are no UTF-8 as surrogates; this turns them into those bytes.
     keys = [secret.encode("utf-8", "surrogateescape") for secret in secrets]
-    # hmac.digest() would be shorter, but lets another thread take the interpreter for every body.
+    # hmac.digest() would be shorter, but releases the GIL for every body.
     macs = [hmac.new(key, body, hashlib.sha256).digest() for key in keys]
     matches = [hmac.compare_digest(mac, claimed) for mac in macs]
     return any(matches)

@@ -1,8 +1,8 @@
-"""What was heard of runs since the last sync: by webhook, by `runs add`, by `runs start`.
+"""What was heard of agent runs since the last sync: by webhook, by `runs add`, by `runs start`.
 
-Both lie in durable inboxes in home, one that the receiver writes and one for what people register here.
-A sync drains them and acknowledges them after its load; killed in between, it gets the same again, and
-loads the same rows by key. Registering waits for no sync.
+It waits in two durable inboxes in home: the receiver writes one, `runs add` and `runs start` the other.
+A sync drains both and acknowledges them after its load. If it is killed in between, the next sync gets
+the same again and loads the same rows by key. Registering does not wait for a sync that is going on.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def registered_folder(settings: Settings) -> Path:
 
 
 def register(settings: Settings, clock: Clock, announcements: Iterable[Announcement]) -> int:
-    """Let the next sync know of `announcements`; on disk when this returns. How many there are.
+    """Tell the next sync of `announcements`: they are on disk when this returns. Returns how many.
 
     Raises:
         OaSyncError: they cannot be written; names the file.
@@ -60,7 +60,7 @@ class Announced:
         self._drained: list[tuple[Inbox, list[str]]] = []
 
     def drain(self) -> list[Announcement]:
-        """Everything that waits, in no order; what is about no run is left out, and done with."""
+        """Everything that waits, in no order. What is about no run is left out, and acknowledged too."""
         self._drained = []
         return [
             *self._from(self._callbacks, _callback),
@@ -87,7 +87,7 @@ class Announced:
 
 @contextmanager
 def announced(settings: Settings, clock: Clock) -> Iterator[Announced]:
-    """The inboxes that are there, open for the block; none is created."""
+    """The inboxes that exist, open for the `with` block; none is created."""
     folders = (inbox_folder(settings.home, settings.workspace), registered_folder(settings))
     with contextlib.ExitStack() as opened:
         callbacks, registered = (

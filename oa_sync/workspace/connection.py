@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal, TypeVar
 
-from oa_sync.client import ApiClient, credential
+from oa_sync.client import ApiClient, RetryPolicy, credential
 from oa_sync.client.dialect import PROBE_PATH, Detection, detect
 from oa_sync.client.paging import ApiList, Page, Place
 from oa_sync.clock import Clock
@@ -33,6 +33,7 @@ from oa_sync.settings import DEFAULT_BASE_URL, Settings
 from oa_sync.workspace.memory import Memory
 from oa_sync.workspace.report import Requests
 from oa_sync.workspace.stopping import StoppableClock, StoppableLimiter, Stopping
+from oa_sync.workspace.surroundings import Surroundings
 
 T = TypeVar("T")
 
@@ -81,7 +82,7 @@ class Connection:
 
     async def definition(self) -> Definition:
         """The definition in force. With dialect `auto` and nothing remembered of this API, one
-        request finds the dialect out; its page is used when the scan comes to it.
+        request finds out the dialect; the scan uses its page later.
 
         Raises:
             ApiError: the API could not be asked.
@@ -94,8 +95,8 @@ class Connection:
         return self._definition
 
     async def api_dialect(self) -> Literal["page", "cursor"]:
-        """The dialect of the endpoints that no definition describes: as set, else as found out, which
-        takes one request when it is not remembered.
+        """The dialect of the endpoints that no definition describes: the one that is set, else the
+        remembered one; else one request finds it out.
 
         Raises:
             ApiError: the API could not be asked.
@@ -113,11 +114,11 @@ class Connection:
         return self._detected.dialect
 
     async def before_stop(self, work: Coroutine[Any, Any, T], *, sent: str) -> T:
-        """The result of `work`, which asks for something that is not to be asked for twice: told to stop,
-        it has some seconds left for the answer.
+        """The result of `work`, which sends a request that must not be sent twice. After a stop signal
+        it still has some seconds for the answer.
 
         Raises:
-            Interrupted: there is none; says `sent`, if a request was sent.
+            Interrupted: no answer came; the message says `sent` if a request was sent.
         """
         made = self.client.counts.made
         try:
@@ -130,8 +131,8 @@ class Connection:
     def open_list(
         self, resource: Resource, path: str | None, params: Mapping[str, Any]
     ) -> OpenedList:
-        """The list of `resource`; `params` go beside the declared ones, `path` stands for the declared
-        one where that has placeholders."""
+        """The list of `resource`. `params` are added to the declared ones; `path` replaces the declared
+        path where that has placeholders."""
         assert self._definition is not None
         endpoint = resource.endpoint
         first = None
@@ -165,7 +166,7 @@ class Connection:
         self._memory.set(f"missing:{resource.endpoint.path}", self._clock.now().isoformat())
 
     def fill(self, requests: Requests) -> None:
-        """Write the numbers of this run into `requests`."""
+        """Write the requests made so far, the budget and what is left into `requests`."""
         counts = self.client.counts
         requests.made, requests.retried = counts.made, counts.retried
         requests.rate_limited = counts.rate_limited
@@ -184,21 +185,21 @@ class Connection:
             reserve=self._settings.reserve,
             max_requests=self._settings.max_requests,
             once=cost.details,
-            each_run=cost.lists,
+            each_sync=cost.lists,
             now=now,
         )
 
 
 @asynccontextmanager
 async def connect(
-    settings: Settings, clock: Clock, stopping: Stopping | None = None
+    settings: Settings, around: Surroundings, stopping: Stopping | None = None
 ) -> AsyncIterator[Connection]:
-    """Open client and ledger for the `with` block; once `stopping`, nothing more is sent.
+    """Open client and ledger for the `with` block. After a stop of `stopping`, nothing more is sent.
 
     Raises:
         ConfigurationError: no key, a wrong definition, a ledger that cannot be opened.
     """
-    access = _access(settings)
+    access, clock = _access(settings), around.clock
     with _open_account(settings, access, clock) as account:
         limiter = QuotaLimiter(
             account.ledger,
@@ -216,9 +217,11 @@ async def connect(
                 StoppableLimiter(limiter, stopping),
                 StoppableClock(clock, stopping),
                 headers=access.config.headers,
+                retry=RetryPolicy(random=around.random),
+                transport=around.transport,
             ) as client:
                 name = _name(access.base, settings.workspace)
-                memory = Memory(settings.home / "memory" / name)
+                memory = Memory(settings.home / "memory" / name, around.disk)
                 yield Connection(
                     settings,
                     client,
@@ -280,7 +283,7 @@ def _open_account(settings: Settings, access: _Access, clock: Clock) -> Iterator
 
 
 def _limits(settings: Settings, definition: Definition | None) -> Limits:
-    """Flags and environment before the definition's own limits before the plan's."""
+    """Flags and environment come first, then the definition's own limits, then the plan's."""
     rpm, rpd = settings.rpm, settings.rpd
     if definition is not None and definition.limits is not None:
         rpm = definition.limits.minute if rpm is None else rpm

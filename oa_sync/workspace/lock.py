@@ -2,8 +2,8 @@
 
 The lock is an advisory lock of the operating system on a file (library: filelock; fasteners and
 portalocker offer the same, filelock alone is maintained as a dependency of pip's own tools). The kernel
-frees it when its holder dies, however it dies, so a lock can never be left behind. Who holds it stands
-in a file beside it, for the message only.
+frees it when its holder dies, whatever the cause, so no lock is ever left behind. A file beside it says
+who holds it, for the message only.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from oa_sync.errors import ConfigurationError, LockHeldError
 
 @contextmanager
 def sync_lock(folder: Path, name: str, what: str, clock: Clock) -> Iterator[None]:
-    """Hold the lock called `name` in `folder` (made with its parent, for their owner alone, if missing)
-    for the `with` block.
+    """Hold the lock called `name` in `folder` for the `with` block.
 
-    `what` names the locked thing in the message.
+    `folder` and its parent are made if missing, for their owner alone. `what` names the locked thing in
+    the message.
 
     Raises:
         LockHeldError: another process holds it; says which one and since when.

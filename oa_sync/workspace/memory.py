@@ -1,21 +1,22 @@
-"""Small facts about an API that are worth a request to find out and nothing when lost."""
+"""Small facts about an API: each one known saves a request, and losing one does no harm."""
 
 from __future__ import annotations
 
 import contextlib
-import os
 from pathlib import Path
 from typing import Any
 
 import orjson
 
+from oa_sync.journal.disk import Disk
+
 
 class Memory:
-    """A JSON object in a file, written whole and atomically. A damaged file counts as empty, and one that
-    cannot be written keeps what it had."""
+    """A JSON object in a file, written whole and atomically. A damaged file counts as empty; a file that
+    cannot be written keeps its old facts."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, disk: Disk | None = None) -> None:
+        self._path, self._disk = path, disk or Disk()
         self._facts: dict[str, Any] = {}
         with contextlib.suppress(OSError, ValueError):
             facts = orjson.loads(path.read_bytes())
@@ -30,8 +31,5 @@ class Memory:
         if self._facts.get(name) == value:
             return
         self._facts[name] = value
-        temporary = self._path.with_suffix(f".{os.getpid()}.tmp")
         with contextlib.suppress(OSError):
-            self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            temporary.write_bytes(orjson.dumps(self._facts))
-            temporary.replace(self._path)
+            self._disk.replace(self._path, orjson.dumps(self._facts))

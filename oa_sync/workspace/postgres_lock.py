@@ -1,8 +1,8 @@
 """One sync at a time across machines, where they share a PostgreSQL: as the destination or for the quota.
 
-A session-level advisory lock on a connection of its own, held for the whole run. The server frees it when
-that connection ends, however the process dies; a machine that vanishes without closing it is noticed by
-TCP keep-alives within about a minute. A pooler in transaction mode (PgBouncer) takes session locks away:
+A session-level advisory lock on a connection of its own, held for the whole sync. The server frees it when
+that connection ends, however the process dies. If a machine vanishes without closing it, TCP keep-alives
+notice that within about a minute. A pooler in transaction mode (PgBouncer) takes session locks away:
 connect to the server itself.
 """
 

@@ -1,4 +1,4 @@
-"""Stopping on a signal: nothing more is asked, what was asked is finished, what came is loaded."""
+"""Stopping on a signal: no more requests are sent, those in flight finish, what was fetched is loaded."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ GRACE_SECONDS = 3.0
 
 
 class Stopping:
-    """Whether the run was told to stop, for everything that waits or asks. Create it on the loop."""
+    """Whether the process was told to stop, for all that waits or sends. Create it on the event loop."""
 
     def __init__(self) -> None:
         self._event = asyncio.Event()
@@ -36,7 +36,7 @@ class Stopping:
             raise _interrupted()
 
     async def first(self, waiting: asyncio.Future[Any]) -> None:
-        """Wait for `waiting` or for the stop, whichever comes first; what loses is cancelled."""
+        """Wait for `waiting` or for the stop, whichever comes first; the other is cancelled."""
         stop = asyncio.ensure_future(self._event.wait())
         both: set[asyncio.Future[Any]] = {waiting, stop}
         try:
@@ -48,8 +48,8 @@ class Stopping:
                 one.cancel()
 
     async def grant(self, work: Coroutine[Any, Any, T]) -> T:
-        """Await `work`, which ends by itself soon after the stop unless the server keeps it waiting; then
-        it is cancelled `GRACE_SECONDS` after the stop, and Interrupted raised."""
+        """Await `work`. After the stop it has `GRACE_SECONDS` to end by itself (it takes longer only if the
+        server keeps it waiting); then it is cancelled and Interrupted is raised."""
         task, stop = asyncio.ensure_future(work), asyncio.ensure_future(self._event.wait())
         try:
             await asyncio.wait((task, stop), return_when=asyncio.FIRST_COMPLETED)
@@ -65,7 +65,7 @@ class Stopping:
 
     @contextlib.contextmanager
     def on_signals(self) -> Iterator[None]:
-        """For the block, the first SIGTERM or Ctrl-C requests the stop, the second ends at once."""
+        """In the `with` block, the first SIGTERM or Ctrl-C requests the stop, the second ends the process."""
         loop = asyncio.get_running_loop()
 
         def stop(number: signal.Signals) -> None:
@@ -92,7 +92,7 @@ def _interrupted() -> Interrupted:
 
 
 class StoppableLimiter:
-    """A limiter that grants nothing once the run is told to stop."""
+    """A limiter that grants nothing once the process is told to stop."""
 
     def __init__(self, limiter: Limiter, stopping: Stopping) -> None:
         self._limiter, self._stopping = limiter, stopping
@@ -109,7 +109,7 @@ class StoppableLimiter:
 
 
 class StoppableClock(Clock):
-    """A clock whose waits end when the run is told to stop."""
+    """A clock whose waits end when the process is told to stop."""
 
     def __init__(self, clock: Clock, stopping: Stopping) -> None:
         self._clock, self._stopping = clock, stopping

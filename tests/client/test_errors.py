@@ -72,7 +72,7 @@ def test_the_message_names_request_reason_request_id_and_next_step() -> None:
     error = error_of(reply(body, 422), params={"per_page": 500}, note="page 7")
     assert str(error) == (
         'GET reports (page 7) answered 422 VALIDATION_ERROR "per_page too large"; request id req_9;'
-        " check the parameters and page size in the definition, of a query its SQL"
+        " check the parameters and page size in the definition, or the SQL of a query"
     )
     assert error.request_id == "req_9"
 

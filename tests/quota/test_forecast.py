@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oa_sync.quota.account import Forecast, QuotaAccount, days_to_complete, forecast, run_time
+from oa_sync.quota.account import Forecast, QuotaAccount, days_to_complete, forecast, sending_time
 from oa_sync.quota.ledger import Ledger
 from oa_sync.quota.limits import Limits, kept
 from oa_sync.quota.pacer import QuotaLimiter
@@ -49,27 +49,29 @@ def test_days_to_complete_is_what_playing_the_days_gives(
 
 @given(
     once=st.integers(0, 3_000),
-    each_run=st.integers(0, 40),
+    each_sync=st.integers(0, 40),
     per_day=st.integers(1, 300),
     left=st.integers(0, 300),
     reserve=st.sampled_from([0, 0.1, 0.5]),
     max_requests=st.none() | st.integers(1, 200),
 )
 def test_lists_are_paid_for_anew_on_every_day(
-    once: int, each_run: int, per_day: int, left: int, reserve: float, max_requests: int | None
+    once: int, each_sync: int, per_day: int, left: int, reserve: float, max_requests: int | None
 ) -> None:
     left = min(left, per_day)
-    days, rest, today, finished = 0, once, left, once + each_run == 0
+    days, rest, today, finished = 0, once, left, once + each_sync == 0
     while not finished and days < 4_000:
         days += 1
         budget = max(0, today - kept(per_day, reserve))
         budget = budget if max_requests is None else min(budget, max_requests)
-        finished = budget >= each_run + rest
-        rest -= max(0, budget - each_run)
+        finished = budget >= each_sync + rest
+        rest -= max(0, budget - each_sync)
         today = per_day
     played = days if finished else None
     assert (
-        days_to_complete(once, left, per_day, reserve, each_run=each_run, max_requests=max_requests)
+        days_to_complete(
+            once, left, per_day, reserve, each_sync=each_sync, max_requests=max_requests
+        )
         == played
     )
 
@@ -90,7 +92,7 @@ def test_a_run_is_worth_starting_when_the_quota_has_all_that_it_can_use(
 
     def come_back(once: int) -> Forecast:
         return forecast(
-            account, reserve=0.0, max_requests=None, once=once, each_run=5, now=clock.now()
+            account, reserve=0.0, max_requests=None, once=once, each_sync=5, now=clock.now()
         )
 
     day = timedelta(seconds=86_402)
@@ -104,20 +106,20 @@ def test_a_run_that_max_requests_ended_can_go_on_at_once(
     ledger: Ledger, clock: ManualClock
 ) -> None:
     account = account_with(ledger, 20, 100)
-    found = forecast(account, reserve=0.1, max_requests=20, once=45, each_run=5, now=clock.now())
+    found = forecast(account, reserve=0.1, max_requests=20, once=45, each_sync=5, now=clock.now())
     assert found == Forecast(clock.now(), 3)
 
 
 def test_lists_that_take_every_days_requests_never_end(ledger: Ledger, clock: ManualClock) -> None:
     account = account_with(ledger, 0, 10)
-    found = forecast(account, reserve=0.0, max_requests=None, once=1, each_run=10, now=clock.now())
+    found = forecast(account, reserve=0.0, max_requests=None, once=1, each_sync=10, now=clock.now())
     assert found.days_left is None
 
 
 def test_a_server_that_refuses_says_when_to_come_back(ledger: Ledger, clock: ManualClock) -> None:
     account = account_with(ledger, 3, 100)
     ledger.block(1, account.limits, 7_200)
-    found = forecast(account, reserve=0.0, max_requests=None, once=8, each_run=2, now=clock.now())
+    found = forecast(account, reserve=0.0, max_requests=None, once=8, each_sync=2, now=clock.now())
     assert found == Forecast(START + timedelta(hours=2), 1)
 
 
@@ -132,4 +134,6 @@ def test_the_run_time_is_what_a_run_takes(
             await pacer.acquire()
 
     asyncio.run(run())
-    assert abs(run_time(requests, 30) - timedelta(seconds=clock.monotonic())).total_seconds() < 0.1
+    assert (
+        abs(sending_time(requests, 30) - timedelta(seconds=clock.monotonic())).total_seconds() < 0.1
+    )

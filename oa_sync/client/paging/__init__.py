@@ -28,7 +28,7 @@ async def pages(
     concurrency: int = 1,
     deadline: float | None = None,
 ) -> AsyncGenerator[Page, None]:
-    """All pages of a list in order: `ApiList(…).pages(concurrency)`, where nothing else is asked of
+    """All pages of a list in order: `ApiList(…).pages(concurrency)`, for a caller that needs no more of
     the list."""
     opened = ApiList(client, endpoint, paginator, params, path=path, first=first, deadline=deadline)
     async with aclosing(opened.pages(concurrency)) as walk:

@@ -1,10 +1,10 @@
-"""Reading once more across a seam: the place where one page ended and the next one began.
+"""Reading a list once more across a seam: the place where one page ended and the next one began.
 
-Rows that were inserted or deleted between the reading of two pages can hide a row in their seam. A
+Rows that are inserted or deleted between the reading of two pages can hide a row in their seam. A
 window that holds rows of both pages shows what lies between them, for one request (two by cursor),
-because it is a piece of the list as it was at one moment. To have the seam in its middle a window by
-number needs another size than the pages: the 67 rows of page 2 at 67 a page are rows 67 to 133, around
-the seam at 100.
+because it is a piece of the list as it was at one moment. A window by page number needs another size
+than the pages, so that the seam is in its middle: the 67 rows of page 2 at 67 a page are rows 67 to
+133, around the seam at 100.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from oa_sync.definitions.model import (
 async def across(
     listing: Listing, paginator: Paginator, left: Place, right: Place | None
 ) -> list[Page]:
-    """Pages of which the last spans the seam between the pages at `left` and `right` (None: the end).
+    """Pages; the last one spans the seam between the pages at `left` and `right` (None: the end).
 
-    Empty where this way of paging cannot: links, or a page size that cannot be chosen. Where the two
-    pages disagree about the place of the seam, the one that was read later counts.
+    Empty where this way of paging cannot do it: links, or a page size that cannot be chosen. Where the
+    two pages disagree about the place of the seam, the one that was read later counts.
 
     Raises:
         BudgetExhausted, ApiError: as `ApiClient.request`.

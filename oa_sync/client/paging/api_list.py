@@ -27,7 +27,7 @@ from oa_sync.definitions.model import (
 class ApiList:
     """A list behind one endpoint, with its parameters set.
 
-    `params` are added to the endpoint's plain ones; `path` stands for the endpoint's where that has
+    `params` are added to the endpoint's plain ones; `path` replaces the endpoint's where that has
     placeholders. `first` is an answer that already is the first page (see `oa_sync.client.dialect`);
     the first reading uses it. `deadline`, by the clock's `monotonic()`, bounds every request.
     """

@@ -1,7 +1,7 @@
 """`auto`: which way of paging the first answer shows. Costs no request.
 
 The order is dlt's (rest_client/detector.py): a `Link` header, a URL of the next page in the body,
-page numbers with a total, a cursor; else it is a single page. Unlike dlt, a page number is only
+page numbers with a total, a cursor; else it is a single page. Unlike dlt, page numbers are only
 counted on from the number that the answer itself names, because lists start at 0 or at 1.
 """
 

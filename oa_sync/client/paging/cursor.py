@@ -15,7 +15,7 @@ from oa_sync.definitions.paths import select
 from oa_sync.errors import InvalidResponseError
 
 MAX_EMPTY_PAGES = 10
-"""Empty pages in a row that are read through when the server does not say whether more comes."""
+"""How many empty pages in a row are read when the server does not say whether more comes."""
 
 
 class Cursors:

@@ -39,8 +39,8 @@ class Answer:
         return value if type(value) is int and value >= 0 else None
 
     def total(self, path: str | None) -> int | None:
-        """The rows of the whole list; None too where it is less than the rows of this page, which
-        only a server says that does not know."""
+        """The rows of the whole list; None also where it is less than the rows of this page, because
+        such a server does not know it."""
         count = self.count(path)
         return count if count is not None and count >= len(self.rows) else None
 
@@ -82,7 +82,7 @@ class Listing:
         return await self._read(self._path, {**self._params, **params}, note)
 
     async def read_link(self, url: str, note: str) -> Answer:
-        """One page, behind a link of the former one. Raises as `read`."""
+        """One page, by the link in the page before it. Raises as `read`."""
         return await self._read(url, None, note)
 
     def answer(self, response: Response, document: Any) -> Answer:
@@ -105,7 +105,7 @@ class Listing:
         except NotFoundError as error:
             if not self._started:
                 raise
-            # A caller who takes "not found" for "no such list" must not see it in mid-list.
+            # A caller that takes "not found" for "no such list" must not see it in the middle of a list.
             gone = InvalidResponseError(
                 f"{error}; earlier pages of this list were there", status=error.status
             )
@@ -117,7 +117,7 @@ class Listing:
         raise gone
 
     def _decoded(self, response: Response) -> tuple[Any, UndecodedRows | None]:
-        """The body without its rows, and these, once it is known where they stand; else the whole body."""
+        """The body without its rows, and the rows, once their place is known; else the whole body."""
         apart = response.json_apart(self._selector) if self._selector is not None else None
         return apart or (response.json(), None)
 
@@ -126,7 +126,7 @@ class RepeatGuard:
     """Stops reading a server that sends the same page again and again.
 
     Two pages in a row with the same rows are an error, unless the total changed between them: rows
-    that are inserted in front push a page's rows whole onto the next one.
+    inserted in front can push all rows of a page onto the next one.
     """
 
     def __init__(self) -> None:
@@ -137,7 +137,7 @@ class RepeatGuard:
         """Take in the next page.
 
         Raises:
-            InvalidResponseError: it equals the former one; `cause` says what to look at.
+            InvalidResponseError: it equals the page before; `cause` says what to look at.
         """
         if answer.rows and answer.rows == self._rows and total == self._total:
             raise InvalidResponseError(

@@ -63,7 +63,7 @@ class PageNumbers:
             await asyncio.gather(*ahead, return_exceptions=True)
 
     async def page(self, number: int) -> Page:
-        """The page `number` alone; it is the last if it says so or, by the size, ends the list."""
+        """The page `number` alone; it is the last if it says so, or if by its size the list ends there."""
         answer = await self._read(number)
         total = answer.total(self._paginator.total_rows_path)
         self._size = max(self._size, len(answer.rows))
@@ -84,7 +84,7 @@ class PageNumbers:
         self._guard.check(answer, total, cause)
         self._seen += len(answer.rows)
         self._size = max(self._size, len(answer.rows))
-        # Pages that are read side by side arrive out of order: the newest total counts.
+        # Pages that are read at the same time arrive out of order: the newest total counts.
         received = answer.response.received_at
         if total is not None and (self._total_at is None or received >= self._total_at):
             self._total, self._total_at = total, received
@@ -104,7 +104,7 @@ class PageNumbers:
         if not answer.rows:
             if has_more:
                 refuse_empty(answer)
-            # Without rows there is no size, and so no other end in sight than this one.
+            # Without rows the page size is not known, and then nothing else can end the list.
             if asked.stop_after_empty_page or self._size == 0:
                 return True
         if has_more is not None:

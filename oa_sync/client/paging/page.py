@@ -16,7 +16,7 @@ from oa_sync.shape.lists import cut_list
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a page stood in its list, without its rows: enough to read on from there again.
+    """Where a page stood in its list, without its rows: enough to read from there again.
 
     start: rows before the page, where pages are read by position; None for others.
     count: rows on it.
@@ -78,7 +78,7 @@ class Page:
 
     @property
     def place(self) -> Place:
-        """Where this page stands, for keeping it in mind when its rows are worked off."""
+        """Where this page stands, to keep it after the rows are processed."""
         return Place(
             start=self.start,
             count=len(self.rows),

@@ -26,6 +26,7 @@ from oa_sync.workspace.connection import Connection, connect
 from oa_sync.workspace.lock import sync_lock
 from oa_sync.workspace.report import EXIT_CODES, Requests, Status
 from oa_sync.workspace.stopping import StoppableClock, Stopping
+from oa_sync.workspace.surroundings import Surroundings
 
 T = TypeVar("T")
 
@@ -152,7 +153,7 @@ async def _run(settings: Settings, report: ResultReport, clock: Clock, work: Wor
             return loaded
 
         try:
-            async with connect(settings, clock, stopping) as connection:
+            async with connect(settings, Surroundings(clock), stopping) as connection:
                 try:
                     await on_thread(target.__enter__)
                     definition = await stopping.grant(connection.definition())

@@ -28,6 +28,7 @@ from oa_sync.shape.document import read_document
 from oa_sync.workspace.announced import register
 from oa_sync.workspace.connection import Connection, connect
 from oa_sync.workspace.stopping import StoppableClock, Stopping
+from oa_sync.workspace.surroundings import Surroundings
 
 PATH = "agents/run"
 _ID_FIELDS = ("run_id", "id", "session_id")
@@ -121,7 +122,7 @@ class _Start:
     async def run(self, request: RunRequest, wait_seconds: float | None) -> StartedRun:
         stopping = Stopping()
         with stopping.on_signals():
-            async with connect(self._settings, self._clock, stopping) as connection:
+            async with connect(self._settings, Surroundings(self._clock), stopping) as connection:
                 definition = await stopping.grant(connection.definition())
                 resource = runs_resource(definition)
                 if resource is None:

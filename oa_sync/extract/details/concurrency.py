@@ -1,13 +1,13 @@
 """How many requests to have in flight: as many as the latency asks for, and no more.
 
 By Little's law a rate of r requests a second at a latency of l seconds keeps r x l requests in flight.
-Neither is known beforehand: a quota bounds the rate from outside, the machine from inside. So the
-number starts small and grows while growing pays: as long as a round of answers at the larger number
-was clearly quicker, per answer, than the round before. Requests in flight beyond that point would
-only wait in a queue, and be lost (and paid for again) if the process is killed.
+Neither is known beforehand: the quota bounds the rate, and so does the machine. So the number starts
+small and grows as long as a round of answers at the larger number was clearly quicker, per answer, than
+the round before. Requests in flight beyond that point would only wait in a queue, and be lost (and paid
+for again) if the process is killed.
 
-Whole answers are held in memory until they are handed on, so their bytes bound the number too: where an
-answer has megabytes, the line is full with few of them.
+Answers are held in memory until they are handed on, so their bytes bound the number too: where an
+answer has megabytes, a few of them are enough to use the line fully.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ START = 4
 GROWTH = 1.5
 WORTH_IT = 1.1
 MAX_BYTES = 8 * 1024 * 1024
-"""Bytes of answers that are fetched and not yet handed on, unless two are larger."""
+"""Bytes of answers that are fetched and not yet handed on; more only if `FEWEST` answers have more."""
 FEWEST = 2
 """In flight however large the answers are, so that one arrives while another is read."""
 _WEIGHT = 0.25
@@ -35,8 +35,8 @@ class Concurrency:
 
     @property
     def limit(self) -> int:
-        """At least 1; at most what growing was worth, and what fits into the bytes in flight, as large as
-        answers have been lately."""
+        """At least 1. At most the number that growing has reached, and at most as many answers of the
+        recent size as fit into the bytes in flight."""
         if self._nbytes * self._worth <= self._max_bytes:
             return self._worth
         return min(self._worth, max(FEWEST, int(self._max_bytes / self._nbytes)))

@@ -1,4 +1,4 @@
-"""Fetching details: many at once, each settled on its own, the failing ones kept apart."""
+"""Fetching details: many at once; one that fails does not stop the others."""
 
 from __future__ import annotations
 
@@ -47,9 +47,9 @@ class DetailFetcher:
     """Asks for details until all are settled or no more may be asked for.
 
     A detail that fails after the client's own retries is asked for once more when all others are
-    through, so that a bad minute of the server does not cost a night. A resource whose details fail
-    `FAILURES_IN_A_ROW` times in a row, with none between that succeeds, is left alone for this run
-    (a circuit breaker: the quota goes to the others); what it has left is backlog.
+    settled, so that a bad minute of the server does not cost a night. A resource whose details fail
+    `FAILURES_IN_A_ROW` times, with no success in between, is left alone for this sync (a circuit
+    breaker: the quota goes to the other resources); its other details are backlog.
     """
 
     def __init__(
@@ -97,15 +97,15 @@ class DetailFetcher:
         return self._done
 
     async def resume(self, tasks: deque[DetailTask]) -> set[tuple[str, str]]:
-        """Fetch what a killed run had listed and not fetched, with one try each, before the lists are
-        read again. What is not settled is left to `fetch`; returns what is.
+        """Fetch what a killed sync had listed and not fetched, with one try each, before the lists are
+        read again. Returns what is settled; the rest is left to `fetch`.
 
         Raises: as `fetch`.
         """
         self._concurrency = Concurrency(MAX_IN_FLIGHT_AFTER_KILL)
         await self._all(tasks, len(tasks), tries=1)
         done, self._done = self._done, set()
-        # `fetch` meets whatever failed here once more, and tells.
+        # `fetch` asks once more for what failed here, and reports it.
         self._second_chance.clear()
         self._failures.clear()
         for tally in self._tallies.values():
@@ -165,7 +165,7 @@ class DetailFetcher:
         self._done.add((name, task.pending.listed.key))
 
     async def _item(self, task: DetailTask, response: Response) -> Item:
-        """Read the answer; a large one beside the event loop, so that fetching goes on meanwhile."""
+        """Decode the answer; a large one in another thread, so that fetching goes on meanwhile."""
         body = response.body
         if len(body) > LARGE_BODY:
             document = await asyncio.to_thread(read_document, task.resource, body)
@@ -184,7 +184,7 @@ class DetailFetcher:
         self._failures[name] += 1
         if self._failures[name] == FAILURES_IN_A_ROW:
             logger.warning(
-                "%s: %d details in a row failed; its other details wait for the next run: %s",
+                "%s: %d details in a row failed; its other details wait for the next sync: %s",
                 name,
                 FAILURES_IN_A_ROW,
                 error,
@@ -195,7 +195,7 @@ class DetailFetcher:
             self._tallies[name].errors.append(error)
 
     async def _emit_gone(self, task: DetailTask) -> None:
-        """The detail answers 404: the row left between the list and now."""
+        """The detail answers 404: the row was deleted after its list was read."""
         tally = self._tallies[task.resource.name]
         known, key = task.pending.known, task.pending.listed.key
         if task.pending.change is Change.NEW:
@@ -215,9 +215,9 @@ class DetailFetcher:
 
     @staticmethod
     def _is_racy(task: DetailTask, response: Response, item: Item) -> bool:
-        """Whether the detail was read in the second that its own version names, and what may still
-        happen in it would not be seen otherwise. A run that has ended never changes, and one that
-        no list shows is asked for until it has."""
+        """Whether the detail was read within the second that its own version names, so that a later
+        change in that second would not be seen. Never so for an agent run that has ended (it does not
+        change) or that no list shows (it is asked for until it ends)."""
         if response.server_date is None or item.detail_version is None:
             return False
         if task.resource.status is not None and (

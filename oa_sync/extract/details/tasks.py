@@ -20,7 +20,7 @@ _ONE_SECOND = timedelta(seconds=1)
 
 @dataclass(slots=True)
 class DetailTask:
-    """One detail to ask for. `racy_version`: what it was at when it was read in that version's second."""
+    """One detail to ask for. `racy_version`: its version when it was read within that version's second."""
 
     resource: Resource
     pending: Pending
@@ -34,7 +34,7 @@ class DetailTask:
         return self.resource.name, self.pending.listed.key
 
     def path(self) -> str:
-        """The path of the request; values of the row are percent-encoded as one segment each.
+        """The path of the request; each value of the row is percent-encoded as one part of the path.
 
         Raises:
             InvalidResponseError: the row lacks a field that the path names.
@@ -47,7 +47,7 @@ class DetailTask:
 
 
 def in_order(scans: Iterable[Scan]) -> deque[DetailTask]:
-    """All wanted details: by declared priority, then never loaded before stale, then fair.
+    """All wanted details: by declared priority; in each resource, rows never loaded before stale ones.
 
     Within one priority the resources take turns, so that one with a long backlog does not starve the
     others.
@@ -70,8 +70,8 @@ def in_order(scans: Iterable[Scan]) -> deque[DetailTask]:
 
 
 def _staleness(task: DetailTask) -> tuple[bool, str]:
-    """Never loaded first, then by the version that is loaded, the oldest first: so where more changes
-    than the budget covers, every row has its turn."""
+    """Never loaded first, then the oldest loaded version: so every row has its turn, even where more rows
+    change than the budget covers."""
     known = task.pending.known
     loaded = None if known is None else known.detail_version
     return (loaded is not None, loaded or "")
@@ -114,7 +114,7 @@ def row_item(
     now: datetime,
     first_seen: Sighting | None = None,
 ) -> Item | None:
-    """The item of a row written without a (new) detail; None when it would say nothing new."""
+    """The item of a row written without a (new) detail; None when the row is unchanged."""
     if pending.change is Change.UNCHANGED:
         return None
     known, row = pending.known, pending.listed
@@ -158,10 +158,10 @@ def _instant(text: str) -> datetime:
 
 
 def second_ends(version: str | None, server_now: datetime) -> timedelta | None:
-    """How long the second that `version` names still runs on the server; None when it is over.
+    """How long the second that `version` names still lasts on the server; None when it is over.
 
-    A version with a resolution of one second cannot tell two changes within it apart. What is read in
-    that very second may change once more without a trace, so it is to be read when the second is over
+    A version in whole seconds cannot tell two changes within one second apart. A row that is read in
+    that second may change once more and keep its version, so it has to be read when the second is over
     (Git calls such index entries racy).
     """
     if version is None or "." in version:

@@ -1,10 +1,10 @@
-"""The details that a run set out to ask for, on disk, so that a killed run does not list in vain.
+"""The details that a sync is about to ask for, noted on disk: a killed sync has not listed in vain.
 
-A killed run leaves its journal, so no detail is asked for twice; but the lists that told it what to ask
-would be read again by every further run, and a run that is killed early each time would pay for
-lists and nothing else. So what is to be asked for is noted when the lists are read, and a run that
-finds such a note first asks for the rest of it. Then it reads the lists as always: a note is never
-more than a hint, and one that is old, damaged or lost costs requests, not rows.
+A killed sync leaves its journal, so no detail is asked for twice. But the next sync reads the lists
+again, and syncs that are always killed early would spend all their requests on lists. So the details to
+ask for are noted when the lists are read, and a sync that finds such a note first asks for the rest of
+it. Then it reads the lists as always. A note is only a hint: one that is old, damaged or lost costs
+requests, not rows.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from oa_sync.errors import InvalidResponseError
 from oa_sync.extract.details.tasks import DetailTask
 from oa_sync.extract.lists.changes import Known, compare, identity, listed, needs_detail
 from oa_sync.extract.lists.scan import Pending
+from oa_sync.journal.disk import Disk
 from oa_sync.journal.items import Item, Kind
 from oa_sync.journal.journal import Journal
 
@@ -30,14 +31,14 @@ MAX_AGE = timedelta(days=1)
 
 
 class Unfinished:
-    """A note in `folder`. It stands from the end of the lists to the orderly end of a run."""
+    """A note in `folder`. It is there from the end of the lists to the orderly end of a sync."""
 
-    def __init__(self, folder: Path, clock: Clock) -> None:
-        self._journal, self._clock = Journal(folder), clock
+    def __init__(self, folder: Path, clock: Clock, disk: Disk | None = None) -> None:
+        self._journal, self._clock = Journal(folder, disk), clock
 
     def note(self, tasks: Iterable[DetailTask]) -> None:
-        """Note `tasks` in place of what was noted before. Rows without key are not, nor those of
-        resources with a status, whose requests follow other rules."""
+        """Note `tasks` in place of what was noted before, without rows that have no key and without
+        resources that have a status: their requests follow other rules."""
         before = self._journal.segments()
         now = self._clock.now()
         for task in tasks:
@@ -57,14 +58,14 @@ class Unfinished:
             self._journal.done(segment)
 
     def forget(self) -> None:
-        """The run came to its end: whatever is left of the note is in the tables as backlog."""
+        """The sync came to its end: what is left of the note is in the tables as backlog."""
         for segment in self._journal.segments():
             self._journal.done(segment)
 
     def rest(
         self, resources: Sequence[Resource], known: Mapping[str, Mapping[str, Known]]
     ) -> deque[DetailTask]:
-        """What a killed run noted and did not fetch, of `resources`; `known` is what is loaded."""
+        """What a killed sync noted and did not fetch, of `resources`; `known` is what is loaded."""
         by_name = {resource.name: resource for resource in resources}
         oldest = self._clock.now() - MAX_AGE
         tasks: dict[tuple[str, str], DetailTask] = {}
@@ -94,5 +95,5 @@ def _task(resource: Resource, item: Item, known: Mapping[str, Known]) -> DetailT
 
 
 def known_after(item: Item) -> Known:
-    """What will be loaded of the row of `item` when the loading thread has come to it."""
+    """What will be loaded of the row of `item` when the loading thread has written it."""
     return Known(item.version, item.row_hash, item.detail_version, deleted=item.kind is Kind.GONE)

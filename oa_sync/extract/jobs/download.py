@@ -1,7 +1,7 @@
-"""Fetching the file behind a signed URL: without a key, in as many pieces as it takes, checked.
+"""Fetching the file behind a signed URL: without a key, in as many parts as needed, and checked.
 
-A signed URL lives for 15 minutes and is a secret: whoever has it has the file. It never stands in a
-message. When it has expired in the middle, a fresh one is asked for and the file goes on where it was.
+A signed URL is valid for 15 minutes and is a secret: whoever has it has the file. It never stands in a
+message. If it expires during the download, a fresh one is asked for, and the download continues there.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from oa_sync.extract.jobs.exports import Ticket
 from oa_sync.extract.jobs.hosts import DownloadHosts
 
 MAX_BYTES = 256 * 1024**3
-"""The most that is taken where the API does not tell the size."""
+"""The most bytes that are accepted where the API does not tell the size."""
 
 ATTEMPTS = 6
-"""Attempts in a row that may bring nothing new."""
+"""After this many attempts in a row that bring no byte, the download fails."""
 
 RENEWALS = 2
-"""Fresh URLs that are asked for in a row and bring nothing: each is a request to the API."""
+"""Fresh URLs that are asked for in a row without a byte in between; each is a request to the API."""
 
 _REDIRECTS = (301, 302, 303, 307, 308)
 _MAX_REDIRECTS = 3
@@ -45,7 +45,7 @@ Renew = Callable[[], Awaitable[Ticket]]
 
 @dataclass(frozen=True)
 class Fetched:
-    """A file that is there whole: its bytes, and the requests that it took."""
+    """A file that was fetched to its end: its bytes, and the requests that it took."""
 
     nbytes: int
     requests: int
@@ -62,8 +62,8 @@ class _Expired(Exception):
 class Download:
     """Fetches one file into `file`, an empty one open for writing in binary, unbuffered. Use it once.
 
-    `renew` asks the API for a fresh URL. These requests are no requests to the API: no quota counts
-    them.
+    `renew` asks the API for a fresh URL. The download's own requests do not go to the API: no quota
+    counts them.
     """
 
     def __init__(self, file: IO[bytes], hosts: DownloadHosts, clock: Clock, renew: Renew) -> None:
@@ -73,7 +73,7 @@ class Download:
         self._total: int | None = None
 
     async def fetch(self, ticket: Ticket) -> Fetched:
-        """All of the file.
+        """Fetch the file to its end.
 
         Raises:
             RedirectRefusedError: the URL, or one it leads to, may not be asked.
@@ -88,7 +88,7 @@ class Download:
         is_fresh = True
         async with self._client(url) as client:
             while True:
-                # A ticket just given is tried whatever it says: the API's clock is not this one.
+                # A fresh ticket is tried even if it looks expired: the API's clock may be another.
                 if not is_fresh and ticket.expires_at and self._clock.now() >= ticket.expires_at:
                     ticket = await self._renew()
                 is_fresh = False
@@ -124,7 +124,7 @@ class Download:
         )
 
     async def _attempt(self, client: httpx.AsyncClient, ticket: Ticket) -> bool:
-        """One request for what is missing; whether the file is whole then."""
+        """Send one request for what is missing. True: the file is whole now."""
         url = self._hosts.check(ticket.url)
         for _ in range(_MAX_REDIRECTS + 1):
             request = client.build_request("GET", url, headers=self._range())
@@ -140,7 +140,7 @@ class Download:
         raise RedirectRefusedError(f"the download URL redirects more than {_MAX_REDIRECTS} times")
 
     def _range(self) -> dict[str, str]:
-        """RFC 9110, 14.2 and 13.1.5: the rest, if the file is still the same; else all of it."""
+        """Headers for the rest if the file is still the same, else for all (RFC 9110, 14.2, 13.1.5)."""
         if not self._received:
             return {}
         headers = {"range": f"bytes={self._received}-"}
@@ -179,7 +179,7 @@ class Download:
         self._total = int(length) if length.isdecimal() and len(length) < 16 else None
 
     def _is_the_rest(self, answer: httpx.Response) -> bool:
-        """Whether a part continues what is there."""
+        """Whether this part of the file continues what was received."""
         span = _RANGE.fullmatch(answer.headers.get("content-range", ""))
         if span is None or int(span[1]) != self._received:
             return False

@@ -1,9 +1,9 @@
 """Which hosts a signed URL may name.
 
-The API tells the URL, and this machine fetches it: an API, or whoever writes its answers, must not be able
-to make it ask any address of the network that it is in. So the host has to be near the API's own, or
-be allowed by name. There is no list of public suffixes here; the rule errs on the strict side, and the
-message names the flag.
+The API tells the URL, and this machine fetches it. So the API, or whoever forges its answers, must not be
+able to choose any address in this machine's network: the host has to be near the API's own, or be allowed
+by name. The rule uses no list of public suffixes. It rather refuses too much, and the message names the
+flag.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from oa_sync.errors import ConfigurationError, RedirectRefusedError
 
 _HOST = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
 _SECOND_LEVEL = 3
-"""Letters up to which the second label of a country's domain is taken for `co`, `com`, `org` …"""
+"""A second label of at most this many letters in a country's domain counts as `co`, `com`, `org` …"""
 
 
 class DownloadHosts:
@@ -51,7 +51,7 @@ class DownloadHosts:
         """The URL `text`, if it may be asked.
 
         Raises:
-            RedirectRefusedError: it may not; the message has the host and nothing else of it.
+            RedirectRefusedError: it may not; the message has the origin and nothing else of the URL.
         """
         try:
             url = httpx.URL(text)
@@ -82,7 +82,7 @@ class DownloadHosts:
 
 
 def _domain(host: str) -> str | None:
-    """The domain whose hosts are beside `host`; None: only those below it can be told to be near."""
+    """The domain whose hosts count as near to `host`; None for an address or a name without a dot."""
     if _is_address(host) or "." not in host:
         return None
     labels = host.split(".")

@@ -1,4 +1,4 @@
-"""Asking again for something that is being made at the API: ever longer waits, and an end."""
+"""Asking again for something that the API is still making: ever longer waits, and a time limit."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 """Asking the API to run a query, in both dialects, and waiting for its result.
 
 Page: `POST /queries` answers 200 with the rows, or 202 with an id. Cursor: `POST /queries/run`
-answers 202 with an id. An id is asked for at `GET /queries/{id}/results`, which the page dialect does
-not document. The POST is sent once: a query may cost the workspace credits, and nobody can tell
-from outside whether one that got no answer is running.
+answers 202 with an id. The result is asked for at `GET /queries/{id}/results`, which the page dialect
+does not document. The POST is sent once: a query may cost the workspace credits, and after a request
+without an answer nobody can tell from outside whether the query is running.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _ROWS_AT = {
     "cursor": (("rows",), ("data", "rows"), ("data",), ()),
 }
 MISSED_POLLS = 3
-"""Polls that may say 404 before the id is given up: a result may be known a moment later."""
+"""At this many polls with 404 the query is given up: the first ones may only come too early."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class QueryRunner:
 
         Raises:
             InvalidRequestError: the API refuses the query, or it ended badly.
-            InvalidResponseError: an answer is not what was asked for, or has not all rows.
+            InvalidResponseError: an answer is not what was asked for, or lacks rows.
             ApiError, BudgetExhausted: as `ApiClient.request`; the time is over.
         """
         polling = Polling(self._clock, asked.seconds)
@@ -170,7 +170,7 @@ def _no_results(query_id: str, error: NotFoundError) -> NotFoundError:
 
 
 def _check_count(answer: JsonResult, response: Response) -> None:
-    """A result that says how many rows it has must have them all."""
+    """Check that a result that tells its number of rows has them all."""
     told = _object(answer).get("row_count")
     if isinstance(told, int) and not isinstance(told, bool) and told != answer.count:
         raise InvalidResponseError(

@@ -1,1 +1,1 @@
-"""Reading lists that move while they are read: what is new, changed, unchanged or gone."""
+"""Reading lists that change while they are read: what is new, changed, unchanged or gone."""

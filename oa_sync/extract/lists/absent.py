@@ -1,7 +1,7 @@
-"""Ids that are loaded and were not seen in a list that did not prove itself whole.
+"""Loaded ids that were not seen by a scan that is not complete, and so does not prove them gone.
 
-Such an id may have been deleted, or only have been missed. Its detail tells: 404 proves it gone, and an
-answer proves it alive and brings its row. That is one request an id, so it is done for a few.
+Such an id may be gone, or only have been missed. Its detail tells: 404 proves that it is gone; an answer
+proves that it exists, and brings its row. This costs one request an id, so it is done for a few.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from oa_sync.extract.lists.scan import Pending, Scan
 from oa_sync.journal.items import values_of
 
 MOST_ASKED = 100
-"""Requests a list and sync. What is absent beyond that waits for a scan that proves itself whole."""
+"""Requests for one resource in one sync. Further absent ids wait for a complete scan."""
 
 
 def may_be_asked(resource: Resource) -> bool:
-    """Whether a detail can be asked for by nothing but the primary key."""
+    """Whether the primary key alone is enough to ask for a detail."""
     if resource.detail is None or resource.write_disposition == "append":
         return False
     key = set(resource.primary_key)
@@ -33,8 +33,8 @@ def to_confirm(scan: Scan) -> dict[str, Pending]:
 
 
 def _unseen(scan: Scan, key: str) -> Pending:
-    """A row of which nothing but its key is known. It has no hash, so the next scan that sees the row
-    writes it again, with what only the list shows."""
+    """A row with its key and nothing else. It has no hash, so the next scan that sees the row writes it
+    again, with what only the list shows."""
     known = scan.known[key]
     values = values_of(key, len(scan.resource.primary_key))
     return Pending(

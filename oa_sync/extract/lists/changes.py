@@ -1,4 +1,4 @@
-"""Change detection with no help from the server: each listed row against what is loaded of it.
+"""Change detection without help from the server: each listed row is compared with what is loaded of it.
 
 The API documents neither a filter nor an order, so one maximum of `updated_at` proves nothing: a
 changed row may be older than the newest one seen, and a deleted row is not seen at all. Hence every
@@ -53,11 +53,11 @@ class Listed:
     full: bool
     """The row already has all that a detail would bring (or the resource has no detail)."""
     row: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
-    """What of the decoded row is asked for later: paths and statuses, never a list, which may be long."""
+    """The decoded row without its lists, which may be long: later steps need paths and statuses only."""
 
 
 def identity(resource: Resource) -> tuple[str, ...]:
-    """The fields that tell rows of `resource` apart; empty: the row's whole content does.
+    """The fields that tell rows of `resource` apart; empty: all of the row's content does.
 
     A row that is appended never changes, so with `append` a changed row is another row.
     """
@@ -110,8 +110,8 @@ def version_of(resource: Resource, row: dict[str, Any]) -> str | None:
 def is_full(resource: Resource, row: dict[str, Any]) -> bool:
     """Whether the list row has what the definition says comes from the detail.
 
-    A child list that the list shows as something else (the cursor dialect gives a step *count*) is not
-    there.
+    A child list that the list row shows as something else (the cursor dialect gives a step *count*)
+    counts as missing.
     """
     if resource.detail is None:
         return True
@@ -123,7 +123,7 @@ def is_full(resource: Resource, row: dict[str, Any]) -> bool:
 
 
 def compare(row: Listed, known: Known | None) -> Change:
-    """What `row` is to what is loaded; an id that was deleted and is back counts as new."""
+    """How `row` differs from what is loaded; an id that was deleted and is back counts as new."""
     if known is None or known.deleted:
         return Change.NEW
     if known.version != row.version or known.row_hash != row.row_hash:
@@ -132,8 +132,8 @@ def compare(row: Listed, known: Known | None) -> Change:
 
 
 def needs_detail(resource: Resource, row: Listed, known: Known | None) -> bool:
-    """Whether the detail of `row` has to be asked for: it brings something, and this version of it is
-    not loaded."""
+    """Whether the detail of `row` has to be asked for: it brings more than the row has, and this version
+    of it is not loaded."""
     if resource.detail is None or row.full:
         return False
     return known is None or known.detail_version != row.version

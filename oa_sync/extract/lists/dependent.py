@@ -52,7 +52,7 @@ class _PageOfParent:
 
 @dataclass(frozen=True, slots=True)
 class _ListOfParent:
-    """The list of one parent; one that answers 404 is empty."""
+    """The list of one parent; an answer of 404 counts as an empty list."""
 
     opened: OpenList
     inherited: dict[str, Any]
@@ -78,7 +78,7 @@ def _with_members(raw: bytes, tail: bytes) -> bytes:
 async def dependent_lists(
     open_list: Opener, resource: Resource, parents: Iterable[dict[str, Any]]
 ) -> AsyncIterator[OpenList]:
-    """The list of `resource` for every row of `parents`; a parent whose list answers 404 has none.
+    """The list of `resource` for every row of `parents`; an answer of 404 counts as an empty list.
 
     Raises:
         InvalidResponseError: a parent's row lacks a field that the definition resolves.

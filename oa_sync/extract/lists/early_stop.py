@@ -1,37 +1,37 @@
-"""Not reading the rest of a list whose latest change stands first, once that rest is proven known.
+"""Stops reading a list that shows its latest change first, once the rest is proven known.
 
-A scan that read a list L whole began at P, by the server's clock. Now its rows are read again from
-the top; S are those read so far, the last of them with version v; K are the ids that are loaded and
-not deleted. When all of these hold:
+An earlier scan began at P, by the server's clock, and read the list to its end. Now the list is read
+again from the top. S are the rows read so far; v is the version of the last of them; K are the ids
+that are loaded and not deleted. If all of these hold:
 
 1. the list was seen to be in the order of its latest change (`oa_sync.extract.lists.order`), and the
    versions of S fall;
-2. v is earlier than P (less `MARGIN`), and than the newest version loaded;
-3. K holds what that scan left, by the digest remembered with P: not an older copy of the destination;
-4. all pages of S told the same total, and |K and S together| = total;
-5. no version loaded of an id outside S is later than v, and none of these ids awaits its detail;
+2. v is earlier than P minus `MARGIN`, and earlier than the newest loaded version;
+3. K is what that scan left (its digest is the one remembered with P), not an older copy;
+4. all pages of S told the same total, and K and S together have that many ids;
+5. no id outside S is loaded with a version later than v, and none of these ids waits for its detail;
 
-then every row below S is loaded with the version it has, and no loaded id is gone:
+then every row below S is loaded in its current version, and no loaded id is gone:
 
-- What was inserted or changed since P carries a time of P or later (an insertion or a change sets the
-  version to its time), so by 1 and 2 it stands above v: below S are only rows that are in the list
-  since P and unchanged since. The scan at P saw them, so by 3 they are in K with these versions.
-- So the list is S and a part of K outside S. Its length is the total, which by 4 is the number of S
-  and *all* of K outside S: the part is all of it. An id that was deleted would make K and S more
-  than the total, and one that was inserted for it stands, being new, in S and counts there.
-- Between the pages of S a row can only slip through if more rows left above a seam than came. What
-  comes to such a list comes at its top. So the total would have fallen, against 4.
+- An insertion or a change sets the version to its time. So all that was inserted or changed since P
+  has the time of P or later, and by 1 and 2 it stands above v. Below S are only rows that were in the
+  list at P and have not changed since. The scan at P saw them: by 3 they are in K with these versions.
+- So the list is S and a part of K outside S. Its length is the total. By 4 the total is the number of
+  S and *all* of K outside S, so the part is all of it. A deleted id would make K and S together more
+  than the total. An id inserted in its place does not hide that: it is new, so it is counted in S.
+- Between the pages of S a row can only slip through if more rows left above a seam than came. Rows
+  come to such a list only at its top. So the total would have fallen, against 4.
 
-The next scan may rely on this one in place of the one before: what changes while S is read carries a
-later time than its beginning.
+The next scan may rely on this one in place of the earlier one: what changes while S is read has a
+later time than the start of this scan.
 
-What this does not see: a change that leaves the version as it was. It is found by the whole scan
-that runs every `full_scan_days` anyway, as are deletions and insertions with old times that cancel
-each other. Equal times are no matter: v must lie *before* P, and whatever has the time of P or
-later is read. The ids of 5 could not be there if all this were so; it costs nothing to look.
+What this does not see: a change that leaves the version as it was, and a deletion that an insertion
+with an old time cancels out. Every `full_scan_days` the list is read to its end, which finds both.
+Equal times do no harm: v must be *before* P, and every row with the time of P or later is read. If 1
+to 4 hold, no id outside S can have a later version than v; to check it costs nothing.
 
-A resource whose version is a hash, or that has no detail, is never read in part: its rows are the
-only sign of a change.
+A resource whose version is a hash, or that has no detail, is always read to its end: only its rows
+show a change.
 """
 
 from __future__ import annotations
@@ -45,11 +45,12 @@ from oa_sync.extract.lists.changes import Known, Listed, identity
 from oa_sync.extract.lists.order import Order
 
 MARGIN = timedelta(minutes=5)
-"""For transactions that commit late and for clocks of several servers; costs the rows of as long."""
+"""For transactions that commit late, and for servers whose clocks differ. The rows of this time are read
+again."""
 
 
 def is_eligible(resource: Resource) -> bool:
-    """Whether a list of this kind may ever be read in part."""
+    """Whether the reading of this list may ever stop early."""
     return (
         resource.cursor_path is not None
         and resource.detail is not None
@@ -62,7 +63,7 @@ def is_eligible(resource: Resource) -> bool:
 class EarlyStop:
     """Looks at the pages of one list from its top and says when the rest is proven known.
 
-    `known` is what is loaded, with the digest that goes with `since`, the time P.
+    `known` is what is loaded; its digest is the one remembered with `since`, the time P.
     """
 
     def __init__(self, known: Mapping[str, Known], since: datetime) -> None:
@@ -86,8 +87,8 @@ class EarlyStop:
         return len(self._alive) - sum(key in self._alive for key in self._seen)
 
     def proves_rest(self, total: int | None, listed: Sequence[Listed], order: Order) -> bool:
-        """Take in the next page, which `order` has seen already; whether all rows behind it are loaded
-        as they are."""
+        """Take in the next page, which `order` has taken in already. True: all rows after it are loaded
+        in their current version."""
         if self._pages and total != self._total:
             self._is_possible = False
         self._pages, self._total = self._pages + 1, total

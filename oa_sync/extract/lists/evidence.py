@@ -1,27 +1,28 @@
 """What the pages of a list prove about the list, although it changes while they are read.
 
-The list at the moment when its first page was read, L, had as many rows as that page's `total` says. A
-row that was seen *was in L* if it stood on that first page, if it was loaded by an earlier sync, or if
-its version is a time that was past by then. Let T be the distinct rows seen of which this is certain.
+Let L be the list at the moment when its first page was read. It had as many rows as that page's `total`
+says. A row that was seen *was in L* if it stood on that first page, if it was loaded by an earlier sync,
+or if its version is a time before that moment. Let T be the distinct rows that were certainly in L.
 
     |T| = total  proves  T = L:
 
-T is part of L, and as large. So every row that existed throughout was seen, whatever was inserted,
-deleted or moved meanwhile, by whatever way of paging, in whatever order pages were read; and an id that
-was not seen was not in the list. In a list that nobody touches this holds at once, and costs nothing.
+T is a part of L, and as large. So every row that stayed in the list was seen, whatever was inserted,
+deleted or moved meanwhile, with any way of paging, in any order of reading the pages. An id that was not
+seen was not in L. In a list that nobody changes this holds at once, and costs nothing.
 
 Where it does not hold, `missing` says how many rows of L are unaccounted for. Some were deleted before
 they were read, others may have slipped through a seam; `oa_sync.extract.lists.healing` looks there.
 
-What is relied on, and what follows where it is wrong:
+What this assumes, and what happens where it is wrong:
 
-- `total` counts the rows that the list gives out. One that is too high (it counts rows that this key may
-  not see) proves nothing, ever; `steady` then leaves the proof to a second reading.
-- A row that is new here carries the time of its insertion or a later one, by the clock of the server's
-  `Date` header within `MARGIN`. A row that is inserted in mid-scan *with an old time* (a restored backup,
-  an import that keeps its times) can be counted for a row that slipped through in the same moment.
+- `total` counts the rows that the list gives out. A total that is too high (it counts rows that this key
+  may not see) never proves anything; if the list is `steady`, a second reading gives the proof.
+- A row that is not loaded yet has the time of its insertion or a later one, by the clock of the server's
+  `Date` header, within `MARGIN`. A row inserted during the scan *with an old time* (a restored backup, an
+  import that keeps its times) can be counted in place of a row that slipped through at the same time.
 - An id that leaves the list does not come back to it within one scan.
-- A list without keys has no identities to count; there an equal total on every page has to do.
+- In a list without keys, rows cannot be told apart; there one total on all pages, and as many rows, must
+  be enough.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ from oa_sync.extract.lists.changes import Listed
 from oa_sync.extract.lists.listing import ListPage
 
 MARGIN = timedelta(seconds=10)
-"""For answers that are long under way, transactions that commit late, and clocks of several servers."""
+"""For slow answers, transactions that commit late, and servers whose clocks differ."""
 
 _RESOLUTION = timedelta(seconds=1)
 """Of the `Date` header, RFC 9110."""
@@ -53,14 +54,14 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Seam:
-    """The place between two pages; `right` None: behind the last page."""
+    """The place between two pages; `right` None: after the last page."""
 
     left: Window
     right: Window | None
 
     @property
     def is_open(self) -> bool:
-        """Whether a row can be hidden here. Pages that share a row leave nothing between them."""
+        """Whether a row can be hidden here. Pages that share a row have nothing between them."""
         if self.right is not None:
             return not self.left.keys & self.right.keys
         last = self.left.place
@@ -99,14 +100,14 @@ class Evidence:
         self._repeated = False
 
     def add_next(self, page: ListPage, rows: Sequence[Listed]) -> Seam | None:
-        """Take in the next page in turn, whose rows are `rows`; gives the seam to the page before."""
+        """Take in the next page in turn, with its `rows`; returns the seam to the page before."""
         window = self.add(page, rows)
         before = self._in_turn[-1] if self._in_turn else None
         self._in_turn.append(window)
         return Seam(before, window) if before else None
 
     def add(self, page: ListPage, rows: Sequence[Listed]) -> Window:
-        """Take in a page beyond those, from anywhere in the list."""
+        """Take in an extra page, from anywhere in the list."""
         window = Window(page.place, frozenset(row.key for row in rows))
         is_first = not self._windows
         self._windows.append(window)
@@ -120,7 +121,7 @@ class Evidence:
         return window
 
     def _date(self, row: Listed) -> None:
-        """Sort in a row that is new here, by its time."""
+        """Decide by its time whether a row that is not loaded was in L."""
         start, instant = self.since, instant_of(row.version)
         if start is not None and instant is not None and instant < start - MARGIN:
             self._there.add(row.key)
@@ -151,7 +152,7 @@ class Evidence:
 
     @property
     def seen(self) -> int:
-        """How many these are."""
+        """How many rows were seen so far."""
         return len(self._there) + len(self._unclear)
 
     @property
@@ -168,10 +169,9 @@ class Evidence:
 
     @property
     def missing(self) -> int:
-        """Rows of the list, when its first page was read, that are unaccounted for; 0 where there is
-        no total to say so.
+        """How many rows of L are unaccounted for; 0 where no total tells how large L was.
 
-        A row whose time says nothing counts as one of them only while nothing was seen to change.
+        A seen row whose time says nothing counts as a row of L only if no change was seen.
         """
         total = self._windows[0].place.total if self._windows else None
         if total is None or self._is_overstated:
@@ -181,8 +181,8 @@ class Evidence:
 
     @property
     def is_explained(self) -> bool:
-        """Whether deletions that were seen may explain all that is missing: the total fell by as many
-        rows, and nothing was inserted that could have made up for more."""
+        """Whether deletions may explain all missing rows: the total was seen to fall by as many, and no
+        insertion was seen that could hide more of them."""
         steps = [after - before for before, after in pairwise(self._totals())]
         if self._unclear or any(step > 0 for step in steps):
             return not self.missing
@@ -190,7 +190,7 @@ class Evidence:
 
     @property
     def steady(self) -> bool:
-        """Whether nothing was seen to change: one total on all pages, and no row on two of them."""
+        """Whether no change was seen: one total on all pages, and no row on two of them."""
         return len(self._totals_told) <= 1 and self._delivered == self.seen
 
     def seams(self) -> Iterator[Seam]:
@@ -202,11 +202,11 @@ class Evidence:
 
     @property
     def _is_overstated(self) -> bool:
-        """Whether the total counts rows that the list never gives out: nothing was seen to change, and
-        the pages together are shorter than it says."""
+        """Whether the total counts rows that the list never gives out: no change was seen, and all pages
+        together have fewer rows."""
         return self.steady and self._delivered < self._totals()[-1]
 
     def _totals(self) -> list[int]:
-        """The totals in the order in which they were told."""
+        """The totals in the order in which they were received."""
         told = [(w.place.received_at, w.place.total) for w in self._windows]
         return [total for _, total in sorted(told, key=lambda pair: pair[0]) if total is not None]

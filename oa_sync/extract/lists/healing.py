@@ -1,28 +1,28 @@
-"""Finding the rows that slipped through while a list moved, with the fewest extra requests.
+"""Finding the rows that slipped through while a list changed, with the fewest extra requests.
 
 A row that stays in a list of pages can be missed in two ways:
 
 - *In a seam.* Between the reading of two neighbouring pages more rows left before the seam than came
-  (or, where the later page was read first, more came than left): what stood behind the seam now
-  stands before it. A window that shares a row with either page holds all rows between them, because
+  (or, where the later page was read first, more came than left). So a row from behind the seam now
+  stands before it. A window that shares a row with both pages holds all rows between them, because
   each is an unbroken piece of the list as it was at one moment, and rows that stay keep their order.
-- *By a move.* An update took it from a part that was still to be read to one that was read already,
-  as the head of a list that shows the latest change first.
+- *By a move.* An update moved it from a part that was not read yet to a part that was read already,
+  such as the top of a list that shows the latest change first.
 
-While rows are `missing` (see `oa_sync.extract.lists.evidence`; never in a list that nobody touches, nor in
-one of dated rows that only grew), look in this order, and stop as soon as none is:
+As long as rows are `missing` (see `oa_sync.extract.lists.evidence`), look in this order. (None is ever
+missing in a list that nobody changes, or in a list of dated rows that only grew.)
 
-1. one window across each seam where the total changed and whose pages share no row (by cursor, where
-   the place of a seam is not found again after many changes: as soon as the total is seen to fall);
-2. the head, page after page until one brings nothing new;
-3. unless the total was only seen to fall, by as many rows as are missing: one window across every
-   other open seam. This finds what an insertion and a deletion did that left the total as it was.
+1. One window across each seam where the total changed and whose pages share no row. By cursor this is
+   done as soon as the total is seen to fall: after many changes the place of a seam is not found again.
+2. The top of the list, page after page until one brings nothing new.
+3. One window across every other open seam, unless the total only fell, by as many rows as are missing.
+   This finds rows that an insertion and a deletion hid together, with the total as it was.
 
-That is about one request a page in a list that never rests, and two by cursor; where the pages shifted
-by more than half a window, up to three windows a seam. After that, what is missing was deleted before
-it was read, or moves faster than it can be read: it is not proven which, so the scan is not whole,
-nothing is taken for deleted on its account, and the next scan looks again. (On a first sync a row that
-is changed before its page is read looks like one that was inserted; then every seam is looked into.)
+This costs about one request a page in a list that always changes, and two by cursor; where the pages
+shifted by more than half a window, up to three windows a seam. A row that is still missing was deleted
+before it was read, or moves faster than it can be read. Which one is not proven: so the scan is not
+complete, it marks no row as deleted, and the next scan looks again. (On a first sync a row that changes
+before its page is read looks like an inserted row; then every seam is looked into.)
 
 A list that cannot be read across a seam (links, or a page size that cannot be chosen) is read once
 more instead.
@@ -50,12 +50,12 @@ class Healing:
         self._tried: set[Seam] = set()
 
     async def at_once(self, seam: Seam) -> None:
-        """Look into a seam that has just come to be, if later will be too late. Raises as `run`."""
+        """Look into a new seam now, if later will be too late. Raises as `run`."""
         if seam.is_lost_soon and self._can_cross:
             await self._close(seam)
 
     async def run(self) -> None:
-        """Look wherever a row can be.
+        """Look wherever a missing row can be.
 
         Raises:
             BudgetExhausted, ApiError: as `OpenList`.

@@ -13,11 +13,11 @@ class ListPage(Protocol):
 
     @property
     def rows(self) -> Sequence[dict[str, Any]]:
-        """The decoded rows. To go through them may decode them anew."""
+        """The decoded rows. Each iteration may decode them again."""
 
     @property
     def total(self) -> int | None:
-        """The row count that the server claims for the whole list."""
+        """The number of rows that the server claims for the whole list."""
 
     @property
     def place(self) -> Place:
@@ -37,5 +37,5 @@ class OpenList(Protocol):
         """All pages in order; `ahead`: several at once, where that is possible."""
 
     async def across(self, left: Place, right: Place | None) -> Sequence[ListPage]:
-        """Pages of which the last one spans the seam between two pages of this list (`right` None:
-        its end); empty where this list cannot be read like that."""
+        """Pages around the seam between two pages of this list (`right` None: its end); the last one
+        spans the seam. Empty where this list cannot be read like that."""

@@ -1,15 +1,15 @@
-"""Whether a list shows the latest change first: learned from a whole scan, never assumed.
+"""Whether a list shows the latest change first: learned by reading it to its end, never assumed.
 
-That the versions of a whole list fall from row to row is not enough. By chance, or because all rows were
-made at once, another order may show the same; and a list in the order of *creation* does so until the
-first old row is changed. So one of two things has to be seen beside it:
+It is not enough that the versions fall from row to row. Another order may look the same by chance, or
+because all rows were made at once; a list in the order of *creation* looks the same until the first old
+row is changed. So one of two more things has to be seen:
 
 - A row that moved up. An earlier scan saw the versions fall, and what is loaded is what it left. A row
-  that changed since then was loaded with an older version than one that did not change: it stood
-  behind that one, and now stands before it. Only an order by change does this.
-- At least `FALLS` rows with a smaller version than the row before, which no unrelated order shows;
-  another time that is never later than the version, as a time of creation is, and is in no order
-  while the versions are; and no other time in an order that would explain theirs.
+  that has changed since was loaded with an older version than one that has not: it stood after that
+  row then, and stands before it now. Only an order by change does this.
+- Three facts at once: at least `FALLS` rows have a smaller version than the row before, which no
+  unrelated order shows; another time of the rows is never later than the version, as a time of creation
+  is; and no other time is in an order, which could explain that of the versions.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ FALLS = 20
 class Order:
     """Watches the rows of one list in the order in which it shows them.
 
-    `fell_at`: the server's time when an earlier scan began that saw the versions fall and left what is
-    loaded now; None if there is none.
+    `fell_at`: when an earlier scan began (the server's time) that saw the versions fall and left what is
+    loaded now; None: there is no such scan.
     """
 
     def __init__(self, resource: Resource, fell_at: datetime | None = None) -> None:
@@ -77,7 +77,7 @@ class Order:
             before = instant_of(known.version)
             if before is not None and (self._moved_from is None or before < self._moved_from):
                 self._moved_from = before
-        # A later version may be that of a detail, read when the row had been listed already.
+        # Only before `fell_at`: a later version may come from a detail that was read after the list.
         elif self._moved_from is not None and self._moved_from < version < self.fell_at:
             self._saw_move = True
 

@@ -33,8 +33,8 @@ class ListFacts(Protocol):
 class LearnedOrder:
     """The versions of a list were seen to fall from row to row.
 
-    The scan that began at `since` (the server's time) left what `digest` stands for. The list was read
-    whole at `read_whole_at` (this machine's time), and its rows have the top-level keys `list_keys`.
+    The scan that began at `since` (the server's time) left rows with this `digest`. The list was read to
+    its end at `read_whole_at` (this machine's time), and its rows have the top-level keys `list_keys`.
     `by_change`: its order was seen to be that of the latest change.
     """
 
@@ -48,12 +48,12 @@ class LearnedOrder:
     def from_fact(cls, fact: Any) -> LearnedOrder | None:
         """Read back what `to_fact` wrote; None for anything else."""
         try:
-            since, whole = instant_of(fact["since"]), instant_of(fact["read_whole_at"])
+            since, read_at = instant_of(fact["since"]), instant_of(fact["read_whole_at"])
             digest, keys = str(fact["digest"]), tuple(map(str, fact["list_keys"]))
             by_change = fact["by_change"] is True
         except (TypeError, KeyError):
             return None
-        return cls(since, whole, digest, keys, by_change) if since and whole else None
+        return cls(since, read_at, digest, keys, by_change) if since and read_at else None
 
     def to_fact(self) -> dict[str, Any]:
         """A JSON value."""
@@ -62,9 +62,9 @@ class LearnedOrder:
 
 
 class OrderMemory:
-    """Says for each list whether it may be read in part, and remembers what a scan taught.
+    """Says for each list whether its reading may stop early, and remembers what a scan showed.
 
-    `full_scan_days`: after as many days a list is read whole, whatever is remembered.
+    `full_scan_days`: after this many days a list is read to its end, whatever is remembered.
     """
 
     def __init__(
@@ -100,19 +100,19 @@ class OrderMemory:
         self._written[item.resource][item.key] = None if gone else item.version
 
     def conclude(self, scan: Scan) -> None:
-        """Remember what `scan` taught, when all that came of it is noted."""
+        """Remember what `scan` showed; call it when all its items are noted."""
         resource = scan.resource
         if scan.rows is not None or not is_eligible(resource) or not scan.finished:
             return
-        learned = self._taught_by(scan)
+        learned = self._learned_from(scan)
         if learned is None:
             self._store.remember(resource, None)
             return
         versions = {**versions_of(scan.known), **self._written[resource.name]}
         self._store.remember(resource, replace(learned, digest=digest_of(versions)).to_fact())
 
-    def _taught_by(self, scan: Scan) -> LearnedOrder | None:
-        """What is known of the order now, but for the digest."""
+    def _learned_from(self, scan: Scan) -> LearnedOrder | None:
+        """What is known of the order now, without the digest."""
         before = self._learned.get(scan.resource.name)
         if scan.since is None or not scan.order.is_falling:
             return None

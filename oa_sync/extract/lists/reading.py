@@ -1,4 +1,4 @@
-"""Reading lists to their end, or to where the rest is proven known, whatever happens to them meanwhile."""
+"""Reading lists to their end, or until the rest is proven known, although they may change meanwhile."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ async def scan(
 ) -> None:
     """Read every one of `lists` to its end, or to the end of the budget, into `result`.
 
-    `early_stop` may end the reading of a single list before. `after_page` may take rows out of `result`
-    (`Scan.take_full`) that need not be kept until then; what it raises is raised. Never raises `ApiError` or
-    `BudgetExhausted`: they end the scan and stand in `Scan.error`.
+    `early_stop` may end the reading of a single list sooner. `after_page` may take rows out of `result`
+    (`Scan.take_full`) that need not be kept until then; what it raises is raised. Never raises `ApiError`
+    or `BudgetExhausted`: they end the scan and are in `Scan.error`.
     """
     unproven: list[_Reading] = []
     try:
@@ -55,8 +55,8 @@ async def scan(
 
 
 def _is_worth_repeating(result: Scan, unproven: Sequence[_Reading]) -> bool:
-    """Whether a second reading decides on ids that are absent, and asking for each one's detail does
-    not do so for less. A list that was seen to move would move again."""
+    """Whether a second reading can decide about absent ids, and costs less than asking for the detail of
+    each. A list that was seen to change is not read again: it would change again."""
     absent = len(result.absent())
     pages = sum(reading.evidence.pages for reading in unproven)
     if not absent or not identity(result.resource):
@@ -80,11 +80,12 @@ class _Reading:
         """Read the list once, and again where rows may have slipped through."""
         await self._read(early_stop)
         if self._is_keyed and not self.ended_early and self.evidence.missing:
-            await self._beyond_need(self._healing.run())
+            await self._optional(self._healing.run())
 
     async def repeat(self) -> None:
-        """Read the list a second time: it is whole if that gives the same rows, or proves it."""
-        await self._beyond_need(self._repeat())
+        """Read the list a second time. Every row was seen if this reading gives the same rows or is
+        itself a proof."""
+        await self._optional(self._repeat())
 
     async def _read(self, early_stop: EarlyStop | None) -> None:
         order, known = self._scan.order, self._scan.known
@@ -100,7 +101,7 @@ class _Reading:
                     self.ended_early = True
                     return
                 if seam is not None and self._is_keyed:
-                    await self._beyond_need(self._healing.at_once(seam))
+                    await self._optional(self._healing.at_once(seam))
 
     async def _repeat(self) -> None:
         first = set(self.evidence.keys)
@@ -114,8 +115,8 @@ class _Reading:
     def _take(self, page: ListPage) -> Window:
         return self.evidence.add(page, self._scan.add(page))
 
-    async def _beyond_need(self, step: Awaitable[None]) -> None:
-        """A step that the scan can do without: where the API refuses it, nothing is proven, no more."""
+    async def _optional(self, step: Awaitable[None]) -> None:
+        """Take a step that the scan can do without: if the API refuses it, only the proof is lost."""
         try:
             await step
         except ApiError as error:

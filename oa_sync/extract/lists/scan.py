@@ -1,4 +1,4 @@
-"""What a list told: id by id, what is new, changed, the same, or gone."""
+"""What a list showed, id by id: new, changed, unchanged or gone."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Scan:
     rows: dict[str, dict[str, Any]] | None = None
     """All decoded rows by key, where another resource is asked for by them; None: not kept."""
     handed_on: dict[str, Known] = field(default_factory=dict)
-    """What will be loaded of the rows that `take_full` gave, by key."""
+    """What will be loaded of the rows that `take_full` took, by key."""
 
     def __post_init__(self) -> None:
         self.order = Order(self.resource)
@@ -80,7 +80,7 @@ class Scan:
         return [key for key in self.known if self.is_loaded(key) and key not in self.seen]
 
     def gone(self) -> list[str]:
-        """The loaded ids that the API no longer has; empty unless the scan is whole."""
+        """The loaded ids that the API no longer has; empty unless the scan is complete."""
         appends = self.resource.write_disposition == "append"
         return self.absent() if self.is_complete and not appends else []
 
@@ -113,10 +113,10 @@ class Scan:
         return entries
 
     def take_full(self) -> list[Pending]:
-        """The pending rows that have all in them, and wait for nothing that is still to be read.
+        """Take out the pending rows that are full and wait for no detail.
 
-        They are no longer pending. One that comes again with another content is pending once more,
-        compared with what was given here.
+        They are no longer pending. A row that comes again with other content is pending once more,
+        compared with what was taken here.
         """
         taken = [row for row in self.pending.values() if row.listed.full and not row.wants_detail]
         for row in taken:
@@ -129,12 +129,12 @@ class Scan:
         return taken
 
     def leave_rest(self, count: int) -> None:
-        """The `count` loaded ids that were not read are proven to be as they are loaded."""
+        """The `count` loaded ids that were not read are proven to be unchanged."""
         self.rest_known = count
         self.unchanged += count
 
     def _entries(self, page: ListPage) -> list[Listed]:
-        """The rows of `page` reduced, one after the other, so that no more than one is there in full."""
+        """The rows of `page`, each reduced at once, so that one decoded row is held at a time."""
         entries: list[Listed] = []
         keys: set[str] = set()
         rows: dict[str, dict[str, Any]] = {}
@@ -144,7 +144,7 @@ class Scan:
             keys.update(row)
             if self.rows is not None:
                 rows[entry.key] = row
-        # Not before: nothing is taken of a page with a row that has no key.
+        # Only now, after all rows were read: if one row has no key, the whole page is rejected.
         self.list_keys |= keys
         if self.rows is not None:
             self.rows |= rows

@@ -1,1 +1,1 @@
-"""Agent runs, which no list may show: heard of, followed until they end, given up when they never do."""
+"""Agent runs, also those that no list shows: heard of, followed to their end, given up if they never end."""

@@ -1,4 +1,4 @@
-"""Every status that a run was seen in, once for each time that it was another one than before."""
+"""The statuses that agent runs were seen in: one event for each change that was seen."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ EVENTS_AN_ITEM = 500
 
 
 class EventLog:
-    """Of one resource in one sync. `observe` takes sightings in; `take` gives what is new as items.
+    """The events of one resource in one sync. `observe` takes a status in; `take` gives new ones as items.
 
     An event's key is run, instant and status, so writing the same item twice changes nothing.
     """
@@ -42,7 +42,7 @@ class EventLog:
         *,
         is_news: bool = True,
     ) -> None:
-        """The run was in `status` at `at`. `is_news` False: it is known to be in a later one now."""
+        """The run was in `status` at `at`. `is_news` False: a later status of it is known already."""
         if status is None or status == self.last(key) or (key, at, status) in self._written:
             return
         if is_news:

@@ -1,8 +1,8 @@
-"""The runs that one sync follows: between the lists and the details, and between these and the journal.
+"""The agent runs that one sync follows: after the lists, before the details, and on each item's way.
 
-`FollowedRuns` is told of every list that was read (`after_list`) and adds to it the runs that no list
-shows and that are due. Every item passes through `completed`, which adds when a run was first seen, and
-before it the statuses that are new. It makes items and hands none on itself.
+`FollowedRuns` is told of every list that was read (`after_list`) and adds the runs that are due and that
+no list shows. Every item passes through `completed`, which adds when a run was first seen, and puts the
+new statuses before it. It returns items and hands none on itself.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from oa_sync.journal.items import Item, Kind, Sighting
 
 
 class FollowedRuns:
-    """Of all `resources` of a sync that have a status.
+    """The runs of all `resources` of a sync that have a status.
 
     `loaded` holds their loaded runs by resource and key, `announced` what was heard of runs since the
     last sync (by resource).
@@ -53,8 +53,8 @@ class FollowedRuns:
         self._scans: dict[str, Scan] = {}
 
     def listed(self, scan: Scan, rows: Sequence[Pending]) -> list[Item]:
-        """The list of `scan` showed `rows`, which go on to loading before it is read to its end. Gives
-        what they tell, to be written before them."""
+        """Take in `rows`, which the list of `scan` showed and which are handed on before it is read to
+        its end. Returns their new statuses, to be written before them."""
         runs = self._by_resource.get(scan.resource.name)
         if runs is None or not rows:
             return []
@@ -63,8 +63,8 @@ class FollowedRuns:
         return runs.events.take(now)
 
     def after_list(self, scan: Scan, tally: Tally) -> list[Item]:
-        """The list of `scan` was read, as far as it was. Puts what is due into `scan.pending`; gives
-        what the list shows and what was announced."""
+        """Take in the list of `scan`, as far as it was read, and what was announced. Adds the runs that
+        are due to `scan.pending`; returns new statuses, and the runs that need no request."""
         runs = self._by_resource.get(scan.resource.name)
         if runs is None:
             return []
@@ -74,8 +74,8 @@ class FollowedRuns:
         return [*runs.events.take(now), *items]
 
     def referenced(self, tallies: Mapping[str, Tally]) -> set[tuple[str, str]]:
-        """Put runs that were found in fetched rows only now into the pending of their scans; gives
-        resource and key of each."""
+        """Add the runs that were found in rows fetched since the lists to `pending` of their scans;
+        returns resource and key of each."""
         now = self._clock.now()
         return {
             (name, key)
@@ -84,8 +84,8 @@ class FollowedRuns:
         }
 
     def gone_unseen(self, done: Collection[tuple[str, str]]) -> list[Item]:
-        """Details are over; `done` holds resource and key of all that were settled. Gives the runs that
-        turned out to be gone before they were ever loaded."""
+        """Call it after the details; `done` holds resource and key of all that were settled. Returns the
+        runs that turned out to be gone before they were ever loaded."""
         now = self._clock.now()
         return [
             item
@@ -99,8 +99,8 @@ class FollowedRuns:
         return None if runs is None else runs.first_seen(key, now)
 
     def completed(self, item: Item) -> list[Item]:
-        """`item` with what only is known here, the new events before it; none where it would write
-        an older state over a newer one."""
+        """`item` with what only this class knows, after its new events; empty if it would write an older
+        state over a newer one."""
         self._collect(item)
         runs = self._by_resource.get(item.resource)
         if runs is None:
@@ -122,11 +122,11 @@ class FollowedRuns:
 
 
 def _references(
-    resource: Resource, histories: Mapping[str, ResourceRuns]
+    resource: Resource, followed: Mapping[str, ResourceRuns]
 ) -> list[tuple[tuple[str, ...], str]]:
-    """The paths in rows of `resource` at which ids of followed resources stand."""
+    """The paths in rows of `resource` that hold ids of `followed` resources, each with its resource."""
     return [
         (parse_path(path), target)
         for path, target in resource.references.items()
-        if target in histories and histories[target].follows
+        if target in followed and followed[target].follows
     ]

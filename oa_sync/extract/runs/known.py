@@ -1,4 +1,4 @@
-"""What is known of one run, and what is heard of it outside of lists."""
+"""What is known of one agent run, and what is heard of it outside of lists."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from oa_sync.journal.items import Sighting
 
 RUNS = "agent_runs"
 LONGEST_ID = 512
-"""Characters; what is longer is no id, whoever sent it."""
+"""Characters; a longer text is never taken for an id, whoever sent it."""
 
 
 @dataclass(frozen=True, slots=True)
 class LoadedRun:
-    """A run as it is loaded. `observed_at`: when its row was last written; `stalled`: given up."""
+    """An agent run as it is loaded. `observed_at`: when its row was last written; `stalled`: given up."""
 
     key_values: tuple[Any, ...]
     status: str | None
@@ -33,8 +33,8 @@ class LoadedRun:
 class Announcement:
     """A run heard of at `at`, in the way `how` (see `Sighting`; also `poll`: asked for by `runs start`).
 
-    `status` and `payload` are what was said of it. `body`: the answer to a request for the ended run,
-    whole, so that it need not be asked for again.
+    `status` and `payload` are what was said of it. `body`: the body of the answer to a request for the
+    ended run, so that it need not be asked for again.
     """
 
     run_id: str
@@ -46,7 +46,7 @@ class Announcement:
 
 
 def runs_resource(definition: Definition) -> Resource | None:
-    """The resource whose ids `runs add`, `runs start` and webhooks tell: the one called `agent_runs`,
+    """The resource whose ids `runs add`, `runs start` and webhooks name: the one called `agent_runs`,
     else the first that has a status, one key column and a detail; None where there is none."""
     fitting = [
         resource
@@ -57,7 +57,7 @@ def runs_resource(definition: Definition) -> Resource | None:
 
 
 def is_usable_id(text: str) -> bool:
-    """Whether `text` can be an id that a request asks for: some path segment without control characters."""
+    """Whether `text` can be an id in the path of a request: printable, not too long, no dot segment."""
     return (
         0 < len(text) <= LONGEST_ID and text.strip() not in ("", ".", "..") and text.isprintable()
     )
@@ -76,7 +76,7 @@ def row_of_key(resource: Resource, key_values: tuple[Any, ...]) -> dict[str, Any
 
 
 def ids_at(data: Any, path: tuple[str, ...]) -> Iterator[str]:
-    """The ids at `path` in a decoded row, through lists on the way."""
+    """The ids at `path` in a decoded row; lists on the way are searched element by element."""
     if isinstance(data, list):
         for element in data:
             yield from ids_at(element, path)

@@ -1,4 +1,4 @@
-"""The runs of one resource in one sync: which were announced, which are due, what their items lack."""
+"""The agent runs of one resource in one sync: which were announced or are due, and what items lack."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ from oa_sync.shape.document import read_document
 logger = logging.getLogger(__name__)
 
 _NOT_OF_THE_RUN = frozenset({"event", "type", "run_id", "session_id"})
-"""Fields of a callback that tell about the callback, or that the key column holds."""
+"""Fields of a callback that describe the callback, or that the key column holds."""
 
 
 class ResourceRuns:
-    """Decides; hands nothing on itself. `events` holds what was observed meanwhile."""
+    """Decides about runs and returns items; hands none on itself. `events` holds the statuses observed."""
 
     def __init__(
         self,
@@ -57,7 +57,7 @@ class ResourceRuns:
         return may_be_asked(self._resource)
 
     def refer(self, ids: Iterable[str]) -> None:
-        """`ids` stand in a row of another resource."""
+        """Note `ids`, which a row of another resource holds."""
         self._referenced.update(ids)
 
     # -- the list and after it ------------------------------------------------------------------
@@ -76,7 +76,7 @@ class ResourceRuns:
             self._hear(announcement, scan)
 
     def after_list(self, scan: Scan, tally: Tally, now: datetime) -> list[Item]:
-        """Take in what was announced and listed; add what is due to `scan.pending`. The items are runs
+        """Take in what was announced and listed; add what is due to `scan.pending`. Returns the runs
         that need no request: those given up, and those whose last answer is here already."""
         self._begin(scan)
         for pending in list(scan.pending.values()):
@@ -131,7 +131,7 @@ class ResourceRuns:
         return heard.status != last or heard.body is not None
 
     def _is_older(self, fields: Mapping[str, Any], version: str | None) -> bool:
-        """Whether `fields` tell a time that is before `version`."""
+        """Whether the version in `fields` is a time before `version`."""
         said = instant_of(version_of(self._resource, dict(fields)))
         known = instant_of(version)
         return said is not None and known is not None and said < known
@@ -142,8 +142,8 @@ class ResourceRuns:
         return said | row_of_key(self._resource, (heard.run_id,))
 
     def _look_at(self, pending: Pending, scan: Scan, now: datetime) -> None:
-        """Record the status that the list shows. One that changed asks for the detail, even where the
-        version did not move."""
+        """Record the status that the list shows. If it changed, the detail is asked for, even if the
+        version did not change."""
         row, status = pending.listed, status_of(self._resource, pending.listed.row)
         if pending.known is None:
             self._sightings.setdefault(row.key, Sighting(now, "list"))
@@ -154,8 +154,8 @@ class ResourceRuns:
         self.events.observe(row.key, row.key_values, status, now, "list")
 
     def _answered_already(self, scan: Scan, tally: Tally, now: datetime) -> Iterator[Item]:
-        """The details that `runs start --wait` has fetched, as items; a list that shows another version
-        knows better."""
+        """The details that `runs start --wait` has fetched, as items; left out where the list shows
+        another version."""
         for key, body in self._bodies.items():
             document = read_document(self._resource, body)
             pending = scan.pending.get(key)
@@ -181,14 +181,15 @@ class ResourceRuns:
     # -- what is due ----------------------------------------------------------------------------
 
     def _add_wanted(self, scan: Scan, tally: Tally, now: datetime) -> None:
-        """Runs that were announced, unless the list has told all about them."""
+        """Follow the announced runs, but not those that the list showed, nor loaded ones if it was read to
+        its end: then the scan has decided about them."""
         for key in sorted(self._wanted, key=lambda key: self.first_seen(key, now).at):
             if key not in scan.seen and not (scan.finished and scan.is_loaded(key)):
                 self._follow(key, scan, tally)
 
     def _add_due(self, scan: Scan, tally: Tally, now: datetime) -> Iterator[Item]:
-        """Loaded runs that the list does not tell about: those to be asked for, into `scan.pending`;
-        those that did not end in all the time, as items."""
+        """Decide about loaded runs whose status the list does not tell: those to be asked for are added
+        to `scan.pending`; those that are given up are returned as items."""
         assert self._resource.status is not None
         list_tells = parse_path(self._resource.status.path)[0] in scan.list_keys
         for key, run in self._loaded.items():
@@ -223,7 +224,7 @@ class ResourceRuns:
         tally.unchanged += pending.change is Change.UNCHANGED
 
     def _pending(self, key: str, scan: Scan) -> Pending:
-        """A row that no list shows: of what was said of the run, or its key alone."""
+        """A row that no list shows: what was announced of the run, or its key alone."""
         known = scan.known.get(key)
         key_values = self._key_values(key)
         payload = self._payloads.get(key)
@@ -239,7 +240,7 @@ class ResourceRuns:
         return Pending(listed, change, known, raw, wants_detail=True)
 
     def add_referenced(self, scan: Scan, tally: Tally, now: datetime) -> list[str]:
-        """Put what other resources' rows refer to, and nobody knew, into `scan.pending`."""
+        """Add the runs that other resources' rows refer to, and that are not known, to `scan.pending`."""
         keys = sorted(key_of((run_id,)) for run_id in self._referenced)
         self._referenced.clear()
         added = []
@@ -254,8 +255,8 @@ class ResourceRuns:
     # -- items ----------------------------------------------------------------------------------
 
     def completed(self, item: Item) -> Item | None:
-        """`item` with what only is known here; None where it would write an older state over a
-        newer one. A detail's status is observed."""
+        """`item` with what only this class knows; None if it would write an older state over a newer
+        one. Observes the status of a detail."""
         if item.first_seen is None:
             item = replace(item, first_seen=self.first_seen(item.key, item.observed_at))
         if item.kind is Kind.ROW and item.key in self._followed:
@@ -277,7 +278,8 @@ class ResourceRuns:
         return item
 
     def _without_list(self, item: Item, fields: dict[str, Any]) -> Item | None:
-        """The item of a detail that no list row stands behind: its version is its own."""
+        """The item of a detail without a list row, with the version in the detail; None if it is older than
+        what is loaded."""
         key_values = self._key_values(item.key)
         version = version_of(self._resource, fields) or content_hash(fields)
         known = self._known.get(item.key)
@@ -294,7 +296,7 @@ class ResourceRuns:
     def gone_unseen(
         self, scan: Scan, done: Collection[tuple[str, str]], now: datetime
     ) -> Iterator[Item]:
-        """Runs that answered 404 and were never loaded: a row with the id, deleted."""
+        """Runs that answered 404 and were never loaded: each is a row with its id, marked as deleted."""
         for key in self._followed - self._answered:
             pending = scan.pending.get(key)
             if pending is None or pending.known is not None:
@@ -313,7 +315,7 @@ class ResourceRuns:
                 yield self.completed(item) or item
 
     def first_seen(self, key: str, now: datetime) -> Sighting:
-        """When and how this run was first heard of; now and from a list, if never before."""
+        """When and how this run was first heard of; if never before, now and from a list."""
         run = self._loaded.get(key)
         return run.first_seen if run else self._sightings.get(key) or Sighting(now, "list")
 

@@ -1,8 +1,8 @@
-"""When a run that no list shows is asked for again.
+"""When an agent run that no list shows is asked for.
 
-The first time at once. While it has not ended, again when it is twice as old as it was when it was last
-looked at: soon at first, then ever more seldom, at least once a night. So no schedule has to be kept: it
-follows from two instants that are loaded with the row. A run that has ended never changes again.
+The first time at once. If it has not ended, again when it is twice as old as at the last look: soon at
+first, then less and less often, but at least once a night. No schedule has to be kept: it follows from
+two times that are loaded with the row. A run that has ended never changes again.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from oa_sync.extract.statuses import is_terminal
 
 SHORTEST = timedelta(minutes=1)
 LONGEST = timedelta(hours=20)
-"""Less than a day, so that a nightly sync that begins a little earlier than the night before asks."""
+"""Less than a day, so that a nightly sync also asks if it begins a little earlier than the night before."""
 
 GIVE_UP_AFTER = timedelta(days=30)
-"""A run that was looked at when it was this old, and had not ended, is flagged and no longer asked for."""
+"""A run that is at least this old at a look, and has not ended, is flagged and no longer asked for."""
 
 
 class State(StrEnum):
@@ -43,7 +43,7 @@ class State(StrEnum):
 
 
 def state_of(resource: Resource, run: LoadedRun, known: Known) -> State:
-    """What is to be done about a run, going by what is loaded of it."""
+    """What is to be done about a run, judged by what is loaded of it."""
     if known.deleted:
         return State.GONE
     ended = is_terminal(resource, run.status)
