@@ -28,7 +28,7 @@ from oa_sync.extract.runs.known import runs_resource
 from oa_sync.extract.tally import Tally
 from oa_sync.journal.journal import Journal
 from oa_sync.journal.queue import SegmentQueue
-from oa_sync.journal.steps import Steps
+from oa_sync.journal.segment_writer import SegmentWriter
 from oa_sync.load.destination_errors import destination_errors
 from oa_sync.load.loader import Loader
 from oa_sync.load.opening import open_target
@@ -41,8 +41,7 @@ from oa_sync.tables.syncs import syncs_batch
 from oa_sync.tables.target import Target
 from oa_sync.workspace.announced import announced
 from oa_sync.workspace.connection import Connection, connect
-from oa_sync.workspace.lock import sync_lock
-from oa_sync.workspace.postgres_lock import postgres_lock
+from oa_sync.workspace.lock import postgres_lock, sync_lock
 from oa_sync.workspace.report import SyncReport
 from oa_sync.workspace.stopping import StoppableClock, Stopping
 from oa_sync.workspace.surroundings import Surroundings
@@ -210,12 +209,12 @@ class _Sync:
             if self._full_refresh:
                 known = {name: _without_details(rows) for name, rows in known.items()}
             queue = SegmentQueue[Batch](filled=self._around.condition())
-            steps = Steps(journal, queue, self._clock)
+            writer = SegmentWriter(journal, queue, self._clock)
             extraction = Extraction(
                 connection.client,
                 self._clock,
                 lists=connection,
-                emit=steps.emit,
+                emit=writer.emit,
                 progress=self._progress,
                 runs=runs,
                 unfinished=Unfinished(
@@ -236,7 +235,7 @@ class _Sync:
                 connection.fill(report.requests)
                 report.rows, report.drift = loader.rows, assembler.drift
                 report.finished_at = self._clock.now()
-                steps.finish(lambda: self._last_rows(assembler, loader, with_report=not queries))
+                writer.finish(lambda: self._last_rows(assembler, loader, with_report=not queries))
             finally:
                 queue.close()  # whatever happened: the loading thread waits for it
                 await loading

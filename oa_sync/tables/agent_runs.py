@@ -19,8 +19,7 @@ from oa_sync.extract.statuses import is_followed
 from oa_sync.journal.items import Sighting, key_of
 from oa_sync.shape.learned import LearnedSchema
 from oa_sync.shape.naming import ELEMENT, singular, snake_case
-from oa_sync.tables.batches import INSTANT, WORKSPACE, Batch, TableHints
-from oa_sync.tables.learned import learned_of
+from oa_sync.tables.batches import INSTANT, WORKSPACE, Batch, TableHints, learned_of
 from oa_sync.tables.target import Target
 
 FIRST_SEEN_AT, FIRST_SEEN_BY = "_oa_first_seen_at", "_oa_first_seen_by"

@@ -31,9 +31,9 @@ from oa_sync.tables.batches import (
     Output,
     TableHints,
     column_hint,
+    learned_of,
 )
 from oa_sync.tables.drift import SchemaChanges
-from oa_sync.tables.learned import learned_of
 from oa_sync.tables.target import Target
 
 BATCH_BYTES = 4 * 1024 * 1024

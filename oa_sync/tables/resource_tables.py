@@ -28,10 +28,10 @@ from oa_sync.tables.batches import (
     Output,
     TableHints,
     column_hint,
+    learned_of,
 )
 from oa_sync.tables.drift import SchemaChanges, gone_fields
 from oa_sync.tables.history import History, has_history
-from oa_sync.tables.learned import learned_of
 from oa_sync.tables.long_lists import LongList, open_long_list
 from oa_sync.tables.target import Target
 

@@ -34,7 +34,7 @@ from oa_sync.shape.naming import Path
 from oa_sync.shape.shaper import Shaper
 from oa_sync.shape.spec import TableSpec
 from oa_sync.shape.tables import ARROW_TYPES
-from oa_sync.shape.times import TimesInText
+from oa_sync.shape.temporal import TimesInText
 from oa_sync.tables.batches import (
     DELETED_AT,
     INSTANT,
@@ -43,9 +43,9 @@ from oa_sync.tables.batches import (
     Batch,
     TableHints,
     column_hint,
+    learned_of,
 )
 from oa_sync.tables.drift import SchemaChanges
-from oa_sync.tables.learned import learned_of
 from oa_sync.tables.target import Target
 
 logger = logging.getLogger(__name__)

@@ -93,11 +93,11 @@ def _sync(settings: Settings, environment: Mapping[str, str]) -> None:
 
 def _sync_until(point: Point, settings: Settings, tuning: Tuning) -> None:
     from oa_sync.commands.sync import sync
-    from oa_sync.journal.steps import Steps
+    from oa_sync.journal.segment_writer import SegmentWriter
 
     os.environ.update(tuning.environment)
     if tuning.step_bytes is not None:
-        defaults: Any = Steps.__init__.__kwdefaults__
+        defaults: Any = SegmentWriter.__init__.__kwdefaults__
         defaults["max_bytes"] = tuning.step_bytes
     _arm(point)
     sync(settings)

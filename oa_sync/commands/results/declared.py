@@ -25,7 +25,7 @@ from oa_sync.errors import (
 from oa_sync.extract.jobs.queries import Asked, QueryRunner
 from oa_sync.extract.tally import Tally
 from oa_sync.quota.headers import as_exhausted
-from oa_sync.tables.learned import learned_of
+from oa_sync.tables.batches import learned_of
 from oa_sync.tables.results import Disposition, ResultTable, load_result
 from oa_sync.tables.target import Target
 from oa_sync.workspace.connection import Connection
