@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-import uuid
-from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -17,13 +15,7 @@ from hypothesis import strategies as st
 from oa_sync.errors import ConfigurationError, InvalidResponseError
 from oa_sync.settings import Settings
 from tests.queries.loading import load, settings, table_of
-from tests.support.postgres import Postgres, running_postgres
-
-
-@pytest.fixture(scope="module")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
-    with running_postgres(tmp_path_factory.mktemp("postgres")) as server:
-        yield server
+from tests.support.postgres import Postgres
 
 
 @pytest.fixture(params=["duckdb", "parquet", "postgres"])
@@ -32,7 +24,7 @@ def place(
 ) -> Settings:
     if request.param == "postgres":
         server: Postgres = request.getfixturevalue("postgres")
-        database = server.create_database(f"results_{uuid.uuid4().hex}")
+        database = server.create_database("results")
         monkeypatch.setenv("DESTINATION__POSTGRES__CREDENTIALS", database)
     return settings(request.param, tmp_path)
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -30,22 +29,13 @@ NEEDED = LISTS + REPORTS + DATASETS
 """Requests of one sync of the page dialect, runs not asked for."""
 
 
-@pytest.fixture(scope="module")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    from tests.support.postgres import running_postgres
-
-    with running_postgres(tmp_path_factory.mktemp("postgres")) as server:
-        yield server
-
-
 @pytest.fixture(params=["sqlite", "postgres"])
 def quota(request: pytest.FixtureRequest) -> list[str]:
     """Flags of the ledger: one home for both, or PostgreSQL and a home for each."""
     if request.param == "sqlite":
         return ["--home", "home"]
     server = request.getfixturevalue("postgres")
-    name = "".join(letter if letter.isalnum() else "_" for letter in request.node.name.lower())
-    return ["--quota-url", server.create_database(name[:60])]
+    return ["--quota-url", server.create_database("two_processes")]
 
 
 def start(server: RunningEmulator, folder: Path, name: str, *flags: str) -> subprocess.Popen[str]:
