@@ -23,6 +23,7 @@ from oa_sync.tables.batches import DELETED_AT, WORKSPACE, TableHints
 from tests.destinations.places import in_environment
 from tests.support.lake_model import Model, batch, canonical, children, parents
 from tests.support.postgres import shared_postgres
+from tests.support.properties import examples
 
 
 @pytest.fixture
@@ -73,7 +74,7 @@ TEXTS = st.lists(st.none() | st.text(), min_size=1, max_size=20)
 
 @given(TEXTS)
 @example(["", None, "\\N", "\\.", "a\n\\.\nb", "\r\\.", '"', ",", "\0", "a\0b", "\x7f"])
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(examples(25), suppress_health_check=list(HealthCheck))
 def test_texts_are_stored_as_they_are_but_for_nul(
     url: str, tmp_path: Path, texts: list[str | None]
 ) -> None:

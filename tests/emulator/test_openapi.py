@@ -18,7 +18,6 @@ CONTRACTS = Path(__file__).parent / "openapi"
 FEW = settings(
     max_examples=15,
     derandomize=True,
-    deadline=None,
     database=None,
     suppress_health_check=list(HealthCheck),
 )

@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given
-from hypothesis import settings as hypothesis_settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from oa_sync.errors import ConfigurationError, InvalidResponseError
 from oa_sync.settings import Settings
 from tests.queries.loading import load, settings, table_of
 from tests.support.postgres import Postgres
+from tests.support.properties import examples
 
 
 @pytest.fixture(params=["duckdb", "parquet", "postgres"])
@@ -187,7 +187,7 @@ RESULTS = st.lists(
 )
 
 
-@hypothesis_settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@examples(8)
 @given(RESULTS)
 def test_any_order_of_results_leaves_what_a_list_would_hold(results: list[Any]) -> None:
     expected: list[Any] = []
