@@ -21,11 +21,11 @@ from oa_sync.errors import LockHeldError
 from tests.faults.mirror import assert_mirrors
 from tests.faults.places import Place, place
 from tests.faults.processes import command, forked_sync, wait_for
-from tests.support.command import run
+from tests.support.command import PATIENCE, run
 from tests.support.postgres import Postgres
 from tests.support.syncing import run_sync
 
-SLOW = "slow=1:30"
+SLOW = "slow=1:600"
 """Holds a sync at its first request for as long as a test needs it."""
 
 
@@ -71,7 +71,7 @@ def test_the_second_sync_exits_4_without_a_request_and_says_who_holds_the_lock(
             other = replace(held.settings, workspace="other", database=tmp_path / "other.duckdb")
             assert sync(other).exit_code == 0, "another workspace is not kept waiting"
             gate.opened.set()
-            first.join(60)
+            first.join(PATIENCE)
             assert first.exitcode == 0, "the first is not disturbed"
             assert_mirrors(held.settings, held.state)
 
