@@ -169,7 +169,7 @@ def _hold(folder: Path) -> None:
         unfinished = folder / "port.new"
         unfinished.write_text(str(server.port))
         unfinished.replace(folder / _PORT)
-        FileLock(folder / _OWNER).acquire()
+        FileLock(folder / _OWNER).acquire(poll_interval=0.2)
     shutil.rmtree(folder)
 
 
