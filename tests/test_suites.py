@@ -1,4 +1,4 @@
-"""The PostgreSQL that all tests share ends with the run of pytest that it belongs to."""
+"""What holds the suites together: their table is up to date, the shared PostgreSQL ends with its run."""
 
 from __future__ import annotations
 
@@ -12,6 +12,11 @@ import psycopg
 import pytest
 
 from tests.faults.processes import wait_for
+
+
+def test_the_table_of_the_rest_names_what_is_there(stale_in_rest: set[object]) -> None:
+    assert stale_in_rest == set()
+
 
 RUN = """
 import sys
