@@ -19,10 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from oa_sync.settings import Settings
-from tests.support.command import OA_SYNC
-
-PATIENCE = 60.0
-"""Seconds after which a process that should have ended is taken for stuck."""
+from tests.support.command import OA_SYNC, PATIENCE
 
 # Children are forked from one process that has imported everything: a sync then starts in
 # milliseconds, and still is a process that SIGKILL ends like any other.

@@ -23,7 +23,7 @@ def detail(key: str, size: int = 10) -> Item:
     return Item(Kind.DETAIL, "reports", key, NOW, body=b" " * size)
 
 
-@pytest.mark.timeout(20)
+@pytest.mark.timeout(120)
 def test_an_item_whose_handing_over_is_cut_short_stays_in_its_segment(tmp_path: Path) -> None:
     async def fetched() -> tuple[list[str], list[str]]:
         queue = SegmentQueue(max_bytes=25)
@@ -45,7 +45,7 @@ def test_an_item_whose_handing_over_is_cut_short_stays_in_its_segment(tmp_path: 
     assert journaled == handed == ["a", "b", "c"]
 
 
-@pytest.mark.timeout(20)
+@pytest.mark.timeout(120)
 def test_a_queue_that_is_closed_in_the_middle_of_a_segment_ends_it() -> None:
     async def handed() -> list[list[str]]:
         queue = SegmentQueue()
@@ -112,7 +112,7 @@ def test_items_before_one_that_the_disk_refuses_stay_in_their_segment(
     assert journaled == segment == ["a", "b"]
 
 
-@pytest.mark.timeout(20)
+@pytest.mark.timeout(120)
 def test_a_page_larger_than_what_may_be_in_flight_waits_in_its_middle(tmp_path: Path) -> None:
     async def handed_on() -> tuple[int, int]:
         queue = SegmentQueue(max_bytes=HANDED_OVER_BYTES)
@@ -131,7 +131,7 @@ def test_a_page_larger_than_what_may_be_in_flight_waits_in_its_middle(tmp_path: 
     assert asyncio.run(handed_on()) == (2, 6)
 
 
-@pytest.mark.timeout(20)
+@pytest.mark.timeout(120)
 def test_what_is_taken_at_once_is_bounded_as_what_is_in_flight_is() -> None:
     async def left() -> int:
         queue = SegmentQueue()
