@@ -64,8 +64,9 @@ class Journal:
         self._written = 0
 
     def append(self, item: Item) -> None:
-        """Write `item` to the open segment. A detail is in the file when this returns. Any other item
-        may still be in memory and get lost in a crash: the next sync learns it again, mostly from lists.
+        """Write `item` to the open segment. What cost a request of its own is in the file when this returns:
+        a detail, and a row that a 404 showed to be gone. Any other item may still be in memory and get lost
+        in a crash: the next sync learns it again from the list.
 
         Raises:
             OaSyncError: the disk does not take it. What was written before is kept.
@@ -79,7 +80,7 @@ class Journal:
         self._held += _HEAD.pack(_MAGIC, crc, len(header), len(item.row), body_length)
         self._held += header
         self._held += item.row
-        if item.kind is Kind.DETAIL or len(self._held) >= BUFFER_BYTES:
+        if item.kind in (Kind.DETAIL, Kind.GONE) or len(self._held) >= BUFFER_BYTES:
             self._write(body)
         else:
             self._held += body

@@ -6,6 +6,7 @@ import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ import pytest
 from oa_sync.commands.sync import sync
 from oa_sync.errors import ConfigurationError, OaSyncError
 from oa_sync.journal import journal as journal_module
+from oa_sync.journal.items import Item, Kind
 from oa_sync.journal.journal import Journal
 from tests.faults.mirror import assert_mirrors
 from tests.faults.places import Place, place
@@ -20,6 +22,8 @@ from tests.faults.processes import Point, sync_until
 from tests.faults.test_flow import detail
 from tests.faults.test_unfinished import AMONG_DETAILS
 from tests.support.syncing import query, run_sync
+
+NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)
 
 
 @contextmanager
@@ -64,6 +68,16 @@ def test_a_full_disk_ends_the_sync_and_what_was_journaled_is_loaded(
 def _loaded_tables(full: Place) -> list[str]:
     names = "SELECT table_name FROM information_schema.tables WHERE table_name IN (?, ?)"
     return [name for (name,) in query(full.settings, names, "datasets", "reports")]
+
+
+@pytest.mark.parametrize("kind", [Kind.DETAIL, Kind.GONE])
+def test_what_cost_a_request_is_in_the_file_at_once(kind: Kind, tmp_path: Path) -> None:
+    journal = Journal(tmp_path)
+    journal.append(Item(Kind.ROW, "reports", "from a list", NOW, row=b"{}"))
+    journal.append(Item(kind, "reports", "asked for", NOW))
+    [segment] = tmp_path.iterdir()
+    assert [item.key for item in Journal(tmp_path).read(segment)] == ["from a list", "asked for"]
+    journal.close()
 
 
 def test_what_is_appended_after_a_write_that_failed_can_be_read(
