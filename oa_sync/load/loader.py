@@ -148,22 +148,27 @@ class Loader:
         count = sum(1 for _ in self._journal.read(segment))
         if count == 0:
             raise error
-        failing, rejected = [(0, count, error)], list[Rejected]()
-        while failing:
-            start, stop, reason = failing.pop()
-            if stop - start <= 1:
+        waiting, rejected = _halves(0, count), list[Rejected]()
+        while waiting:
+            start, stop = waiting.pop()
+            try:
+                self._load(islice(self._journal.read(segment), start, stop))
+            except DestinationError as reason:
+                if stop - start > 1:
+                    waiting += _halves(start, stop)
+                    continue
                 [item] = islice(self._journal.read(segment), start, stop)
                 rejected.append(Rejected(item.resource, _rejection(item, reason)))
                 if len(rejected) > MOST_REJECTED:
-                    raise error
-                continue
-            middle = (start + stop) // 2
-            for part in ((start, middle), (middle, stop)):
-                try:
-                    self._load(islice(self._journal.read(segment), *part))
-                except DestinationError as again:
-                    failing.append((*part, again))
+                    raise error from None
         self.rejected += rejected
+
+
+def _halves(start: int, stop: int) -> list[tuple[int, int]]:
+    """The two halves of a range, the first one last; a single item is tried once more by itself, for a
+    destination may refuse once what it takes a moment later."""
+    middle = (start + stop) // 2
+    return [(start, stop)] if stop - start == 1 else [(middle, stop), (start, middle)]
 
 
 def _as_ours(error: Exception) -> OaSyncError:

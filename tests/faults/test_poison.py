@@ -107,3 +107,23 @@ def test_a_destination_that_takes_nothing_loses_nothing_and_grows_nothing_withou
         run_sync(broken.settings)
         assert broken.state.counters.details.total() == 0
         assert_mirrors(broken.settings, broken.state)
+
+
+def test_what_a_destination_refuses_once_is_loaded_and_nothing_is_asked_for_again(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    load, loads = Warehouse.load, 0
+
+    def refuse_once(target: Warehouse, batches: Iterable[Batch]) -> dict[str, int]:
+        nonlocal loads
+        loads += 1
+        if loads == 1:
+            raise DestinationError("not now")
+        return load(target, batches)
+
+    with place(tmp_path, "reports=1,rows=3,datasets=1") as refused:
+        monkeypatch.setattr(Warehouse, "load", refuse_once)
+        assert sync(refused.settings, ["reports"]).exit_code == 0
+        assert loads > 1
+        assert len(refused.state.counters.details) == 1
+        assert_mirrors(refused.settings, refused.state, "reports")
