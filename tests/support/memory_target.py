@@ -230,13 +230,13 @@ class MemoryTarget:
         if before == data_type:
             return
         self._may_write(f"widen {table}.{column}")
-        if wider(before, data_type) != data_type:
+        if wider(before, data_type) == before:
             raise DestinationError(f"memory: {table}.{column}: {before} cannot become {data_type}")
         found.schema = found.schema.retyped(column, data_type)
-        found.groups = {
-            key: [{**row, column: _converted(row.get(column), before, data_type)} for row in group]
-            for key, group in found.groups.items()
-        }
+        rows = (
+            {**row, column: _converted(row.get(column), before, data_type)} for row in found.rows()
+        )
+        found.groups = _grouped(rows, found.schema.key)
 
     def _merge(self, name: str, batches: Sequence[Batch]) -> None:
         """Merge the rows of one table: all of them, or none."""
@@ -329,7 +329,7 @@ def _rows(batch: Batch, arriving: TableSchema, schema: TableSchema) -> Iterator[
 
 
 def _grouped(rows: Iterable[Row], key: Sequence[str]) -> dict[Key, list[Row]]:
-    """`rows` by another key than before."""
+    """`rows` by their key."""
     groups: dict[Key, list[Row]] = {}
     for row in rows:
         groups.setdefault(tuple([row.get(column) for column in key]), []).append(row)
