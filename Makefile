@@ -1,26 +1,39 @@
-# make demo   see it work: no key, no network
-# make test   run the tests
-# make bench  measure speed and memory: half an hour on a quiet machine (BENCH_ARGS='--workloads rows')
+# make demo       see it work: no key, no network
+# make test       run the tests: about three minutes on two quiet cores
+# make test-rest  run what is slow: every destination, kills and storms, more examples of each property
+# make test-all   both, one after the other
+# make bench      measure speed and memory: half an hour on a quiet machine (BENCH_ARGS='--workloads rows')
 #
+# PYTEST_ARGS goes to pytest: make test PYTEST_ARGS='tests/sync -x'. CONTRIBUTING.md tells more.
 # Needs Python 3.11 or newer with pip. Everything goes into .venv, or into the folder that VENV names.
 
 PYTHON ?= python3
 VENV ?= .venv
-# Many tests wait for a process or a server more than they compute.
-TEST_PROCESSES ?= 4
+# On two cores: many tests wait for a process or a server, and each process more imports everything once more.
+TEST_PROCESSES ?= 3
 BIN := $(VENV)/bin
+PYTEST = $(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist worksteal
+# Where it is set, every worker and every command that a test starts compiles all of oa-sync anew.
+unexport PYTHONDONTWRITEBYTECODE
 # Debian splits ensurepip off into python3-venv: where it is missing, the pip that is there fills the
 # environment from outside, which is also what its "externally managed" rule wants.
 PIP = $(if $(wildcard $(BIN)/pip),$(BIN)/python -m pip,$(PYTHON) -m pip --python $(BIN)/python)
 INSTALL = @echo "installing oa-sync and what it needs into $(VENV)"; $(PIP) install --quiet --editable
 
-.PHONY: demo test bench lint picture clean
+.PHONY: demo test test-rest test-all bench lint picture clean
 
 demo: $(VENV)/.installed
 	@$(BIN)/oa-sync demo
 
 test: $(VENV)/.installed-test
-	@$(BIN)/python -m pytest -n $(TEST_PROCESSES) $(PYTEST_ARGS)
+	@$(PYTEST) -m 'not rest' $(PYTEST_ARGS)
+
+test-rest: $(VENV)/.installed-test
+	@$(PYTEST) -m 'rest or hypothesis' --hypothesis-profile thorough $(PYTEST_ARGS)
+
+test-all:
+	@$(MAKE) --no-print-directory test
+	@$(MAKE) --no-print-directory test-rest
 
 bench: $(VENV)/.installed-bench
 	@$(BIN)/python -m tests.benchmarks.speed $(BENCH_ARGS)

@@ -24,7 +24,7 @@ def benchmark(folder: Path, *arguments: str) -> str:
     """Run the suite, one round on the smallest scale, into `folder`, and return the page it wrote."""
     command = (sys.executable, "-m", "tests.benchmarks.speed", "--repeat", 1, "--scale", 0.001)
     done = run(
-        *command, "--output", folder, *arguments, cwd=folder, timeout=240, PYTHONPATH=str(ROOT)
+        *command, "--output", folder, *arguments, cwd=folder, timeout=600, PYTHONPATH=str(ROOT)
     )
     assert done.returncode == 0, done.stderr
     return (folder / page.PAGE).read_text(encoding="utf-8")
@@ -35,7 +35,6 @@ def row_of(text: str, case: str) -> list[str]:
     return [cell.strip() for cell in line.strip("|").split("|")]
 
 
-@pytest.mark.timeout(300)
 def test_every_rival_loads_the_same_rows_over_the_same_bytes(tmp_path: Path) -> None:
     text = benchmark(tmp_path, "--workloads", "rows,runs", "--skip-slow")
     of_rows, of_runs = text.split("## runs")
@@ -50,7 +49,6 @@ def test_every_rival_loads_the_same_rows_over_the_same_bytes(tmp_path: Path) -> 
     assert row_of(of_runs, "oa-sync")[-1].startswith("50 / 300 / ")
 
 
-@pytest.mark.timeout(300)
 def test_an_unchanged_sync_reads_the_list_and_a_change_costs_its_detail() -> None:
     with ExitStack() as stack:
         unchanged, one, _ = loaded_table(stack, "1 x", reports=2).cases

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import socket
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import duckdb
@@ -17,7 +16,7 @@ from oa_sync.errors import ConfigurationError, NotAuthorisedError, OaSyncError
 from oa_sync.settings import Settings
 from tests.support.command import oa_sync
 from tests.support.emulator import KEY, emulator
-from tests.support.postgres import running_postgres
+from tests.support.postgres import Postgres
 
 
 def settings_for(base_url: str, folder: Path, **values: Any) -> Settings:
@@ -214,18 +213,17 @@ def test_postgres_without_credentials_says_how_to_set_them(tmp_path: Path) -> No
 
 
 def test_postgres_is_tried_and_left_as_it_was(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, postgres: Postgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Not below pytest's own folder, which the server's user may not enter.
-    with TemporaryDirectory() as data, running_postgres(Path(data) / "pg") as server:
-        monkeypatch.setenv("DESTINATION__POSTGRES__CREDENTIALS", server.url())
-        report = run_checks(
-            settings_for("http://127.0.0.1:9/v1", tmp_path, api_key=None, destination="postgres")
-        )
-        with psycopg.connect(server.socket_url) as connection:
-            left = connection.execute(
-                "SELECT 1 FROM information_schema.schemata WHERE schema_name = 'openanalyst'"
-            ).fetchall()
+    database = postgres.create_database("checked")
+    monkeypatch.setenv("DESTINATION__POSTGRES__CREDENTIALS", database)
+    report = run_checks(
+        settings_for("http://127.0.0.1:9/v1", tmp_path, api_key=None, destination="postgres")
+    )
+    with psycopg.connect(database) as connection:
+        left = connection.execute(
+            "SELECT 1 FROM information_schema.schemata WHERE schema_name = 'openanalyst'"
+        ).fetchall()
     assert status_of(report)["destination"] == "ok", detail_of(report, "destination")
     assert left == []
 

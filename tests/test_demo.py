@@ -18,7 +18,7 @@ from oa_sync.cli.demo import next_commands
 from oa_sync.commands.demo import ReadBack, running_demo
 from oa_sync.errors import ConfigurationError
 from oa_sync.workspace.report import SyncReport
-from tests.support.command import OA_SYNC, oa_sync, run
+from tests.support.command import OA_SYNC, PATIENCE, oa_sync, run
 
 
 def silent(stage: str, resource: str, done: int, total: int | None) -> None:
@@ -236,6 +236,6 @@ def test_progress_is_shown_on_a_terminal_only(tmp_path: Path, shown: tuple[Path,
         pass
     finally:
         os.close(ours)
-    assert process.wait(60) == 0
+    assert process.wait(PATIENCE) == 0
     assert b"list reports" in seen
     assert "list reports" not in shown[1]

@@ -353,7 +353,7 @@ def test_the_command_prints_a_table_or_one_json_object(
         machines = invoke(*flags, "--json")
     assert people.exit_code == machines.exit_code == 0
     assert "reports" in people.stdout
-    assert "days in all at one run a day" in people.stdout
+    assert "days in all at one sync a day" in people.stdout
     assert KEY not in people.output + machines.output
     told = orjson.loads(machines.stdout)
     assert told["resources"]["reports"]["requests"] == 26

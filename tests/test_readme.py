@@ -56,7 +56,7 @@ def test_the_problem_is_told_in_three_sentences_before_the_two_commands() -> Non
     assert re.search(r"```sh\nmake demo .*\nmake test .*\n```", README)
 
 
-@pytest.mark.parametrize("target", ["demo", "test", "lint", "picture"])
+@pytest.mark.parametrize("target", ["demo", "test", "test-rest", "test-all", "lint", "picture"])
 def test_every_make_target_that_is_named_exists(target: str, tmp_path: Path) -> None:
     assert f"make {target}" in README
     done = run("make", "-n", "-C", ROOT, target, f"VENV={tmp_path / 'venv'}", cwd=tmp_path)

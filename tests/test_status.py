@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from oa_sync.tables.counts import Counts
 from oa_sync.workspace.lock import sync_lock
 from tests.support.clock import ManualClock
 from tests.support.emulator import KEY, emulator
+from tests.support.postgres import Postgres
 from tests.support.syncing import query, run_sync, settings_for
 
 REPORTS, DATASETS = 9, 3
@@ -37,11 +38,8 @@ def small() -> Workspace:
 
 
 @pytest.fixture(scope="module")
-def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    from tests.support.postgres import running_postgres
-
-    with running_postgres(tmp_path_factory.mktemp("postgres")) as server:
-        yield server.create_database("status")
+def postgres_url(postgres: Postgres) -> str:
+    return postgres.create_database("status")
 
 
 @pytest.fixture(params=["duckdb", "parquet", "postgres"])

@@ -1,4 +1,4 @@
-"""`oa-sync copy`: from one destination into another."""
+"""`oa-sync copy`: loads a workspace from one destination into another."""
 
 from __future__ import annotations
 

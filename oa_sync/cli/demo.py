@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     type=click.Path(file_okay=False, path_type=Path),
     default=Path("oa-sync-demo"),
     show_default=True,
-    help="Where its files go; made anew on every run.",
+    help="Where its files go; replaced each time.",
 )
 def demo(folder: Path) -> None:
     """See it work: a sample workspace is served on this machine and mirrored into DuckDB.
@@ -41,7 +41,7 @@ def demo(folder: Path) -> None:
 
 
 def tell(console: Console, folder: Path) -> int:
-    """Run the demo in `folder`, printing its story to `console`; the exit code."""
+    """Run the demo in `folder` and print it to `console`; returns the exit code."""
     from oa_sync.commands.demo import running_demo
 
     with running_demo(folder) as demo:
@@ -64,7 +64,7 @@ def _sync(console: Console, demo: Demo, title: str) -> SyncReport:
     from oa_sync.cli.render import print_problems, requests_text, resource_table, seconds
 
     console.print(f"[bold]{title}[/bold]")
-    # On a terminal the bars are gone again before the next line is printed.
+    # On a terminal the bars are removed before the next line is printed.
     with Progress() as progress:
         report = demo.sync(progress)
     console.print(resource_table(report))
@@ -114,7 +114,7 @@ def _print_files(console: Console, demo: Demo) -> None:
 
 
 def next_commands(database: Path) -> tuple[str, str, str]:
-    """Three lines for a shell in the current folder: look at the tables, then do it for real."""
+    """Three lines for a shell in the current folder: look at the tables, then sync a real workspace."""
     python = _from_here(Path(sys.executable))
     script = "oa-sync" if shutil.which("oa-sync") else shlex.quote(str(python.with_name("oa-sync")))
     connect = f"import duckdb; duckdb.connect({str(database)!r})"

@@ -49,7 +49,7 @@ PLAN_NAMES = ("free", "basic", "pro", "max", "starter", "enterprise")
 )
 @click.option("--max-per-page", type=click.IntRange(0), default=0, help="Rows a page at most.")
 @click.option("--no-updated-at", is_flag=True, help="Rows do not say when they changed.")
-@click.option("--wrap-detail", is_flag=True, help='Single resources stand inside {"data": …}.')
+@click.option("--wrap-detail", is_flag=True, help='Details are inside {"data": …}.')
 @click.option("--full-lists", is_flag=True, help="List rows carry everything.")
 @click.option("--lean-lists", is_flag=True, help="List rows carry ids, names and times only.")
 @click.option(

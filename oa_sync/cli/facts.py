@@ -1,4 +1,4 @@
-"""Tables and facts without lines, and the quota among them: for `plan` and `status`."""
+"""Tables and facts without borders, for `plan` and `status`; the quota is among the facts."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def print_json(value: dict[str, Any]) -> None:
 
 
 def quota_facts(quota: QuotaStatus, reserved: int) -> list[tuple[str, object]]:
-    """What is spent and left, in lines; `reserved` requests of the day are for others."""
+    """What is spent and left, as lines; `reserved` requests of the day are for others."""
     limits = quota.limits
     if limits.per_day is None:
         facts: list[tuple[str, object]] = [("quota", f"no limit a day; {quota.used_day:,} sent")]
@@ -40,7 +40,7 @@ def quota_facts(quota: QuotaStatus, reserved: int) -> list[tuple[str, object]]:
 
 
 def plain_table(*columns: str, left: int = 1) -> Table:
-    """A table without lines, whose first `left` columns are text and the others numbers."""
+    """A table without borders. Its first `left` columns are text, the others numbers."""
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="dim")

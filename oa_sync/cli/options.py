@@ -35,7 +35,7 @@ api_options = _apply(
         help="A day is any 24 hours (default), or begins at midnight in ZONE, as Europe/Berlin.",
     ),
     click.option("--reserve", type=float, metavar="SHARE", help="Of the day, for others; 0.1."),
-    click.option("--max-requests", type=int, metavar="N", help="Requests this run may spend."),
+    click.option("--max-requests", type=int, metavar="N", help="Requests this command may spend."),
     click.option("--quota-url", metavar="URL", help="postgresql://… shared by machines."),
     click.option("--source", metavar="NAME_OR_FILE", help="Definition; default: the dialect's."),
 )

@@ -92,13 +92,13 @@ def _number(value: int, estimated: bool) -> str:
 
 
 def _verdict(plan: Plan) -> str:
-    """What it comes to: today, in some days, or never."""
+    """When all would be loaded: now, in some days, or never."""
     from oa_sync.quota.account import sending_time
 
     needed = _number(plan.cost.requests, plan.cost.estimated)
     if plan.days_to_complete is None:
         return (
-            f"a sync needs {needed} requests, and its lists alone take all that a run may send: give it"
+            f"a sync needs {needed} requests, and its lists alone take all that it may send: give it"
             " more (--max-requests, --reserve, --plan)"
         )
     when = isoformat(plan.come_back_at) if plan.come_back_at else ""
@@ -109,13 +109,13 @@ def _verdict(plan: Plan) -> str:
     took = sending_time(sends, plan.quota.limits.per_minute).total_seconds()
     lasts = f" and lasts at least {took / 60:,.0f} min" if took >= 60 else ""
     if plan.days_to_complete <= 1:
-        return f"a sync needs {needed} requests; one run now does it{lasts}"
+        return f"a sync needs {needed} requests; one sync now does it{lasts}"
     then = f"; come back at {when}" if when else ""
     return (
-        f"a sync needs {needed} requests; a run now sends {sends:,}{lasts}{then};"
+        f"a sync needs {needed} requests; a sync now sends {sends:,}{lasts}{then};"
         f" {_days(plan.days_to_complete)}"
     )
 
 
 def _days(number: int) -> str:
-    return f"{number:,} {'day' if number == 1 else 'days'} in all at one run a day"
+    return f"{number:,} {'day' if number == 1 else 'days'} in all at one sync a day"

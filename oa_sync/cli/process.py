@@ -1,9 +1,9 @@
 """How this process takes memory, and gives it back.
 
-A sync works through large short-lived buffers. Left to itself, glibc keeps an arena for each thread, and
-Arrow's own pool keeps what it once had; the peak of a sync of a million rows is then a third higher. Where
-every buffer of some hundred kilobytes is a mapping of its own, on the other hand, the kernel clears each of
-its pages anew: a fifth of all CPU time (both measured, see tests/benchmarks/RESULTS.md).
+A sync uses large, short-lived buffers. By default glibc keeps an arena for each thread, and Arrow's own pool
+keeps memory that it has freed: the peak of a sync of a million rows is then a third higher. But if every
+buffer of some hundred kilobytes is a mapping of its own, the kernel clears each of its pages every time: a
+fifth of all CPU time (both measured, see tests/benchmarks/RESULTS.md).
 """
 
 from __future__ import annotations
@@ -21,11 +21,12 @@ _COLLECT_AFTER = (200_000, 50, 1_000)
 
 
 def start_lightly() -> None:
-    """For this process, before anything large is imported: the garbage collector looks for cycles more
-    seldom (modules and decoded JSON are many containers and no cycle), not at all when everything is over
-    (a quarter of a second that frees what the kernel frees anyway), and NumPy keeps no threads for a linear
-    algebra that nothing here needs. httpx leaves out its own command line, which brings Pygments with it: a
-    tenth of a second.
+    """Save time at start and exit. Call it before anything large is imported.
+
+    The garbage collector looks for cycles less often: modules and decoded JSON are many containers without
+    cycles. At exit it does nothing (saves 0.25 s; the kernel frees the memory anyway). NumPy starts no
+    threads for linear algebra, which nothing here needs. httpx does not import its own command line, which
+    would import Pygments (saves 0.1 s).
 
     Meant for the command line, not for a library call.
     """
@@ -36,8 +37,8 @@ def start_lightly() -> None:
 
 
 def give_memory_back() -> None:
-    """For this process: two arenas, very large buffers are mappings of their own, Arrow takes its buffers
-    from the system, and what is imported by now is never looked at by the garbage collector.
+    """Keep the peak of memory low: two arenas, only very large buffers as mappings of their own, and Arrow's
+    buffers from the system. The garbage collector also skips everything imported so far.
 
     Meant for the command line, not for a library call.
     """
@@ -55,10 +56,10 @@ def give_memory_back() -> None:
 
 
 def spare_sqlalchemy() -> None:
-    """For this process: dlt spells addresses by its own copy of a few functions of SQLAlchemy, as it does
-    where that is not installed. To import it takes a quarter of a second.
+    """Stop dlt from importing SQLAlchemy in this process (saves 0.25 s). For addresses, dlt then uses its own
+    copies of a few functions, as it does where SQLAlchemy is not installed.
 
-    Meant for the command line with a destination that is no business of SQLAlchemy's.
+    Meant for the command line, with a destination that does not need SQLAlchemy.
     """
     with contextlib.suppress(ImportError):
         from dlt.common.libs import sql_alchemy_shims

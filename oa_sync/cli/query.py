@@ -78,7 +78,7 @@ def query(
 
 
 def print_result(report: ResultReport, *, as_json: bool) -> None:
-    """Print what came of a result to stdout: one JSON object, or some lines for people."""
+    """Print the report of a result to stdout: one JSON object, or some lines for people."""
     if as_json:
         import orjson
 

@@ -29,7 +29,7 @@ def print_report(report: SyncReport) -> None:
     if report.tallies:
         console.print(resource_table(report), "")
     facts = Table.grid(padding=(0, 2))
-    # A name stays with its number: the lines break between the pairs only.
+    # The no-break space keeps a name and its number on one line.
     written = [f"{escape(name)}\N{NO-BREAK SPACE}{n:,}" for name, n in sorted(report.rows.items())]
     facts.add_row("rows written", ", ".join(written) or "none")
     facts.add_row("requests", requests_text(report))
@@ -39,7 +39,7 @@ def print_report(report: SyncReport) -> None:
 
 
 def resource_table(report: SyncReport) -> Table:
-    """What happened to each resource; those that the API does not have say so below the numbers."""
+    """What happened to each resource. Lists that the API does not have are named below the table."""
     from rich.markup import escape
     from rich.table import Table
 
@@ -111,11 +111,11 @@ def next_text(forecast: Forecast, now: datetime) -> str:
     when = f"come back at {isoformat(forecast.come_back_at)}" if later else "run again at any time"
     if forecast.days_left is None:
         return (
-            f"{when}, but with more requests a run (--max-requests, --reserve, --plan): as it is, the"
+            f"{when}, but with more requests a sync (--max-requests, --reserve, --plan): as it is, the"
             " lists alone take all of them"
         )
     days = "1 day is" if forecast.days_left == 1 else f"{forecast.days_left:,} days are"
-    return f"{when}; it goes on from here, and {days} left at one run a day"
+    return f"{when}; it goes on from here, and {days} left at one sync a day"
 
 
 def seconds(report: SyncReport) -> float:

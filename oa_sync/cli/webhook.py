@@ -82,7 +82,7 @@ def serve(
         raise ConfigurationError("--tls-cert and --tls-key belong together; give both or neither")
     settings = resolve({"home": home, "workspace": workspace})
     configure(log_format, verbose, secrets)
-    # What the server itself warns of, such as requests that are not HTTP, belongs into the same log.
+    # Warnings of the server itself, such as of requests that are not HTTP, go to the same log.
     logging.getLogger("uvicorn").handlers[:] = logging.getLogger("oa_sync").handlers
     clock = Clock()
     with closing(Inbox(inbox_folder(settings.home, settings.workspace), clock)) as inbox:

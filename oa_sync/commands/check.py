@@ -24,15 +24,15 @@ from oa_sync.workspace.lock import sync_lock
 from oa_sync.workspace.report import Requests
 from oa_sync.workspace.surroundings import Surroundings
 
-# Of several failures the one that has to be mended first decides.
+# If several checks fail, the failure to fix first decides.
 _EXIT_CODES = (2, 5, 4, 1, 3)
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One finding. `detail` says what is so and, where it failed, what to do.
+    """One finding. `detail` says what was found and, if the check failed, what to do.
 
-    `skipped`: it could not be looked at because something else failed or is running.
+    `skipped`: it could not be tried because something else failed, or a sync is running.
     """
 
     name: str
@@ -96,8 +96,8 @@ def run_checks(
 ) -> CheckReport:
     """Look at everything a sync with `settings` needs, and go on after a failure where that makes sense.
 
-    `tell` hears of each finding at once. Nothing is raised for what is found; at most one request a
-    list is sent, and one more where the dialect is not known, all counted in the quota ledger.
+    `tell` is called with each finding at once. No finding is raised. At most one request a list is sent,
+    and one more where the dialect is not known; all are counted in the quota ledger.
     """
     clock = clock or Clock()
     report = CheckReport()
@@ -116,7 +116,7 @@ def run_checks(
 
 
 def _check_definition(settings: Settings, found: Found) -> list[Definition]:
-    """The definitions that may come to be used: with `auto`, those of both dialects."""
+    """The definitions that a sync may use: with `auto`, those of both dialects."""
     source = settings.source or OPENANALYST
     dialects: tuple[Literal["page", "cursor"], ...] = ("page", "cursor")
     if settings.dialect != "auto":
@@ -159,7 +159,7 @@ def _check_destination(settings: Settings, clock: Clock, found: Found) -> None:
 
 
 async def check_api(settings: Settings, clock: Clock, found: Found) -> int:
-    """Ask the API and tell `found`; the number of requests that were put on the wire."""
+    """Ask the API and pass each finding to `found`; returns the number of requests sent."""
     requests = Requests()
     try:
         async with connect(settings, Surroundings(clock)) as connection:
@@ -215,7 +215,7 @@ async def _check_list(connection: Connection, definition: Definition, resource: 
 
 
 async def _first_page(connection: Connection, definition: Definition, resource: Resource) -> Page:
-    """The first page, as small as can be; the one that told the dialect is not asked for again."""
+    """The first page, as small as possible. A page that the dialect probe fetched is not asked for again."""
     detected = connection._detected
     first = detected.first if detected and resource.endpoint.path == PROBE_PATH else None
     walk = pages(
@@ -237,8 +237,8 @@ def _smallest(paginator: Paginator) -> Paginator:
 
 
 def _concerns_all(error: OaSyncError) -> bool:
-    """Whether asking for other lists would only cost requests: a server that is not well, a key that
-    is refused, a limit. Only what one list may be refused (403), lack (404) or dislike is its own."""
+    """Whether every other list would fail too, so that asking only costs requests: a failing server, a
+    refused key, a limit. Forbidden (403), missing (404) and an invalid request or answer concern one list."""
     if isinstance(error, NotAuthorisedError):
         return error.status == 401
     own = ApiError if error.code in {"not_found", "invalid_request", "invalid_response"} else ()

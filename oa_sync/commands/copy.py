@@ -1,4 +1,4 @@
-"""`oa-sync copy`: a workspace from one destination into another, without a request."""
+"""`oa-sync copy`: loads a workspace from one destination into another, without a request."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from oa_sync.workspace.lock import sync_lock
 
 @dataclass
 class Copied:
-    """Rows by table, and the labels of the workspaces whose rows were left where they are."""
+    """Rows by table, and the labels of the workspaces whose rows were not copied."""
 
     rows: dict[str, int] = field(default_factory=dict)
     left: set[str] = field(default_factory=set)
 
 
 def copy(source: Settings, to: Settings, clock: Clock | None = None) -> Copied:
-    """Load every row of the workspace that stands in `source` into `to`, with keys, types and paths.
+    """Load every row of the workspace from `source` into `to`, with keys, types and paths.
 
-    The next sync into `to` goes on from there: it asks for what changed since. Lists are copied before the
-    rows they belong to and the table `syncs` last, so a copy that was cut off can be repeated.
+    The next sync into `to` goes on from there: it asks for what changed since. Child tables are copied
+    before their parents and the table `syncs` last, so a copy that was cut off can be repeated.
 
     Raises:
         ConfigurationError: nothing is loaded in `source`, or something of this workspace in `to`.
@@ -90,7 +90,7 @@ def _copy_table(loaded: Target, target: Target, table: str, workspace: str, left
 
 
 def _as_loaded(hints: TableHints) -> TableHints:
-    """`hints` as a sync would give them: types follow from the rows, but for JSON, which is text there."""
+    """`hints` as a sync gives them: types come from the rows, except JSON, which is text there."""
     columns = {}
     for name, column in hints.columns.items():
         kept = {HINT: column[HINT]} if column.get(HINT) else {}

@@ -1,4 +1,4 @@
-"""The demo's story, without its screen: a folder of its own, an API on loopback, changes, read-back.
+"""The demo, without its screen: a folder of its own, an API on loopback, changes, read-back.
 
 `oa-sync demo` prints it; `docs/demo_screen.py` paints it. Everything is real (HTTP, the quota ledger,
 dlt, DuckDB) but the API, which is the emulator over the bundled sample workspace.
@@ -27,7 +27,7 @@ DATABASE = "workspace.duckdb"
 HOME = "home"
 MARKER = ".oa-sync-demo"
 _MADE_HERE = (DATABASE, f"{DATABASE}.wal", HOME)
-_MARKER_TEXT = f"oa-sync demo made {DATABASE} and {HOME}/ here and replaces them on every run.\n"
+_MARKER_TEXT = f"oa-sync demo made {DATABASE} and {HOME}/ here and replaces them each time.\n"
 # Enough of the environment to run and to print; settings of the user's and of dlt's are not in it.
 _KEPT = ("PATH", "TERM", "COLORTERM", "COLUMNS", "LINES", "LANG", "NO_COLOR", "TMPDIR", "TZ")
 PLAN: Plan = "pro"
@@ -44,7 +44,7 @@ class SourceChange:
 
 @dataclass(frozen=True, slots=True)
 class ReadBack:
-    """What stands in DuckDB. `rows`: by table; `values`: by what they are, as text."""
+    """What is in DuckDB. `rows`: by table; `values`: by what they are, as text."""
 
     rows: Mapping[str, int]
     values: Mapping[str, str]
@@ -115,7 +115,7 @@ def running_demo(folder: Path) -> Iterator[Demo]:
 
 
 def _make_ready(folder: Path) -> None:
-    """Take away what the last demo made in `folder`, and mark it as a demo's."""
+    """Remove what the last demo made in `folder`, and mark it as a demo's."""
     marker = folder / MARKER
     try:
         folder.mkdir(parents=True, exist_ok=True)

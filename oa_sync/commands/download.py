@@ -49,7 +49,7 @@ def download(
     """Export the dataset and load it as `export_<table>`; rows of this workspace are replaced.
 
     `filters` (`column=value`) go to the API. `download_hosts`: hosts that the signed URL may name
-    beside the API's. The requests to those hosts are in the report's `download`: no quota counts them.
+    beside the API's. Requests for the file are counted in the report's `download`, and in no quota.
 
     Raises:
         ConfigurationError: an argument, the settings or the definition are wrong, or the API speaks the
@@ -61,7 +61,7 @@ def download(
         raise ConfigurationError("an empty dataset id")
     wanted = dict(_filter(text) for text in filters)
 
-    async def story(session: Session) -> None:
+    async def work(session: Session) -> None:
         connection, report = session.connection, session.report
         hosts = DownloadHosts(httpx.URL(connection.client.base), download_hosts)
         await _check_dialect(connection)
@@ -86,7 +86,7 @@ def download(
             rows = export_rows(path, form)
             await session.load(ResultTable(name, types=rows.types), rows)
 
-    return load_on_request(settings, name, clock or Clock(), story)
+    return load_on_request(settings, name, clock or Clock(), work)
 
 
 async def _check_dialect(connection: Connection) -> None:
@@ -99,8 +99,8 @@ async def _check_dialect(connection: Connection) -> None:
 
 @contextmanager
 def _folder(settings: Settings) -> Iterator[Path]:
-    """An empty folder of this user alone; what a killed download left in it goes, and all of it at
-    the end."""
+    """An empty folder that only this user may read, deleted at the end. What a killed download left in it is
+    deleted first."""
     folder = settings.home / "downloads" / settings.fingerprint()
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True, mode=0o700)

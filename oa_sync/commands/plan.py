@@ -1,9 +1,9 @@
 """What a sync would cost: requests by resource, what the day has left, and how many days it takes.
 
 At most one request a list: its first page tells how long the list is and how many rows a page has. What
-is loaded is read back, and so is what an interrupted run has fetched and not loaded. Numbers about rows
-beyond the first page are estimates: a row that is loaded counts as unchanged, one that the total leaves
-over as new.
+is loaded is read back, and so is what an interrupted sync has fetched and not loaded. Numbers about rows
+beyond the first page are estimates: a row that is loaded counts as unchanged, and the rows by which the
+total exceeds those count as new.
 """
 
 from __future__ import annotations
@@ -78,9 +78,9 @@ class ResourcePlan:
 class Plan:
     """The plan of a sync with these settings.
 
-    `budget` is what a run may send now (None: only the pace limits it), `reserved` what it leaves for
-    others, `made` what the plan itself has sent. `come_back_at`: when the next run after today's is
-    worth starting, or the first where today has nothing left; None: one run now does it all.
+    `budget` is what a sync may send now (None: only the pace limits it), `reserved` what it leaves for
+    others, `made` what the plan itself has sent. `come_back_at`: when the next sync after today's is
+    worth starting, or the first one if today has nothing left; None: one sync now does it all.
     """
 
     workspace: str
@@ -197,7 +197,7 @@ def _come_back_at(forecast: Forecast, quota: QuotaStatus, now: datetime) -> date
         return forecast.come_back_at
     if forecast.days_left == 1 or quota.limits.per_day is None:
         return None
-    # What a run sends now is free again when the day of now is over.
+    # What a sync sends now is free again when this day is over.
     instant = int(now.timestamp() * SECOND)
     return datetime.fromtimestamp(quota.limits.counts_until(instant // SECOND, instant), UTC)
 
@@ -213,7 +213,7 @@ def _loaded(definition: Definition, target: Target | None, settings: Settings) -
 
 
 def _overlay_pending(loaded: Loaded, settings: Settings) -> None:
-    """Count what an interrupted run has fetched as loaded: the next sync loads it without a request."""
+    """Count what an interrupted sync has fetched as loaded: the next sync loads it without a request."""
     with contextlib.closing(Journal(settings.journal)) as journal:
         for segment in journal.segments():
             for item in journal.read(segment):
@@ -249,14 +249,14 @@ async def _resources(
             plans.append(_resource_plan(scan, cost, asked=False, missing=True))
         else:
             plans.append(await _asked(scan, connection, orders, runs))
-    # A query takes one request on every run, and more where its result is not there at once.
+    # A query takes one request in every sync, and more if its result is not there at once.
     one = Cost(1, lists_estimated=True)
     queries = (ResourcePlan(query.name, None, 0, one, asked=False) for query in definition.queries)
     return (*plans, *queries)
 
 
 def _cost_without_list(scan: Scan, runs: FollowedRuns) -> Cost:
-    """The details of runs that are due, of a resource whose list is not there."""
+    """The cost of a resource whose list does not exist: the details of the runs that are due."""
     runs.after_list(scan, Tally())
     return Cost(details=sum(entry.wants_detail for entry in scan.pending.values()))
 
@@ -264,7 +264,7 @@ def _cost_without_list(scan: Scan, runs: FollowedRuns) -> Cost:
 async def _asked(
     scan: Scan, connection: Connection, orders: OrderMemory, runs: FollowedRuns
 ) -> ResourcePlan:
-    """The plan of a resource by the first page of its list."""
+    """The plan of a resource, from the first page of its list."""
     try:
         await _first_page(scan, connection, orders)
     except BudgetExhausted:

@@ -1,4 +1,4 @@
-"""`oa-sync query`: one query, run by the API, its result loaded as a typed table."""
+"""`oa-sync query`: the API runs one query, and its result is loaded as a typed table."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def query(
     """Run `sql` on the dataset and load the result as `query_<table>`.
 
     The rows of this workspace that the table has are replaced; with `append` they stay, and positions
-    go on. `parameters` (`name=value`) stand for `:name` in the SQL. `heard(polls)` is told of every
+    go on. `parameters` (`name=value`) stand for `:name` in the SQL. `heard(polls)` is called after every
     poll.
 
     Raises:
@@ -54,7 +54,7 @@ def query(
         raise ConfigurationError("an empty dataset id or SQL; give both, the SQL in quotes")
     asked = Asked(dataset_id, bound(sql, parameters), seconds)
 
-    async def story(session: Session) -> None:
+    async def work(session: Session) -> None:
         connection, report = session.connection, session.report
         dialect = await connection.api_dialect()
         runner = QueryRunner(connection.client, session.clock, dialect, heard)
@@ -63,15 +63,15 @@ def query(
         report.details["query_id"] = finished.query_id
         await session.load(ResultTable(name, "append" if append else "replace"), finished.answer)
 
-    return load_on_request(settings, name, clock or Clock(), story)
+    return load_on_request(settings, name, clock or Clock(), work)
 
 
 def bound(sql: str, parameters: Sequence[str]) -> str:
     """`sql` with the values of `parameters` (`name=value`) as literals in the places of `:name`.
 
-    A value that is written like a number is one; a text that looks like a number stands in quotes
-    (`zip='01'` needs none, `zip='10'` does). Names that no parameter gives a value stay as they are:
-    some SQL has colons of its own.
+    A value that is written like a number becomes a number. Text that looks like one has to stand in
+    quotes: `zip='10'`, but `zip=01` is text anyway. Names that no parameter gives a value stay as they
+    are: some SQL has colons of its own.
 
     Raises:
         ConfigurationError: not `name=value`, a value that cannot be written safely, or a name that the

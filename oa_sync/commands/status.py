@@ -1,4 +1,4 @@
-"""How things stand, without a request: last syncs, rows, backlog, quota, what waits to be loaded."""
+"""The state of a workspace, without a request: last syncs, rows, backlog, quota, what waits to be loaded."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Status:
     `syncs` are the last ones, newest first, as the columns of the table `syncs`. `tables` is None
     where the destination cannot be read because a sync is writing to it (`running` says which).
     `quota` is None where the account is not known; `quota_note` says why. `pending_segments`: journal
-    files that an interrupted run left; the next sync loads them first.
+    files that an interrupted sync left; the next sync loads them first.
     """
 
     workspace: str
@@ -83,7 +83,7 @@ class Status:
 
 
 def status(settings: Settings, clock: Clock | None = None) -> Status:
-    """How the workspace of `settings` stands. Sends no request, needs no key, creates no database.
+    """The state of the workspace of `settings`. Sends no request, needs no key, creates no database.
 
     Raises:
         ConfigurationError: a setting is wrong.
@@ -109,7 +109,7 @@ def status(settings: Settings, clock: Clock | None = None) -> Status:
 
 
 def _quota(settings: Settings, clock: Clock) -> tuple[QuotaStatus | None, str | None]:
-    """The quota; without a key a note in its place, for the key is what the account is found by."""
+    """The quota. Without a key, a note instead: the key is needed to find the account."""
     try:
         with quota_account(settings, clock) as account:
             return account.status(), None

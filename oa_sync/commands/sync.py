@@ -1,7 +1,7 @@
-"""The one story: lock, finish what is pending, scan, compare, fetch, load, report.
+"""`oa-sync sync`: lock, load what is pending, scan, compare, fetch, load, report.
 
-`sync` reads top to bottom like the README. Requests are made on an event loop in this thread; everything
-that touches the destination runs on one other thread, in overlap.
+Requests are made on an event loop in this thread. Meanwhile, everything that touches the destination runs
+on one other thread.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from oa_sync.extract.runs.known import runs_resource
 from oa_sync.extract.tally import Tally
 from oa_sync.journal.journal import Journal
 from oa_sync.journal.queue import SegmentQueue
-from oa_sync.journal.steps import Steps
+from oa_sync.journal.segment_writer import SegmentWriter
 from oa_sync.load.destination_errors import destination_errors
 from oa_sync.load.loader import Loader
 from oa_sync.load.opening import open_target
@@ -41,8 +41,7 @@ from oa_sync.tables.syncs import syncs_batch
 from oa_sync.tables.target import Target
 from oa_sync.workspace.announced import announced
 from oa_sync.workspace.connection import Connection, connect
-from oa_sync.workspace.lock import sync_lock
-from oa_sync.workspace.postgres_lock import postgres_lock
+from oa_sync.workspace.lock import postgres_lock, sync_lock
 from oa_sync.workspace.report import SyncReport
 from oa_sync.workspace.stopping import StoppableClock, Stopping
 from oa_sync.workspace.surroundings import Surroundings
@@ -54,7 +53,7 @@ T = TypeVar("T")
 
 
 def _silent(stage: str, resource: str, done: int, total: int | None) -> None:
-    """A progress nobody looks at."""
+    """Shows no progress."""
 
 
 def sync(
@@ -70,10 +69,10 @@ def sync(
 
     `resources` limits the sync to these (default: all of the definition). `full_refresh` asks for every
     detail again. `history` keeps every version of every row, from now on. `progress(stage, resource,
-    done, total)` hears of every step.
+    done, total)` is called as the sync goes on.
 
-    Failures of the API or the destination are in the report (`status`, `error`), with everything that
-    was fetched loaded or kept for the next sync.
+    Failures of the API or the destination are in the report (`status`, `error`). Everything that was
+    fetched is then loaded, or kept for the next sync.
 
     Raises:
         ConfigurationError: settings, definition or a resource name are wrong; nothing was done.
@@ -103,14 +102,14 @@ async def sync_async(
 ) -> SyncReport:
     """As `sync`, on the running event loop.
 
-    `around` is what the sync meets outside of itself. `target` is an opened target to load into, which stays
-    open (None: that of the settings).
+    `around`: the sync's time, chance, disk, network and threads. `target`: an opened target to load into,
+    which stays open (None: that of the settings).
     """
     around = around or Surroundings()
     locks, name = settings.home / "locks", settings.fingerprint()
     with sync_lock(locks, name, _what(settings), around.clock):
-        story = _Sync(settings, around, progress, full_refresh, history)
-        return await story.tell(tuple(resources), target)
+        one_sync = _Sync(settings, around, progress, full_refresh, history)
+        return await one_sync.run(tuple(resources), target)
 
 
 class _Sync:
@@ -130,8 +129,8 @@ class _Sync:
         sync_id = str(uuid.UUID(int=around.random.getrandbits(128), version=4))
         self._report = SyncReport(sync_id, settings.workspace, started_at=self._clock.now())
 
-    async def tell(self, names: tuple[str, ...], opened: Target | None) -> SyncReport:
-        """The story with its ends: connection, destination and threads closed, errors in the report."""
+    async def run(self, names: tuple[str, ...], opened: Target | None) -> SyncReport:
+        """Sync, close what was opened here, and put errors into the report."""
         self._stopping = Stopping()
         with (
             self._around.loading_thread() as self._load_thread,
@@ -146,11 +145,11 @@ class _Sync:
                     if opened is None:
                         await self._loading(target.__enter__)
                     with announced(self._settings, self._clock) as self._announced:
-                        await self._through(connection, target, journal, names)
+                        await self._sync(connection, target, journal, names)
             except (ConfigurationError, LockHeldError):
                 raise
             except Exception as error:
-                self._fail(_told(error))
+                self._fail(_as_ours(error))
             finally:
                 if opened is None:
                     await self._loading(lambda: target.__exit__(None, None, None))
@@ -165,7 +164,7 @@ class _Sync:
     def _lock_for_all_machines(self) -> None:
         """Take the lock where other machines see it: in the destination, and where the quota is.
 
-        A file of this machine is no one else's destination, so its lock has this machine's name.
+        A local file is a destination of this machine only, so the name of its lock holds the machine's.
 
         Raises:
             LockHeldError: another machine, or another home of this one, is syncing.
@@ -185,7 +184,7 @@ class _Sync:
             with destination_errors(where):
                 self._locks.enter_context(postgres_lock(url, seen, _what(settings), self._clock))
 
-    async def _through(
+    async def _sync(
         self,
         connection: Connection,
         target: Target,
@@ -210,12 +209,12 @@ class _Sync:
             if self._full_refresh:
                 known = {name: _without_details(rows) for name, rows in known.items()}
             queue = SegmentQueue[Batch](filled=self._around.condition())
-            steps = Steps(journal, queue, self._clock)
+            writer = SegmentWriter(journal, queue, self._clock)
             extraction = Extraction(
                 connection.client,
                 self._clock,
                 lists=connection,
-                emit=steps.emit,
+                emit=writer.emit,
                 progress=self._progress,
                 runs=runs,
                 unfinished=Unfinished(
@@ -231,12 +230,12 @@ class _Sync:
                     await self._stopping.grant(extraction.run(chosen, known))
                     is_done = True
                 except Exception as error:
-                    self._fail(_told(error))
+                    self._fail(_as_ours(error))
                 self._conclude(extraction.exhausted, extraction.remaining, connection)
                 connection.fill(report.requests)
                 report.rows, report.drift = loader.rows, assembler.drift
                 report.finished_at = self._clock.now()
-                steps.finish(lambda: self._last_rows(assembler, loader, with_report=not queries))
+                writer.finish(lambda: self._last_rows(assembler, loader, with_report=not queries))
             finally:
                 queue.close()  # whatever happened: the loading thread waits for it
                 await loading
@@ -285,7 +284,7 @@ class _Sync:
         chosen: Sequence[Resource],
         target: Target,
     ) -> tuple[dict[str, dict[str, Known]], FollowedRuns]:
-        """What is loaded of each resource, and what is known of runs."""
+        """What is loaded of each resource, and the followed runs."""
         with target.held_open():
             known = {resource.name: assembler.known(resource) for resource in chosen}
             return known, self._runs(definition, chosen, target)
@@ -293,7 +292,7 @@ class _Sync:
     def _runs(
         self, definition: Definition, chosen: Sequence[Resource], target: Target
     ) -> FollowedRuns:
-        """What is known of runs; what was heard of them stays in the inbox for a sync that takes them."""
+        """The followed runs. A sync without their resource leaves the inbox to one that has it."""
         heard = self._announced.drain() if runs_resource(definition) in chosen else []
         return followed_runs(target, definition, chosen, heard, self._clock)
 
@@ -304,8 +303,8 @@ class _Sync:
     # -- the outcome ----------------------------------------------------------------------------
 
     def _last_rows(self, assembler: Assembler, loader: Loader, *, with_report: bool) -> list[Batch]:
-        """When all rows are shaped, what was not loaded is known; then the `syncs` row is written, here
-        or after the queries."""
+        """Report what was not loaded, which is known only when all rows are shaped. Then the row of `syncs`
+        is written: here, or after the queries."""
         refused: list[tuple[str, OaSyncError, int]] = [
             (name, error, assembler.left_out[name]) for name, error in assembler.frozen.items()
         ]
@@ -321,7 +320,7 @@ class _Sync:
     def _conclude(
         self, exhausted: BudgetExhausted | None, remaining: Cost, connection: Connection
     ) -> None:
-        """Turn what happened into a status; must run before the `syncs` row is written."""
+        """Turn what happened into a status. Call it before the `syncs` row is written."""
         report = self._report
         if report.status == "failed":
             return
@@ -343,9 +342,9 @@ def _what(settings: Settings) -> str:
     return f"workspace {settings.workspace!r} into {settings.destination}"
 
 
-def _told(error: Exception) -> OaSyncError:
-    """`error` as one of ours. The text of an unknown one could hold anything, so it is for the log only,
-    which is cleared of secrets."""
+def _as_ours(error: Exception) -> OaSyncError:
+    """`error` as one of ours. The text of an unknown error may hold secrets, so it goes to the log only,
+    where they are replaced."""
     if isinstance(error, OaSyncError):
         return error
     logger.error("the sync failed", exc_info=error)

@@ -27,12 +27,12 @@ T = TypeVar("T")
 def register_webhook(
     settings: Settings, url: str, events: Sequence[str], secret: str | None
 ) -> dict[str, Any]:
-    """Ask the API to deliver `events` to `url`, signed with `secret` (None: with its own); what it
-    answered, without the secret.
+    """Ask the API to deliver `events` to `url`, signed with `secret` (None: with its own). Returns its
+    answer, without the secret.
 
     Raises:
         ConfigurationError: the URL is not HTTPS, or this API has no registry.
-        ApiError: refused; or no answer came, and the message says that it may be registered.
+        ApiError: it was refused. Or no answer came: then the message says that it may be registered.
     """
     check_callback_url(url)
     body: dict[str, Any] = {"url": url, "events": list(events)}

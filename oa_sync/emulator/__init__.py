@@ -1,5 +1,5 @@
-"""An OpenAnalyst API to run against: both documented dialects, quotas, faults and moving data.
+"""An OpenAnalyst API to test against: both documented dialects, quotas, faults and data that changes.
 
-It imports nothing from the other rooms but the clock, so a mistake there cannot hide itself here.
+It imports nothing from the other rooms but the clock, so it cannot repeat a mistake of theirs and hide it.
 `server.running` serves it from a thread, `server.serve` from the command line.
 """

@@ -1,4 +1,4 @@
-"""What tests in another process do to the emulator: /_emulator, for loopback only, never counted."""
+"""Requests under /_emulator, by which tests in another process control it: loopback only, never counted."""
 
 from __future__ import annotations
 

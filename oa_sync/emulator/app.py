@@ -34,7 +34,7 @@ class Emulator(Parts):
     """One emulated workspace. `state` is for tests; the object itself is the ASGI application.
 
     A key is any Bearer token that starts with `oa_`. Limits count requests with a valid key under
-    /v1, and refuse with 429 what is over; a refused request takes no place in a window.
+    /v1. A request over a limit is refused with 429 and takes no slot in a window.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""What the server saw: the numbers that tests and benchmarks hold a sync against."""
+"""What the server saw: the numbers that tests and benchmarks compare with a sync's report."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class Counters:
 
     total: all of them, refused ones included. by_route: by (method, path template). by_status: by
     the status answered. over_limit: refused because a limit was reached; a client that knows its
-    quota keeps this at 0. details: single resources asked for, by id. downloads: requests for
-    exported files, which stand outside /v1 and in no other number. log: the last requests in order.
+    quota keeps this at 0. details: requests for details, by id. downloads: requests for exported
+    files, which are outside /v1 and in no other number. log: the last requests in order.
     """
 
     total: int = 0

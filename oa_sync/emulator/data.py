@@ -9,7 +9,7 @@ from typing import Any
 
 from oa_sync.emulator.encoding import decode, encode
 
-# The field that only a resource's detail brings; dashboards are whole in their list.
+# The field that only a detail has; dashboards are whole in their list.
 HEAVY = {"datasets": "columns", "reports": "data", "agent_runs": "steps"}
 RESOURCES = ("datasets", "reports", "dashboards", "agent_runs")
 SAMPLE = Path(__file__).parent / "sample"
@@ -21,10 +21,10 @@ class DataFileError(ValueError):
 
 @dataclass(slots=True, eq=False)
 class Record:
-    """One resource: its light fields, and its heavy field as JSON text or a way to make that.
+    """What the source holds of one row: light fields, and the heavy field as JSON text or its maker.
 
-    `raw` is the whole record as it stood in its file, while nothing has changed it. `rank` is its
-    place in the stored order. `row` and `body` keep served text until the record changes.
+    `raw` is the whole record as it is in its file, until something changes it. `rank` is its place in
+    the stored order. `row` and `body` keep served text until the record changes.
     """
 
     id: str
@@ -52,7 +52,7 @@ class Record:
 
 @dataclass(slots=True)
 class Collection:
-    """The records of one resource by id, with a counter that moves at every change of any."""
+    """The records of one resource by id. `generation` grows with every change of a record."""
 
     resource: str
     records: dict[str, Record] = field(default_factory=dict)

@@ -23,7 +23,7 @@ RANGE = re.compile(r"bytes=(\d{0,15})-(\d{0,15})")
 
 @dataclass(slots=True)
 class Export:
-    """A finished file, and how often it must be asked for before it is said to be ready."""
+    """A finished file, and how many more requests for it are told that it is not ready."""
 
     format: str
     content: bytes

@@ -1,4 +1,4 @@
-"""Exports of the cursor dialect: made at once, said to be ready after some polls."""
+"""Exports of the cursor dialect: made at once, but reported as ready only after some polls."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ class Fault(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Faults:
-    """Which faults happen. `paths` are prefixes after /v1, none of them means all paths.
+    """Which faults happen. `paths` are prefixes after /v1; without any, all paths.
 
     Details of the ids in `poison_500` always answer 500, of those in `poison_text` never JSON.
     """
@@ -81,7 +81,7 @@ class FaultInjector:
         self._random = random.Random(0)
 
     def set(self, faults: Faults | str) -> None:
-        """From now on, these faults (or the spec of them), starting at their seed."""
+        """Use these faults (or the spec of them) from now on, starting at their seed."""
         chosen = Faults.parse(faults) if isinstance(faults, str) else faults
         with self._lock:
             self._faults = chosen
@@ -102,7 +102,7 @@ class FaultInjector:
             return None
 
     def poisoned(self, record_id: str | None) -> Reply | None:
-        """The bad answer for a poisoned id. Refusal 500 for the other sort of poison."""
+        """The answer for an id in `poison_text`; None for other ids. Refusal 500 for one in `poison_500`."""
         if record_id in self._faults.poison_500:
             raise Refusal(500, f"the record {record_id} cannot be read")
         if record_id in self._faults.poison_text:

@@ -18,7 +18,7 @@ UNLIMITED = 1_000_000
 class Verdict:
     """Whether a request is within the limits, and what the `X-RateLimit-*` headers say.
 
-    The headers speak of the window that leaves less. `reset` is the epoch second at which its
+    The headers describe the window with fewer slots left. `reset` is the epoch second at which its
     next slot becomes free, `wait` the seconds until a request is allowed (0 when it is).
     """
 
@@ -58,7 +58,7 @@ class _Window:
 
 
 class Limits:
-    """The windows of every payer: the workspace in the page dialect, each key in the cursor one."""
+    """The windows of every account: the workspace in the page dialect, each key in the cursor one."""
 
     def __init__(self, options: EmulatorOptions) -> None:
         self.minute, self.day = options.limits
@@ -119,6 +119,6 @@ def http_date(instant: datetime) -> str:
 def retry_after(wait: int, now: datetime, form: str) -> str:
     """The `Retry-After` value for `wait` seconds, as a number or (form `date`) an HTTP date."""
     if form == "date":
-        # HTTP dates have whole seconds: one that is cut off must not end before the wait does.
+        # HTTP dates have whole seconds: a fraction that is cut off must not shorten the wait.
         return http_date(now + timedelta(seconds=wait + (1 if now.microsecond else 0)))
     return str(wait)

@@ -1,4 +1,4 @@
-"""What an emulator can be told before it starts. Plain values, no behaviour."""
+"""The options of an emulator, set before it starts. Plain values, no behaviour."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Literal
 Dialect = Literal["page", "cursor"]
 Order = Literal["stored", "updated_desc", "updated_asc", "random"]
 
-# Requests a minute and a day; None is unlimited. Source: the main reference's and the Server page's
-# tables as collected in the API notes.
+# Requests a minute and a day; None is unlimited. Source: the tables of the API's main reference and of
+# its Server page, as collected in the API notes.
 PLANS: dict[str, tuple[int | None, int | None]] = {
     "free": (30, 500),
     "basic": (120, 5_000),
@@ -30,14 +30,14 @@ class EmulatorOptions:
     retry_after: how a 429 of the limits says when to come back.
     full_lists, lean_lists: list rows carry everything, or ids, names and times only.
     no_updated_at: rows and details do not say when they changed.
-    wrap_detail: single resources stand inside `{"data": …}`.
+    wrap_detail: details are inside `{"data": …}`.
     max_per_page: rows a page at most, whatever was asked for (0: no such cap).
     order: of every list; `random` is a seeded shuffle that stays the same.
     keyset_cursors: cursors name the last row seen instead of an offset.
     runs_list: `GET /agents/runs` exists (page dialect).
     latency_ms: waited before every answer.
     seed: of everything random.
-    run_by: what moves a started agent run a step on: each poll of it, or `run_seconds` of time.
+    run_by: what moves a started agent run to its next status: each poll of it, or `run_seconds`.
     run_outcome: the terminal status that started runs reach.
     slow_queries: `POST /queries` answers with an id to poll.
     ready_after_polls: times a query or export is asked for before it is ready.

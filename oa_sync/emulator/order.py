@@ -35,7 +35,7 @@ class Ordering:
         return self._records
 
     def start_of(self, cursor: str) -> int:
-        """The index of the first record after `cursor`. CursorError for a foreign one."""
+        """The index of the first record after `cursor`. CursorError if the server never gave it out."""
         self._refresh()
         if not self._options.keyset_cursors:
             return offset_of(cursor)

@@ -1,4 +1,4 @@
-"""What an emulated workspace is made of: all that an endpoint may use."""
+"""The parts of an emulated workspace: all that an endpoint may use."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Queries in both dialects: run at once, answered at once or by id."""
+"""Queries in both dialects: run at once; the result is in the answer, or asked for by id."""
 
 from __future__ import annotations
 

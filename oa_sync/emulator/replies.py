@@ -1,4 +1,4 @@
-"""Replies and refusals, in the words of a dialect."""
+"""Replies and refusals, in the form of a dialect."""
 
 from __future__ import annotations
 

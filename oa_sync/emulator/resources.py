@@ -1,4 +1,4 @@
-"""Lists and single resources in both dialects."""
+"""Lists and details in both dialects."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def list_of(resource: str) -> Endpoint:
 
 
 def one_of(resource: str) -> Endpoint:
-    """The endpoint that answers one `resource` by id."""
+    """The endpoint that answers with one detail of `resource`, by id."""
 
     async def endpoint(call: Call) -> Reply:
         record_id = call.params["id"]

@@ -70,7 +70,7 @@ class Routes:
 
 
 def _with_whole_segments(scope: dict[str, Any]) -> dict[str, Any]:
-    """`scope` with a path in which an encoded slash separates nothing: it belongs to an id."""
+    """`scope`, with a path in which an encoded slash does not separate: it belongs to an id."""
     raw = scope["raw_path"].partition(b"?")[0].decode("latin-1")
     return {**scope, "path": unquote(re.sub("%2f", quote(_SLASH), raw, flags=re.IGNORECASE))}
 

@@ -45,7 +45,7 @@ class Table:
 
 @dataclass(slots=True)
 class Stored:
-    """A result that a client may still ask for, and how often it must before it is ready."""
+    """A result that a client may still ask for, and how many more polls are told that it is not ready."""
 
     table: Table
     polls_left: int
@@ -64,7 +64,7 @@ def rows_of(state: EmulatorState, dataset_id: str) -> bytes | None:
 
 @contextmanager
 def sandbox(rows: bytes | None) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A locked in-memory database; `rows` (a JSON list of objects) stand in its table `data`."""
+    """A locked in-memory database; `rows` (a JSON list of objects) are in its table `data`."""
     import duckdb
 
     with duckdb.connect(":memory:", config=LOCKED) as connection:

@@ -19,8 +19,8 @@ from oa_sync.emulator.routes import BASE
 from oa_sync.emulator.state import EmulatorState
 
 HOST = "127.0.0.1"
-# Longer than any client keeps an idle connection, so that the server never closes one under a
-# request that is on its way.
+# Longer than any client keeps an idle connection, so that the server never closes one while a request
+# is on its way.
 KEEP_ALIVE_SECONDS = 600
 
 
@@ -114,7 +114,7 @@ async def _serve(
         server_header=False,
         lifespan="off",
         log_config=None,
-        # A connection that is reset on purpose is an error to uvicorn; it has nothing to log here.
+        # uvicorn would log a connection that is reset on purpose as an error.
         log_level=logging.CRITICAL + 1,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         ws="none",
@@ -126,7 +126,7 @@ async def _serve(
     emulator.background.attach()
     started()
     await stop.wait()
-    # uvicorn's own shutdown waits at least 0.1 s: much, for a test suite that starts hundreds.
+    # uvicorn's own shutdown waits at least 0.1 s, and a test suite starts hundreds of emulators.
     for listening in server.servers:
         listening.close()
     for connection in list(server.server_state.connections):

@@ -16,7 +16,7 @@ TERMINAL = frozenset({"completed", "failed", "cancelled", "timed_out"})
 
 @dataclass(slots=True)
 class _Started:
-    """A run of ours that has not ended."""
+    """A run that was started here and has not ended."""
 
     status: str
     webhook_url: str | None
@@ -53,7 +53,7 @@ class StartedRuns:
         return run_id
 
     def polled(self, run_id: str) -> None:
-        """A client asked for the run: that moves it a step on, where polls do."""
+        """A client asked for the run. With `run_by: poll`, that moves it to its next status."""
         if self._options.run_by == "poll" and run_id in self._started:
             self.advance(run_id)
 

@@ -87,7 +87,7 @@ class EmulatorState:
         *,
         position: Literal["front", "back"] = "back",
     ) -> str:
-        """Add a record, made up where `fields` says nothing, and return its id.
+        """Add a record and return its id. Fields that `fields` leaves out are made up.
 
         `created_at` and `updated_at` are the clock's unless given. ValueError if the id exists.
         """

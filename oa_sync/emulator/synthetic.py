@@ -1,8 +1,8 @@
 """A made-up workspace of any size, the same for the same seed.
 
 Rows and steps are made when they are asked for: 200 reports of 5,000 rows are 200 MB of JSON on
-the wire and next to nothing in memory. Making a megabyte takes about a millisecond, so the server
-is not what a benchmark measures.
+the wire and almost nothing in memory. Making a megabyte takes about a millisecond, so a benchmark
+does not measure the server.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def synthetic_workspace(size: Size | str, seed: int = 0) -> Workspace:
 
 
 def _head(record_id: str, name: str, number: int) -> dict[str, Any]:
-    # Round and round in 376 days: a workspace of any size was made before today.
+    # Times begin again after 376 days, so that a workspace of any size was made before today.
     created = START + timedelta(seconds=number % 9000 * 3607)
     updated = created + timedelta(seconds=int(record_id[-4:], 16) * 60)
     times = {"created_at": isoformat(created), "updated_at": isoformat(updated)}

@@ -13,7 +13,7 @@ ANSWER_FIELDS = ("final_answer", "answer", "text", "output", "submission")
 
 
 class Views:
-    """Turns records into the JSON text that is served; what can be kept stays on the record."""
+    """Turns records into the JSON text that is served, and keeps it on the record where it can."""
 
     def __init__(self, options: EmulatorOptions) -> None:
         self._options = options
@@ -47,7 +47,7 @@ class Views:
         light = encode(self._light(resource, record))
         heavy = record.heavy_text(key)
         body = light if heavy is None else b'%b,"%b":%b}' % (light[:-1], key.encode(), heavy)
-        # What a synthetic workspace makes on demand is not kept: its size is the reason for that.
+        # What a synthetic workspace makes on demand is not kept: it would fill the memory.
         if not callable(record.heavy):
             record.body = body
         return body

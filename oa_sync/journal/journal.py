@@ -32,7 +32,7 @@ import orjson
 from oa_sync.errors import OaSyncError
 from oa_sync.journal.disk import Disk
 from oa_sync.journal.items import Item, Kind, Sighting
-from oa_sync.shape.body import stretches
+from oa_sync.shape.body import chunks
 
 _MAGIC = b"OAJ1"
 _HEAD = struct.Struct("<4sIIQQ")  # magic, crc32, header length, row length, body length
@@ -157,7 +157,7 @@ class Journal:
         assert self._handle is not None
         held, self._held = self._held, bytearray()
         try:
-            for part in chain((memoryview(held),), stretches(last)):
+            for part in chain((memoryview(held),), chunks(last)):
                 self._disk.write(self._handle, part)
         except OSError as error:
             self._disk.cut(self._handle, self._written)
@@ -198,8 +198,8 @@ def _sighting(header: list[str] | None) -> Sighting | None:
 
 def _crc(header: bytes, row: bytes, body: bytes | memoryview) -> int:
     crc = zlib.crc32(row, zlib.crc32(header))
-    for stretch in stretches(body):
-        crc = zlib.crc32(stretch, crc)
+    for chunk in chunks(body):
+        crc = zlib.crc32(chunk, crc)
     return crc
 
 

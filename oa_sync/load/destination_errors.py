@@ -1,4 +1,4 @@
-"""Whatever a disk, a store or a library raises, as the one error that a sync expects of a destination."""
+"""Turns whatever a disk, a store or a library raises into the one error that a sync expects there."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from oa_sync.errors import DestinationError, OaSyncError
 
 @contextlib.contextmanager
 def destination_errors(doing: str) -> Iterator[None]:
-    """Raise what is raised inside as a DestinationError that says `doing`; our own errors as they are."""
+    """Turn an error of the block into a DestinationError that starts with `doing`; ours pass unchanged."""
     try:
         yield
     except OaSyncError:

@@ -40,7 +40,7 @@ class DuckReads(ABC):
         `table`, or an empty table of `columns` where it has none."""
 
     def held_open(self) -> AbstractContextManager[None]:
-        """For several steps in a row; the connection is open anyway."""
+        """Nothing to do: the connection stays open anyway."""
         return nullcontext()
 
     def columns(self) -> list[LoadedColumn]:
@@ -77,8 +77,8 @@ class DuckReads(ABC):
     ) -> list[dict[str, Any]]:
         """The loaded rows of this workspace with `keys`, whole, as column name -> value.
 
-        JSON columns come as text. Keys that are not loaded are left out, and with `null` all rows in
-        which that column has a value.
+        JSON columns come as text. Keys that are not loaded are left out. With `null`, so are rows in which
+        that column has a value.
         """
         if not keys or not self.has_table(table):
             return []

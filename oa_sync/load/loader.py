@@ -1,4 +1,4 @@
-"""Segments of items into load packages: what a crash left first, then what arrives."""
+"""Loads segments of the journal: first those that a killed sync left, then those that arrive."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ logger = logging.getLogger(__name__)
 
 
 MOST_REJECTED = 5
-"""Items of one segment that may be at fault; beyond that it is the destination that is."""
+"""Items of one segment that may be rejected. If more fail, the fault is the destination's."""
 
 
 @dataclass(frozen=True)
 class Rejected:
-    """An item that the destination does not take, whatever is loaded beside it."""
+    """An item that the destination refuses even when it is loaded alone."""
 
     resource: str
     error: DestinationError
 
 
 class Loader:
-    """Runs on the loading thread. `rows` counts what was written, by table.
+    """Runs on the loading thread. `rows` counts the rows written, by table.
 
-    A segment that cannot be loaded whole is loaded in halves, down to the items at fault. Those are
-    left out and stand in `rejected`: nothing says that they are loaded, so the next run asks for them
-    again. Otherwise one value that a destination cannot store would keep out everything that was
-    fetched with it, tonight and every night.
+    A segment that cannot be loaded whole is loaded in halves, down to the items at fault. These are left
+    out and listed in `rejected`. Nothing marks them as loaded, so the next sync asks for them again.
+    Otherwise one value that a destination cannot store would keep out everything fetched with it, in
+    every sync.
     """
 
     def __init__(self, target: Target, journal: Journal, assembler: Assembler) -> None:
@@ -47,23 +47,23 @@ class Loader:
         self.rejected: list[Rejected] = []
 
     def start_history(self) -> None:
-        """Load what histories begin with, where one begins only now; comes before anything else."""
+        """Load the first versions of histories that begin with this sync. Call it before other loads."""
         batches = self._assembler.start_history()
         if (first := next(batches, None)) is not None:
             self._target.load(chain([first], batches))
 
     def finish_pending(self) -> int:
-        """Load what an interrupted run fetched and did not load; the number of segments.
+        """Load what an interrupted sync fetched and did not load; returns the number of segments.
 
-        No request is spent on it. Repeating a load does no harm, so a segment is forgotten only when
-        it is loaded whole.
+        No request is spent on it. Repeating a load does no harm, so a segment is deleted only when all of
+        it is loaded.
 
         Raises:
-            DestinationError: the destination did not take it; everything stays for the next run.
+            DestinationError: the destination refused it; everything stays for the next sync.
         """
         segments = self._journal.segments()
         for segment in segments:
-            logger.info("loading what an interrupted run had fetched: %s", segment.name)
+            logger.info("loading what an interrupted sync had fetched: %s", segment.name)
             try:
                 self._load(self._journal.read(segment))
             except DestinationError as error:
@@ -71,14 +71,14 @@ class Loader:
             self._journal.done(segment)
         for one in self.rejected:
             logger.warning("%s", one.error)
-        self.rejected.clear()  # this run asks for them again, and tells if they are rejected again
+        self.rejected.clear()  # this sync asks for them again, and reports a new rejection
         return len(segments)
 
     def run(self, queue: SegmentQueue[Batch]) -> None:
         """Load segment after segment until the queue is closed.
 
-        A destination that fails ends the loading; the queue tells the producer, and the journal keeps
-        the rest.
+        If the destination fails, loading ends: the queue tells the producer, and the journal keeps the
+        rest.
 
         Raises:
             OaSyncError: the first failure.
@@ -88,7 +88,7 @@ class Loader:
             if failure is not None:
                 continue
             if number:
-                # What dlt leaves of a load are frames in cycles, which hold batches of it.
+                # After a load, dlt leaves frames in reference cycles, which keep its batches in memory.
                 gc.collect()
             try:
                 self._load_segment(segment)
@@ -128,20 +128,20 @@ class Loader:
             rows = batch.rows.num_rows
             self.rows[batch.hints.name] = self.rows.get(batch.hints.name, 0) + rows
 
-    # -- what the destination does not take -------------------------------------------------------
+    # -- what the destination refuses -------------------------------------------------------------
 
     def _require_destination(self, error: DestinationError) -> None:
-        """Raise `error` unless the destination can be written: then it is an item that is at fault."""
+        """Raise `error` if the destination cannot be written. If it can, an item is at fault."""
         try:
             self._target.probe()
         except OaSyncError:
             raise error from None
 
     def _load_around(self, segment: Path, error: DestinationError) -> None:
-        """Load all of `segment`, which failed with `error`, but the items at fault.
+        """Load `segment`, which failed with `error`, without the items at fault.
 
         Raises:
-            DestinationError: that of `segment`; too much of it fails, or the destination does.
+            DestinationError: `error` itself, if too many items fail or the destination does.
         """
         self._require_destination(error)
         logger.warning("%s; looking for the row at fault", error)

@@ -1,4 +1,4 @@
-"""From the settings to the target of a destination."""
+"""Makes the target for the destination in the settings."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from oa_sync.tables.target import Target
 
 def open_target(settings: Settings, workdir: Path, *, read_only: bool = False) -> Target:
     """The target for `settings.destination`; not opened yet. `read_only`: nothing in it will be
-    touched, not even what an interrupted load left."""
+    changed, not even what an interrupted load left."""
     if settings.destination == "parquet":
         from oa_sync.load.lake import Lake
 
@@ -38,8 +38,8 @@ def open_target(settings: Settings, workdir: Path, *, read_only: bool = False) -
 
 @contextmanager
 def open_for_reading(settings: Settings) -> Iterator[Target | None]:
-    """The open target, for reading only; None where there is no database file yet, which reading does
-    not create."""
+    """The open target, for reading only. None if there is no database file yet: reading does not create
+    one."""
     if settings.destination == "duckdb" and not settings.database.exists():
         yield None
         return

@@ -1,5 +1,5 @@
-"""Batches of one load, kept on the local disk until all of them are there, and read back from it by those
-targets that merge by themselves."""
+"""Keeps the batches of one load on the local disk until all have arrived. Targets that merge without dlt
+then read them from there."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class _Part:
 
 
 class StagedTable:
-    """The rows of one table, in a file for each set of columns that came."""
+    """The rows of one table, in one file for each set of columns that arrived."""
 
     def __init__(self, hints: TableHints, folder: Path) -> None:
         self.name = hints.name
@@ -87,7 +87,7 @@ class StagedTable:
 
     @property
     def keeps(self) -> str:
-        """SQL condition on the rows that are written; the others only remove."""
+        """SQL condition for the rows that are written. The other rows only delete."""
         if self.by_parent and DELETED_AT in self.schema.columns:
             return f"{identifier(DELETED_AT)} IS NULL"
         return "true"
@@ -149,7 +149,7 @@ def _aligned(rows: pa.Table, schema: TableSchema) -> pa.Table:
 
 
 def stage(staging: Staging, batches: Iterable[Batch]) -> dict[str, int]:
-    """Put all `batches` into `staging`; rows by table. They may still be coming while it runs."""
+    """Put all `batches` into `staging`; returns rows by table. More batches may arrive meanwhile."""
     counts: dict[str, int] = {}
     for batch in batches:
         if batch.rows.num_rows:
@@ -162,8 +162,8 @@ def stage(staging: Staging, batches: Iterable[Batch]) -> dict[str, int]:
 
 
 def children_first(tables: Iterable[StagedTable]) -> list[StagedTable]:
-    """`tables` with the resources' own last: their rows say that the rows of their children are loaded,
-    and must not say so before it is true."""
+    """`tables`, child tables first. A row of a resource says that its child rows are loaded, so it is
+    written after them."""
     return sorted(tables, key=lambda table: not table.by_parent)
 
 
@@ -194,7 +194,7 @@ class StagedReader:
         )
 
     def rows(self) -> pa.RecordBatchReader:
-        """The rows to write, in the order they came; of rows with one primary key, the last."""
+        """The rows to write, in the order they arrived; of rows with the same primary key, the last."""
         columns = identifiers(self._schema.columns)
         query = f"SELECT {columns} FROM ({self._relation}) WHERE {self._staged.keeps}"
         if not self._staged.by_parent and self._has_duplicates():

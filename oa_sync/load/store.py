@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 HIDDEN = ".oa_sync"
-"""Folder beside the tables for unfinished files and locks; globs and dataset readers pass it over."""
+"""Folder beside the tables for unfinished files and locks; globs and dataset readers skip it."""
 
 _LOCK_SECONDS = 900.0
 _WHOLE_PUT = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "azure", "memory"})
-"""Protocols whose upload shows nothing before it is complete. For others: upload, then rename."""
+"""Protocols on which a file is not visible before its upload is complete. Others: upload, then rename."""
 
 
 @dataclass(frozen=True)
@@ -77,12 +77,12 @@ class Store:
         return cast(BinaryIO, self.filesystem.open(self._path(table, name), "rb"))
 
     def address(self, table: str, name: str) -> str:
-        """What DuckDB reads the file by, on a connection that went through `connect`."""
+        """The path by which DuckDB reads the file, on a connection that `connect` has prepared."""
         path = self._path(table, name)
         return path if self.is_local else str(self.filesystem.unstrip_protocol(path))
 
     def folder(self, table: str) -> str:
-        """What a table format's library knows the folder of `table` by."""
+        """The path of the folder of `table`, for the library of a table format."""
         path = self._path(table)
         return path if self.is_local else str(self.filesystem.unstrip_protocol(path))
 
@@ -103,10 +103,10 @@ class Store:
         return self._scratch / f"{owner}@{table}@{uuid.uuid4().hex}.tmp"
 
     def replace(self, unfinished: Path, table: str, name: str, seen: Found | None) -> None:
-        """Put the file at `unfinished` in the place of `name`, at one instant for every reader.
+        """Replace the file `name` by the one at `unfinished`, in the same instant for every reader.
 
-        `seen` is the file it was made from (None: the name is new). If another process has replaced
-        that meanwhile, nothing is done but raise DestinationError: the load can be repeated.
+        `seen` is the file it was made from (None: the name is new). If another process has replaced that
+        file meanwhile, nothing is written and DestinationError is raised: the load can be repeated.
         """
         current = next((file for file in self.files(table) if file.name == name), None)
         if current != seen:
@@ -145,9 +145,9 @@ class Store:
 
     @contextlib.contextmanager
     def lock(self, table: str) -> Iterator[None]:
-        """Keep other processes from replacing files of `table`, where there are locks: on disks.
+        """Keep other processes from replacing files of `table`. This works on disks only.
 
-        On an object store `replace` looks for a change just before it writes.
+        On an object store, `replace` looks for a change just before it writes.
         """
         if not self.is_local:
             yield
@@ -240,7 +240,7 @@ def _name(entry: dict[str, Any]) -> str:
 
 
 def _version(entry: dict[str, Any]) -> tuple[str, ...]:
-    """All that a listing says of a file's content: ETag, or times, and size."""
+    """Everything in a listing that changes with a file's content: ETag or times, and size."""
     marks = (
         "ETag",
         "etag",
@@ -255,7 +255,7 @@ def _version(entry: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _rename(unfinished: Path, path: Path) -> None:
-    """Move with everything on the disk before and after: a power cut leaves the old file or the new."""
+    """Rename, and flush the file before and its folder after: a power cut leaves the old file or the new."""
     path.parent.mkdir(parents=True, exist_ok=True)
     _sync(unfinished)
     unfinished.replace(path)

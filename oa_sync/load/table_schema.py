@@ -1,6 +1,6 @@
-"""What a table's columns are: dlt data types, their Arrow and SQL forms, and how types give way.
+"""What a table's columns are: dlt data types, their Arrow and SQL forms, and how types widen.
 
-The schema travels in each Parquet file's key-value metadata (`oa_sync.schema`, JSON), so it is replaced
+The schema is stored in each Parquet file's key-value metadata (`oa_sync.schema`, JSON), so it is replaced
 in the same instant as the rows it describes.
 """
 
@@ -55,7 +55,7 @@ class TableSchema:
     columns: Mapping[str, Column] = field(default_factory=dict)
     key: tuple[str, ...] = ()
     version: int = 0
-    """Moves with every change of a column."""
+    """Grows with every change of a column."""
     by_parent: bool = False
     """Whether `key` is a merge key: all rows that share it are replaced together."""
 
@@ -90,8 +90,8 @@ class TableSchema:
     def arrow(self, metadata: Mapping[str, str]) -> pa.Schema:
         """The Arrow schema of a file, with `metadata` and this schema as key-value metadata.
 
-        The dlt data type of each column is in its field metadata too: that of JSON columns, strings for
-        Arrow, is `json`.
+        The dlt data type of each column is in its field metadata too: a JSON column is a string for Arrow
+        and `json` there.
         """
         fields = [
             pa.field(

@@ -1,4 +1,4 @@
-"""Steps over whole Arrow columns: numbers that need a second look, and values put in their rows."""
+"""Steps over whole Arrow columns: checks of numbers, and values put in their rows."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from oa_sync.shape.lattice import EXACT_DOUBLE
 
 
 def are_exact(doubles: Any) -> bool:
-    """Whether no double stands for an integer it may not hold, and all are finite."""
+    """Whether all doubles are finite, and small enough to be exact if they came from integers."""
     return bool(pc.all(pc.less(pc.abs(doubles), float(EXACT_DOUBLE))).as_py())
 
 
 def exact_doubles(texts: Any) -> Any | None:
-    """Doubles by their JSON texts; None if one is no number, is infinite, or a large integer."""
+    """Doubles from their JSON texts; None if one is no number, infinite, or a large integer."""
     try:
         values = texts.cast(pa.float64())
     except pa.ArrowInvalid:
@@ -35,7 +35,7 @@ def has_large(integers: Any) -> bool:
 
 
 def expanded(values: Any, places: Any) -> Any:
-    """`values`, one for each true place, with nulls at the others."""
+    """`values`, put where `places` is true, with nulls everywhere else."""
     if len(values) == len(places):
         return values
     wanted = places.to_numpy(zero_copy_only=False)

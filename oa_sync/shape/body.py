@@ -1,4 +1,4 @@
-"""A whole body, in memory or in a file, and reading it without holding it."""
+"""A response body, in memory or in a file, and how to read it in chunks without holding all of it."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ Body = bytes | memoryview
 """Bytes, or a read-only view of a mapped, unlinked file."""
 
 MIB = 1024 * 1024
-STRETCH = 4 * MIB
+CHUNK_BYTES = 4 * MIB
 
 
-def stretches(body: Body) -> Iterator[Body]:
-    """`body` in stretches of at most `STRETCH` bytes, each let go of when the next one is asked for.
+def chunks(body: Body) -> Iterator[Body]:
+    """`body` in chunks of at most `CHUNK_BYTES` bytes; each is released when the next one is asked for.
 
-    What is read of a mapped file counts as this process's memory until the kernel wants it back. A
-    stretch that is let go of stays in the file, and mostly in the kernel's cache.
+    What is read of a mapped file counts as memory of this process until the kernel takes it back. A
+    released chunk stays in the file, and mostly in the kernel's cache.
     """
-    if len(body) <= STRETCH:
+    if len(body) <= CHUNK_BYTES:
         yield body
         return
     view = memoryview(body)
-    for start in range(0, len(view), STRETCH):
-        yield view[start : start + STRETCH]
+    for start in range(0, len(view), CHUNK_BYTES):
+        yield view[start : start + CHUNK_BYTES]
         if isinstance(view.obj, mmap.mmap):
             with contextlib.suppress(OSError, AttributeError):
                 view.obj.madvise(mmap.MADV_DONTNEED)

@@ -30,8 +30,8 @@ _AS_IT_IS: Mapping[str, str] = MappingProxyType({})
 
 @dataclass(frozen=True, eq=False)
 class Document:
-    """`text`: the exact bytes of the object, with `[]` where a long list stood; `fields`: the same,
-    decoded; `rows`: the list's elements by child path, for the lists that are there."""
+    """`text`: the exact bytes of the object, with `[]` in place of each long list; `fields`: the same,
+    decoded; `rows`: the elements of the long lists by child path, for the lists that are there."""
 
     text: bytes
     fields: dict[str, Any]
@@ -41,9 +41,9 @@ class Document:
 def read_document(resource: Resource, body: bytes | memoryview) -> Document:
     """Find the object in a detail's answer and cut its long lists out.
 
-    The rows of a body in a file (a view of a mapping) stay there. The object stands at
-    `detail.data_selector`; without one it is the body itself, or what stands in `data` when the body
-    lacks the primary key that `data` has.
+    If the body is in a file (a view of a mapping), the rows stay there. The object is at
+    `detail.data_selector`. Without one it is the body itself, or the object in `data` if the body
+    lacks the primary key.
 
     Raises:
         InvalidResponseError: not JSON, or no object there.
@@ -91,7 +91,7 @@ def _is_wrapped(resource: Resource, fields: dict[str, Any]) -> bool:
 
 
 def _read_spooled(resource: Resource, body: memoryview, selector: str | None) -> Document | None:
-    """The document of a body whose one long list is most of it; None where there is no such list."""
+    """The document of a body that is mostly one long list; None if there is no such list."""
     paths = [p for p, child in resource.children.items() if child.table in LONG_LISTS]
     if len(paths) != 1:
         return None
@@ -131,8 +131,8 @@ def _read(resource: Resource, body: bytes, at: tuple[str, ...]) -> Document:
 def with_list_fields(row: bytes, document: Document, key: Collection[str] = ()) -> bytes:
     """The document's object plus the top-level fields that only the list row has, as exact bytes.
 
-    The fields `key` are the list row's: by them the detail was asked for. Where the detail has others,
-    an id of its own, they stay as `<field>_in_detail`.
+    The fields `key` are taken from the list row: the detail was requested by them. If the detail has
+    other values there (an id of its own), they are kept as `<field>_in_detail`.
     """
     if not row:
         return document.text
@@ -152,7 +152,7 @@ def with_list_fields(row: bytes, document: Document, key: Collection[str] = ()) 
 def _members(
     text: bytes, names: Sequence[str], renamed: Mapping[str, str] = _AS_IT_IS
 ) -> list[bytes]:
-    """The members `names` of the object `text` but those that are null, each as exact bytes."""
+    """The members `names` of the object `text`, without those that are null, as exact bytes."""
     texts = lift(text, [(name,) for name in names]).texts if names else {}
     return [
         orjson.dumps(renamed.get(name, name)) + b":" + texts[(name,)][0].as_py().encode()

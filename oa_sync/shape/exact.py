@@ -1,8 +1,8 @@
 """The exact pass: rows one by one, for batches the fast pass refuses.
 
-It reads what `pyarrow.json` cannot: keys that stand twice (the last one counts), halves of surrogate
-pairs, objects and lists at a path that is usually the other, any depth. For everything else it
-gives the same tables as the fast pass, cell by cell.
+It reads what `pyarrow.json` cannot: keys that stand twice in one object (the last one counts), lone
+halves of surrogate pairs, an object where a path usually has lists or the reverse, any depth. From
+all other rows it makes the same tables as the fast pass, cell by cell.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ def exact_parts(lines: list[bytes], schema: Schema) -> dict[str, Part]:
     return {name: rows.part() for name, rows in walk.tables.items()}
 
 
-class _Texts:
-    """One table while it grows: cells by column, each with the number of its row."""
+class _GrowingTable:
+    """A table while rows are added: cells by column, each with the number of its row."""
 
     def __init__(self, table: Table) -> None:
         self._table = table
@@ -84,22 +84,22 @@ class _Walk:
     """One pass over the rows, guided by the tree."""
 
     def __init__(self) -> None:
-        self.tables: dict[str, _Texts] = {}
+        self.tables: dict[str, _GrowingTable] = {}
 
-    def rows(self, table: Table) -> _Texts:
+    def rows(self, table: Table) -> _GrowingTable:
         """The growing rows of `table`."""
         if table.name not in self.tables:
-            self.tables[table.name] = _Texts(table)
+            self.tables[table.name] = _GrowingTable(table)
         return self.tables[table.name]
 
-    def row(self, node: Node, rows: _Texts, row: int, value: Value, text: str) -> None:
-        """An item that is a row of its own table: an object, or else the cell `value`."""
+    def row(self, node: Node, rows: _GrowingTable, row: int, value: Value, text: str) -> None:
+        """An element that is a row of its own table: an object, or a value for the column `value`."""
         if isinstance(value.value, dict):
             self._object(node, rows, row, value, text)
         elif value.value not in (None, []):
             _put(node, rows, row, value, text)
 
-    def _value(self, node: Node, rows: _Texts, row: int, value: Value, text: str) -> None:
+    def _value(self, node: Node, rows: _GrowingTable, row: int, value: Value, text: str) -> None:
         found = value.value
         if found is None or node.kind is NodeKind.UNKNOWN:
             return
@@ -112,7 +112,7 @@ class _Walk:
         elif found not in ({}, []):
             _put(node, rows, row, value, text)
 
-    def _object(self, node: Node, rows: _Texts, row: int, value: Value, text: str) -> None:
+    def _object(self, node: Node, rows: _GrowingTable, row: int, value: Value, text: str) -> None:
         has_unknown_keys = False
         for key, inner in rawjson.members(text, value.start).items():
             child = node.children.get(key)
@@ -125,12 +125,12 @@ class _Walk:
 
     def _list(self, node: Node, row: int, value: Value, text: str) -> None:
         assert node.element is not None
-        items = self.rows(node.element.table)
-        for position, item in enumerate(rawjson.elements(text, value.start)):
-            self.row(node.element, items, items.append(row, position), item, text)
+        rows = self.rows(node.element.table)
+        for position, element in enumerate(rawjson.elements(text, value.start)):
+            self.row(node.element, rows, rows.append(row, position), element, text)
 
 
-def _put(node: Node, rows: _Texts, row: int, value: Value, text: str) -> None:
+def _put(node: Node, rows: _GrowingTable, row: int, value: Value, text: str) -> None:
     """The value as a cell of `node`'s own column."""
     assert node.column is not None, node.path
     cell = value.value

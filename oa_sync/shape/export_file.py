@@ -1,11 +1,11 @@
-"""The rows of an exported file (Parquet, CSV or JSON), to be walked through as often as wanted.
+"""The rows of an exported file (Parquet, CSV or JSON), which can be read more than once.
 
-DuckDB reads Parquet and CSV, streaming and in bounded memory, and writes each row as JSON, so that an
-export goes through the same shaping as everything the API sends: the same names, children, memory of
-types. What the file itself knows of types goes along as declared types.
+DuckDB reads Parquet and CSV, streaming and in bounded memory, and writes each row as JSON. So an export
+is shaped like everything else that the API sends: the same names, child tables and learned types. Types
+that the file itself knows are passed on as declared types.
 
-CSV knows none. A column gets one where it holds for *every* value of the file and gives the value
-back: `01234` stays text, which DuckDB's and Arrow's own inference turn into 1234.
+CSV knows none. A column gets a type only if *every* value of the file fits it and comes back unchanged:
+`01234` stays text, where the inference of DuckDB and of Arrow would make 1234 of it.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class ExportFile:
     types: Mapping[Path, str] = field(default_factory=dict)
 
     def blocks(self) -> Iterator[Rows]:
-        """All rows, some megabytes at a time; may be asked for again.
+        """All rows, some megabytes at a time; may be called again.
 
         Raises:
             InvalidResponseError: the file is broken.
@@ -59,10 +59,10 @@ class ExportFile:
 
 
 def export_rows(path: File, form: Literal["parquet", "csv", "json"]) -> ExportFile:
-    """Look through the file at `path` as far as its types ask for it.
+    """The rows of the file at `path`; it is read here only as far as is needed to know the types.
 
     Raises:
-        InvalidResponseError: it is not such a file.
+        InvalidResponseError: the file is not of that form.
     """
     try:
         if form == "json":
@@ -100,7 +100,7 @@ def _is_lines(body: Body) -> bool:
 
 
 class _Lines:
-    """JSON Lines; empty lines are passed over."""
+    """JSON Lines; empty lines are skipped."""
 
     def __init__(self, body: Body) -> None:
         self._body = body
@@ -126,8 +126,8 @@ def _lines(block: bytes, base: int) -> Rows:
     starts = np.concatenate(([0], breaks + 1)).astype(np.int64)
     ends = np.concatenate((breaks, [len(block)])).astype(np.int64)
     starts, ends = trimmed(data, starts, ends)
-    there = ends > starts
-    return Rows(block, starts[there], ends[there], base)
+    filled = ends > starts
+    return Rows(block, starts[filled], ends[filled], base)
 
 
 # --- Parquet and CSV --------------------------------------------------------------------------
@@ -139,7 +139,7 @@ class _File:
     def __init__(self, relation: str, expressions: Mapping[str, str]) -> None:
         self._relation = relation
         members = (f"{_literal(name)}, {sql}" for name, sql in expressions.items())
-        # The line break keeps the rows apart in Arrow's buffer, as a comma does in a list.
+        # The line break separates the rows in Arrow's buffer, as a comma does in a list.
         self._row = f"CAST(json_object({', '.join(members)}) AS VARCHAR) || chr(10)"
 
     def blocks(self) -> Iterator[Rows]:
@@ -172,12 +172,12 @@ def _parquet(path: File) -> ExportFile:
                 types[(name,)] = data_type
             if kind in ("FLOAT", "DOUBLE"):
                 floats.append(name)
-        _tell_what_is_no_number(connection, relation, floats)
+        _warn_of_lost_numbers(connection, relation, floats)
     return ExportFile(_File(relation, expressions), types)
 
 
 def _column(column: str, kind: str) -> tuple[str, str | None]:
-    """SQL whose JSON is exact, and the dlt data type that is known (None: the rows tell)."""
+    """SQL that gives exact JSON, and the dlt data type (None: learned from the rows)."""
     base = kind.split("(")[0]
     if kind.endswith("]") or base in _NESTED or base.lstrip("U") in _INTEGERS or base == "BOOLEAN":
         return column, None
@@ -194,8 +194,8 @@ def _column(column: str, kind: str) -> tuple[str, str | None]:
     return text, "timestamp" if base.startswith("TIMESTAMP") else "text"
 
 
-def _tell_what_is_no_number(connection: Any, relation: str, floats: list[str]) -> None:
-    """JSON has no NaN and no infinity: they become NULL, and that is told."""
+def _warn_of_lost_numbers(connection: Any, relation: str, floats: list[str]) -> None:
+    """JSON has no NaN and no infinity: they become NULL, with a warning."""
     if not floats:
         return
     counts = ", ".join(f"count_if(NOT isfinite({_identifier(name)}))" for name in floats)
@@ -219,7 +219,7 @@ _CSV_TYPES = {
     ":[0-9]{{2}}([.][0-9]{{1,6}})?(Z|[+-][0-9]{{2}}(:?[0-9]{{2}})?)?')"
     " AND TRY_CAST({c} AS TIMESTAMPTZ) IS NOT NULL",
 }
-"""Tests that a value is of a type and that the type gives it back; narrower types first."""
+"""SQL tests: a value is of the type and comes back from it unchanged; narrower types first."""
 
 _CSV_CASTS = {"bigint": "BIGINT", "double": "DOUBLE", "bool": "BOOLEAN"}
 
@@ -252,7 +252,7 @@ def _csv(path: File) -> ExportFile:
 
 @contextmanager
 def _duckdb() -> Iterator[Any]:
-    """A small DuckDB; what it says of a broken file becomes ours.
+    """A small DuckDB; its errors about a broken file become ours.
 
     Raises:
         InvalidResponseError: for any error of DuckDB.

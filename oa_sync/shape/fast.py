@@ -1,9 +1,9 @@
 """The fast pass: a whole batch through `pyarrow.json` with every type declared.
 
-No Python object is made for a row. The parser refuses what the tree does not know, so a batch that
-passes has taught nothing new; one that does not raises `Unfit` and is learned from. JSON columns are
-lifted out of the text before (`oa_sync.shape.cutting.lift`): the parser meets a `0` where each value stood,
-which says in which rows there was one.
+No Python object is made for a row. The parser refuses what the tree does not know. So a batch that
+passes holds nothing new; one that does not raises `Unfit`, and the tree learns from it. JSON columns
+are first lifted out of the text (`oa_sync.shape.cutting.lift`): the parser reads a `0` in place of each
+value, and so tells which rows have one.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from oa_sync.shape.tables import ARROW_TYPES, Misfit, Part, from_texts
 _ROW = re.compile(r" in row (\d+)")
 _READ_FROM_STRINGS = ("text", "timestamp", "date")
 _WIDE = 32
-"""From so many keys on it pays to find out first which of them a batch has."""
+"""If more keys than this are known, it pays to find out first which of them a batch has."""
 _LONG_ROW = 1 << 16
 _WRAPPER = ""
 _EMPTY = r"^(?:\{\s*\}|\[\s*\])$"
@@ -46,7 +46,7 @@ class Unfit(Exception):
 
 @dataclass(frozen=True)
 class _Texts:
-    """The lifted texts of one parse. Its paths are `prefix` and then the node's path from `base` on."""
+    """The lifted texts of one parse, by path: `prefix`, then the node's path from index `base` on."""
 
     texts: dict[Path, Any]
     prefix: Path = ()
@@ -59,8 +59,8 @@ class _Texts:
 def fast_parts(ndjson: bytes, rows: int, schema: Schema, *, sorting: bool) -> dict[str, Part]:
     """The parts of all tables for `rows` lines of objects, each line ended by a newline.
 
-    `sorting`: take the values of mixed paths apart by kind, which costs a second parse of each;
-    without it a mixed path must hold nothing but what it usually holds. Raises Unfit and Misfit.
+    `sorting`: separate the values of mixed paths by kind, which costs a second parse of each.
+    Without it, a mixed path may only hold its usual kind of values. Raises Unfit and Misfit.
     """
     root = schema.root
     every_field = list(root.children.values())
@@ -78,7 +78,7 @@ def fast_parts(ndjson: bytes, rows: int, schema: Schema, *, sorting: bool) -> di
 
 
 def _fields_of_some(ndjson: bytes, root: Node) -> list[Node]:
-    """The known keys of the first, a middle and the last row: absent columns cost time per row."""
+    """The known keys of the first, a middle and the last row: an absent column costs time per row."""
     keys: set[str] = set()
     end = len(ndjson) - 1
     for inside in (0, end // 2, end):
@@ -94,7 +94,7 @@ def _fields_of_some(ndjson: bytes, root: Node) -> list[Node]:
 
 
 class _FastPass:
-    """One batch on its way into parts."""
+    """Makes the parts of one batch."""
 
     def __init__(self, schema: Schema, sorting: bool) -> None:
         self._schema = schema
@@ -190,23 +190,23 @@ class _FastPass:
             keys = [values.type.field(place).name for place in range(values.type.num_fields)]
             self._members(node, dict(zip(keys, values.flatten(), strict=True)), part, texts)
         elif node.kind is NodeKind.LIST:
-            self._items(node, values, texts)
+            self._elements(node, values, texts)
         else:
             assert node.column is not None
             part.columns[node.column.name] = self._leaf(node, values, texts)
 
-    def _items(self, node: Node, lists: Any, texts: _Texts) -> None:
+    def _elements(self, node: Node, lists: Any, texts: _Texts) -> None:
         assert node.element is not None
         lengths = pc.fill_null(pc.list_value_length(lists), 0).to_numpy().astype(np.int64)
-        items = lists.flatten()
+        elements = lists.flatten()
         first = np.cumsum(lengths) - lengths
         part = Part(
             node.element.table,
-            len(items),
+            len(elements),
             parents=np.repeat(np.arange(len(lengths)), lengths),
-            positions=np.arange(len(items)) - np.repeat(first, lengths),
+            positions=np.arange(len(elements)) - np.repeat(first, lengths),
         )
-        self._take(node.element, items, self._part(part), texts)
+        self._take(node.element, elements, self._part(part), texts)
 
     def _leaf(self, node: Node, values: Any, texts: _Texts) -> Any:
         assert node.column is not None
@@ -229,7 +229,7 @@ class _FastPass:
     # --- mixed paths --------------------------------------------------------------------------
 
     def _sort(self, node: Node, texts: Any, part: Part) -> None:
-        """Raw `texts` at a mixed path: objects (or lists) go their way, the rest into its column."""
+        """Raw `texts` at a mixed path: objects (or lists) as usual, all others to the `rest` column."""
         opening = "{" if node.kind is NodeKind.OBJECT else "["
         own = pc.fill_null(pc.starts_with(texts, opening), False)
         empty = pc.fill_null(pc.match_substring_regex(texts, _EMPTY), True)
@@ -300,7 +300,7 @@ def _doubles(texts: Any) -> Any:
 
 
 def _spread(marks: Any, texts: Any) -> Any:
-    """`texts`, one for each mark that is not null, at the places of those marks."""
+    """`texts`, one for each mark that is not null, put at the places of those marks."""
     if len(marks) - marks.null_count != len(texts):
         raise Unfit("a path that can be read in two ways")
     if marks.null_count == 0:

@@ -1,10 +1,10 @@
-"""The lattice of data types: which type holds everything a column has met.
+"""The lattice of data types: which type holds every value that a column has had.
 
     null < bool | bigint < double | text | declared timestamp, date, decimal  ->  json
 
-A type only ever widens. bigint becomes double while a double holds every integer of the column
-exactly (|v| <= 2**53); a timestamp or date that meets a string it cannot read becomes text. All
-other company is json, where each cell holds the value's exact text.
+A type only ever widens. bigint becomes double if a double holds every integer of the column exactly
+(|v| <= 2**53). A timestamp or date column becomes text when a string comes that it cannot read.
+Every other mix becomes json, where each cell holds the value's exact text.
 """
 
 from __future__ import annotations
@@ -51,14 +51,14 @@ def scalar_mask(value: Any) -> int:
 
 
 def widened(current: str | None, large: bool, mask: int) -> str | None:
-    """The type that holds a column of type `current` (None: none yet) and the values of `mask`.
+    """The type for a column of type `current` (None: none yet) that also holds values of `mask`.
 
     `large`: the column has held an integer that a double cannot hold exactly.
     """
     if mask == 0 or current == "json":
         return current
     if current == "decimal":
-        # The cast to decimal decides: it alone sees the digits.
+        # The cast to decimal decides: only it sees the digits.
         return "decimal" if not mask & ~(SCALARS & ~BOOL) else "json"
     if mask & ~SCALARS or mask & HUGE:
         return "json"

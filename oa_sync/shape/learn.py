@@ -1,21 +1,21 @@
-"""Deciding: what each path becomes, from what was seen there.
+"""Decides what each path becomes, from the values seen there.
 
-A path is decided when it first has values; afterwards its type only widens. Scalars make a typed
+A path is decided when it first has values; afterwards its type only widens. Scalars become a typed
 column, lists of objects a child table, other or mixed values one JSON column, and objects follow
-the map rule below. `{}` and `[]` count as no values: a path that has only them is a JSON column
+the map rule below. `{}` and `[]` do not count as values: a path that has only them is a JSON column
 until something else arrives.
 
 The map rule. An object is flattened if, over the rows of the batch in which it first has keys,
 1. each key looks like a field's name: `[A-Za-z_][A-Za-z0-9_ -]*`, at most 64 characters, and not
    like a hash, a UUID, an id (`rpt_7902a8a4`, `CHART-1NOOLm5YPs`) or anything with a long number;
 2. there are at most 100 different keys; and
-3. either one row has the object, or the keys that more than half of those rows have make up at
-   least half of all keys met.
-Else it is a map, its keys are data, and it stays one JSON column. Declared `json`: always a map;
-with declared columns or child tables inside: never. The decision is kept: a map is a `json` column,
-a flattened object has columns of its paths. A flattened object that has 200 different keys takes no
-more; one with other keys is kept whole in the JSON column of the object's own path, and its known
-keys in their columns as well.
+3. only one row has the object, or at least half of all its keys, counted over those rows, are keys
+   that more than half of those rows have.
+Otherwise it is a map: its keys are data, and it stays one JSON column. An object declared `json` is
+always a map; one with declared columns or child tables inside never is. The decision is kept: a map
+is a `json` column, a flattened object has columns for its paths. A flattened object takes at most
+200 different keys. An object with further ones is kept whole in the JSON column of its own path, and
+its known keys in their columns as well.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ import re
 from typing import Any
 
 from oa_sync.shape import lattice
-from oa_sync.shape.naming import ITEM, Names, Path, snake_case
+from oa_sync.shape.naming import ELEMENT, Names, Path, snake_case
 from oa_sync.shape.observe import Seen, observe
 from oa_sync.shape.schema import MAX_DEPTH, Node, NodeKind, Schema
 
@@ -85,7 +85,7 @@ class _Lesson:
         self._new: list[tuple[Node, str, Any]] = []
 
     def name_new_columns(self) -> None:
-        """Name the columns met together: one whose key is already its name goes first."""
+        """Name the new columns of this batch: keys that need no change as names go first."""
         self._new.sort(key=lambda new: not _is_spelled_out(new[0]))
         for node, data_type, kind in self._new:
             self._schema.set_column(node, data_type, kind)
@@ -111,8 +111,8 @@ class _Lesson:
 
     @staticmethod
     def _is_undecided(node: Node) -> bool:
-        soft = node.column is not None and node.column.kind == "empty"
-        return node.kind is NodeKind.UNKNOWN or (node.kind is NodeKind.LEAF and soft)
+        only_empty = node.column is not None and node.column.kind == "empty"
+        return node.kind is NodeKind.UNKNOWN or (node.kind is NodeKind.LEAF and only_empty)
 
     def _decide(self, node: Node, seen: Seen) -> None:
         mask = seen.mask
@@ -154,7 +154,7 @@ class _Lesson:
         self._column(node, data_type, "large" if still_large else "value")
 
     def object(self, node: Node, seen: Seen) -> None:
-        """Widen a flattened object, or a row, by the keys and the other values that were seen."""
+        """Widen a flattened object or a row so that it takes the keys and other values seen."""
         others = seen.mask & ~(lattice.OBJECT | lattice.EMPTY_OBJECT)
         too_many = False
         for key, inner in seen.children.items():
@@ -170,7 +170,7 @@ class _Lesson:
     @staticmethod
     def _may_grow(node: Node, key: str) -> bool:
         # A key spelled like the mark for list elements would make paths ambiguous.
-        return not takes_no_more(node) and (key != ITEM or not node.path)
+        return not takes_no_more(node) and (key != ELEMENT or not node.path)
 
     def _list(self, node: Node, seen: Seen) -> None:
         others = seen.mask & ~(lattice.OBJECTS | lattice.LIST | lattice.EMPTY_LIST)
@@ -182,7 +182,7 @@ class _Lesson:
             self.object(node.element, seen.element)
 
     def _note_others(self, node: Node, mask: int) -> None:
-        """Values that are no object (no list) at a path that is flattened (a child table)."""
+        """Take values that are no object at a flattened path, or no list at a child table's path."""
         if not node.mixed:
             node.mixed = True
             self._schema.version += 1

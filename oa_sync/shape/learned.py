@@ -1,8 +1,8 @@
-"""What was learned of a resource's columns, as it is kept between syncs.
+"""What was learned about a resource's columns, as it is kept between syncs.
 
-There is no state file: every column's path travels with the column itself, in the dlt hint `HINT`,
-and is read back from the destination's schema. So a lost home folder costs nothing, and memory and
-data cannot drift apart.
+There is no state file: every column's path is stored with the column itself, in the dlt hint `HINT`,
+and is read back from the destination's schema. So a lost home folder costs nothing, and what was
+learned always matches the data.
 """
 
 from __future__ import annotations
@@ -17,13 +17,14 @@ from oa_sync.shape.naming import Path
 HINT = "x-oa-path"
 
 Kind = Literal["value", "large", "rest", "empty", "position"]
-"""The part a column plays for its path.
+"""What a column holds for its path.
 
 `value`: the value itself. `large`: the same, with numbers beyond 2**53 among them, where a double
-no longer holds every integer: a bigint that cannot become double, or a double read by its texts.
-`rest`: what stood there and was no object (or no list) where the path is flattened (or is a child
-table); for `(…, "[]")` the elements that are no objects. `empty`: only `{}` and `[]` so far.
-`position`: the position column of the child table made of the list at this path.
+no longer holds every integer: a bigint that cannot become double, or a double read from its texts.
+`rest`: what does not fit the path's own form: values that are no object at a flattened path (or no
+list at that of a child table), and whole objects with keys that have no column; for `(…, "[]")` the
+elements that are no objects. `empty`: only `{}` and `[]` so far. `position`: the position column of
+the child table made of the list at this path.
 """
 
 
@@ -51,8 +52,8 @@ class LearnedSchema:
     def from_columns(cls, columns: Iterable[tuple[str, str, str, str | None]]) -> LearnedSchema:
         """Rebuild from `(table, column, dlt data type, hint or None)`, in the destination's order.
 
-        Columns without a hint, or with one that this version cannot read, come from outside the
-        rows and are passed over.
+        Columns without a hint, or with one that this version cannot read, are taken for columns
+        from outside the rows and skipped.
         """
         learned = cls()
         for table, name, data_type, hint in columns:

@@ -1,4 +1,4 @@
-"""The rows of a list as exact bytes: from text to text, no value is decoded or rewritten."""
+"""The rows of a list as exact bytes; no value is decoded or rewritten."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def cut_list(body: Body, path: str) -> list[bytes]:
     """The exact bytes of each object in the list at the dotted `path` of `body`.
 
     Raises:
-        InvalidResponseError: not JSON, or a key of the path stands twice.
+        InvalidResponseError: not JSON, or a key of the path stands twice in one object.
     """
     text = bytes(body) if isinstance(body, memoryview) else body
     try:
@@ -26,10 +26,10 @@ def cut_list(body: Body, path: str) -> list[bytes]:
 
 
 def split_list(body: Body, path: str) -> tuple[bytes, list[bytes]] | None:
-    """`body` with an empty list at the dotted `path`, and the exact bytes of each object that stood there.
+    """`body` with an empty list at the dotted `path`, and the exact bytes of each object of that list.
 
-    None where that cannot be told at a glance, or something else than objects stands there; whatever is
-    given is JSON, so that the objects can be decoded one by one.
+    None if the quick way (`oa_sync.shape.cutting.compact`) cannot cut it, or if the list has elements
+    that are not objects. What is returned is valid JSON, so the objects can be decoded one by one.
     """
     if isinstance(body, memoryview) or not is_utf8(body):
         return None

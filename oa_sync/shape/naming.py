@@ -1,8 +1,8 @@
 """Names of columns and tables: one raw path, one name, the same on every sync.
 
-Keys become snake_case by the rules of dlt's `snake_case` naming convention (written here again
-because importing dlt costs half a second), so that dlt leaves a finished name as it is. What dlt
-would silently put into one column, `fooBar` and `foo_bar` (dlt#423), gets two names here.
+Keys become snake_case by the rules of dlt's `snake_case` naming convention, so dlt does not change a
+finished name. The rules are written here again because importing dlt costs half a second. dlt would
+silently put `fooBar` and `foo_bar` into one column (dlt#423); here they get two names.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from collections.abc import Iterable
 from functools import lru_cache
 
 Path = tuple[str, ...]
-"""Keys from the row's root, outermost first; `ITEM` stands for "each element of this list"."""
+"""Keys from the row's root, outermost first; `ELEMENT` stands for "each element of this list"."""
 
-ITEM = "[]"
+ELEMENT = "[]"
 
 MAX_NAME = 120
-"""Longest name in characters. Every destination takes it, or lets dlt shorten it further."""
+"""Longest name in characters. Every destination accepts it, or dlt shortens it further."""
 
 _REDUCED = str.maketrans("+-*@|", "x_xal")
 _NOT_ALPHANUMERIC = re.compile(r"[^a-zA-Z\d_]+")
@@ -42,7 +42,7 @@ def _snake_word(key: str) -> str:
 
 @lru_cache(maxsize=65_536)
 def snake_case(key: str) -> str:
-    """`key` as dlt names it; a `__` inside still parts a parent from its child. May be empty."""
+    """`key` as dlt names it. A `__` inside is kept: it separates parent and child. May be empty."""
     words = (_snake_word(part) for part in key.split("__") if part.strip())
     return "__".join(word for word in words if word)
 
@@ -66,10 +66,10 @@ def tag(path: Path) -> str:
 class Names:
     """The names given out in one table (or, for tables, in one resource).
 
-    The first path to ask for a name keeps it; a later one that would get the same name gets a
+    The first path that asks for a name keeps it. A later one that would get the same name gets a
     suffix made from its raw path, so the name of a column never depends on the rows around it.
-    `reserved` names come from outside the rows: a key that equals one is prefixed with `field_`, as
-    is every key that starts like the system columns of dlt or of this project.
+    `reserved` names come from outside the rows. A key that equals one of them is prefixed with
+    `field_`, and so is every key that starts like the system columns of dlt or of this project.
     """
 
     def __init__(self, reserved: Iterable[str] = ()) -> None:
@@ -78,13 +78,13 @@ class Names:
         self._given: dict[Path, str] = {}
 
     def reserve(self, names: Iterable[str]) -> list[str]:
-        """Keep `names` for columns from outside; returns those a path already holds."""
+        """Keep `names` for columns from outside the rows; returns those a path has already."""
         names = list(names)
         self._reserved.update(names)
         return [name for name in names if name in self._owner]
 
     def keep(self, name: str, path: Path) -> None:
-        """Give `path` the name it had on an earlier sync."""
+        """Give `path` the name it had in an earlier sync."""
         self._owner[name] = path
         self._given[path] = name
 
@@ -93,16 +93,16 @@ class Names:
         return name in self._reserved
 
     def owner(self, name: str) -> Path | None:
-        """The path that holds `name`."""
+        """The path that has `name`."""
         return self._owner.get(name)
 
     @staticmethod
     def plain(keys: Path) -> str:
-        """The name `keys` would have if nothing else wanted it; "" where no letter is left."""
+        """The name of `keys` if no other path has it already; "" if no letter is left."""
         return "__".join(part for part in map(snake_case, keys) if part)
 
     def claim(self, path: Path, keys: Path) -> str:
-        """The name of `path`, given out for good. `keys`: the end of `path` the name is made of."""
+        """The name of `path`, which never changes. `keys`: the end of `path` the name is made of."""
         if path in self._given:
             return self._given[path]
         name = self.plain(keys)

@@ -9,7 +9,7 @@ from oa_sync.shape.schema import MAX_DEPTH, Node, NodeKind
 
 
 class Seen:
-    """The values met at one path: a mask of their kinds, and what was inside them.
+    """The values seen at one path: a mask of their kinds, and what was inside them.
 
     `objects` counts objects with at least one key, `keys` how many of those have each key.
     """
@@ -24,7 +24,7 @@ class Seen:
         self.element: Seen | None = None
 
     def look(self, value: Any, node: Node | None, depth: int) -> None:
-        """Take in one value. `node`: what is known of the path; nothing below json is looked at."""
+        """Record one value. `node`: what is known of the path. The inside of JSON columns is skipped."""
         kind = type(value)
         if kind is dict:
             self._look_at_object(value, node, depth)
@@ -57,7 +57,7 @@ class Seen:
         if not value:
             self.mask |= lattice.EMPTY_LIST
             return
-        objects = sum(type(item) is dict for item in value)
+        objects = sum(type(element) is dict for element in value)
         only_objects = objects > 0 and objects + value.count(None) == len(value)
         self.mask |= lattice.OBJECTS if only_objects else lattice.LIST
         known_list = node is not None and node.kind is NodeKind.LIST
@@ -66,13 +66,13 @@ class Seen:
         if self.element is None:
             self.element = Seen()
         element_node = node.element if node else None
-        for item in value:
-            if item is not None:
-                self.element.look(item, element_node, depth + 1)
+        for element in value:
+            if element is not None:
+                self.element.look(element, element_node, depth + 1)
 
 
 def _stays_whole(node: Node | None, depth: int) -> bool:
-    """Whether the object or list at `node` is never taken apart, whatever it holds."""
+    """Whether the object or list at `node` is kept as one JSON value, whatever it holds."""
     if node is None or node.kind is NodeKind.UNKNOWN:
         return depth >= MAX_DEPTH
     if node.kind is NodeKind.LEAF:

@@ -1,8 +1,8 @@
 """JSON values together with the exact text they were written in.
 
 The C scanner of `json` reads the values and says where each ends; only the steps between members
-are Python. What it cannot read, nesting deeper than its stack and integers of thousands of digits,
-is passed over by a loop, so the depth of a document costs no stack.
+are Python. A value nested deeper than its stack is skipped by a loop over brackets, so the depth of
+a document costs no stack. Integers of thousands of digits are read as infinity: only their text counts.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _LENIENT = json.JSONDecoder(parse_constant=_refuse, parse_int=_integer)
 class Value(NamedTuple):
     """A decoded value and the place of its text: `text[start:end]`.
 
-    Objects and lists too deep to decode are a placeholder of their kind that is not empty.
+    An object or list too deep to decode is replaced by a placeholder: one of its kind, not empty.
     """
 
     value: Any
@@ -46,7 +46,7 @@ class Value(NamedTuple):
 
 
 def value_at(text: str, start: int) -> Value:
-    """The value that starts at `start`, blanks before it passed over. Raises ValueError."""
+    """The value at `start`, or after the blanks there. Raises ValueError."""
     start = _blank(text, start)
     try:
         return Value(*_at(_DECODER, text, start))
@@ -64,7 +64,7 @@ def _at(decoder: json.JSONDecoder, text: str, start: int) -> tuple[Any, int, int
 
 
 def members(text: str, start: int) -> dict[str, Value]:
-    """The members of the object at `start`; of a key that stands twice, the last one counts."""
+    """The members of the object at `start`; if a key stands there twice, the last one counts."""
     found: dict[str, Value] = {}
     position = _blank(text, start + 1)
     while text[position] != "}":
@@ -111,7 +111,7 @@ def _cut_off(text: str, start: int, depth: int) -> Any:
 
 
 def without_lone_surrogates(value: str) -> str:
-    """`value` with each half of a surrogate pair that has no other half written as its escape."""
+    """`value` with each lone half of a surrogate pair written as its escape."""
     if value.isascii() or not _SURROGATE.search(value):
         return value
     return _SURROGATE.sub(lambda half: f"\\u{ord(half[0]):04x}", value)

@@ -22,7 +22,7 @@ KEY = ("report_id", "position")
 _SLUG_LENGTH = 40
 
 
-def json_rows(texts: Any, report_ids: Any, positions: Any, constants: Mapping[str, str]) -> Any:
+def rows_as_json(texts: Any, report_ids: Any, positions: Any, constants: Mapping[str, str]) -> Any:
     """The `pyarrow.Table` of mode `json`: report_id, position, row (JSON text), the constants.
 
     `texts`, `report_ids` and `positions` are Arrow arrays with one value a row.
@@ -41,9 +41,9 @@ def report_rows_spec(constants: Mapping[str, str], table: str = REPORT_ROWS) -> 
 class ReportTables:
     """Mode `tables`: one shaper and one table for each report.
 
-    A report keeps the table it was first given, whatever it is called later: `names` is that memory
-    (table by report id), read back from the tables themselves, which hold the report id. The second
-    report of a name gets six hex digits of its id's hash behind the slug.
+    A report keeps its first table, even if the report gets another name later: `names` (table by
+    report id) is read back from the tables themselves, which hold the report id. The second report
+    with the same name gets six hex digits of its id's hash after the slug.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class ReportTables:
         return shaper.shape(ndjson, {"report_id": report_ids, "position": positions})
 
     def shaper(self, report_id: str, report_name: str) -> Shaper:
-        """The report's shaper; its table is named now if it never was."""
+        """The report's shaper; its table gets a name now if it has none yet."""
         if report_id not in self.names:
             self.names[report_id] = self._new_name(report_id, report_name)
             self._taken.add(self.names[report_id])
@@ -77,7 +77,7 @@ class ReportTables:
 
     @property
     def learned(self) -> LearnedSchema:
-        """Every column known by now, of all reports."""
+        """Every column known so far, of all reports."""
         tables = dict(self._learned.tables)
         for shaper in self._shapers.values():
             tables.update(shaper.learned.tables)

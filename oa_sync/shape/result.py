@@ -1,7 +1,7 @@
-"""The rows of one large JSON answer or file, to be walked through as often as wanted.
+"""The rows of one large JSON answer or file, which can be read more than once.
 
-A query's result may have millions of rows. The body lies in a mapped file then (see
-`oa_sync.client.body`), and neither the body nor its rows are ever in memory as a whole.
+A query's result may have millions of rows. Its body is then in a mapped file (see
+`oa_sync.client.body`), and neither the whole body nor all its rows are ever in memory.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from oa_sync.shape.body import Body, stretches
+from oa_sync.shape.body import Body, chunks
 from oa_sync.shape.cutting.cut import Cutter
 from oa_sync.shape.cutting.spans import Rows
 from oa_sync.shape.cutting.structure import InvalidJsonError
@@ -34,32 +34,32 @@ class JsonResult:
     count: int | None
 
     def blocks(self) -> Iterator[Rows]:
-        """The rows, some megabytes at a time; may be asked for again."""
+        """The rows, some megabytes at a time; may be called again."""
         if self.path is None:
             return
         cutter = Cutter(self.path)
-        for chunk in stretches(self.body):
+        for chunk in chunks(self.body):
             yield from cutter.feed(chunk)
         cutter.finish()
 
 
 def json_rows(body: Body, paths: Sequence[Path]) -> JsonResult:
-    """Look through `body` once. The list stands at the first of `paths` (keys from the outside in)
-    that leads to one.
+    """Find the rows of `body`: the list at the first of `paths` (keys from the outside in) that leads
+    to one, and how many there are.
 
-    Raises InvalidJsonError where `body` is not one whole JSON document.
+    Raises InvalidJsonError if `body` is not one whole JSON document.
     """
     path = _path_of_list(body, paths)
     if path is None:
         return JsonResult(body, None, _head(bytes(body)), None)
     cutter = Cutter(path)
-    count = sum(len(rows) for chunk in stretches(body) for rows in cutter.feed(chunk))
+    count = sum(len(rows) for chunk in chunks(body) for rows in cutter.feed(chunk))
     return JsonResult(body, path, _head(cutter.finish()), count)
 
 
 def _path_of_list(body: Body, paths: Sequence[Path]) -> Path | None:
     cutters = [Cutter(path) for path in paths]
-    for chunk in stretches(body):
+    for chunk in chunks(body):
         for cutter in cutters:
             cutter.feed(chunk)
         found = next((cutter.path for cutter in cutters if cutter.found), None)

@@ -1,8 +1,10 @@
-"""The tree of paths of one resource: what stands where, and in which table and column.
+"""The tree of paths of one resource: what is at each path, and in which table and column.
 
-Key columns of child tables: the declared `parent_key` names, in the order of the parent's key; where
-none is declared, those of a declared sibling; where that ends too, `<singular>_<column>` of the
-parent (`dataset_id`), and `<singular>_position` for the parent's own position. Then `position`.
+The key of a child table has a column for each key column of its parent, and `position`. The first
+are named by the declared `parent_key`, in the order of the parent's key, or by that of a sibling if
+the child declares none. Names that are still missing: `<singular>_position` for the parent's own
+position; the same name if it ends in `_id` or the parent is a child itself; else
+`<singular>_<column>` (`dataset_id`).
 """
 
 from __future__ import annotations
@@ -14,11 +16,11 @@ from enum import Enum
 from oa_sync.definitions.paths import parse_path
 from oa_sync.errors import ConfigurationError
 from oa_sync.shape.learned import Kind, LearnedColumn, LearnedSchema
-from oa_sync.shape.naming import ITEM, Names, Path, singular, snake_case
+from oa_sync.shape.naming import ELEMENT, Names, Path, singular, snake_case
 from oa_sync.shape.spec import ChildSpec, TableSpec
 
 MAX_DEPTH = 12
-"""Path length from which an object or list stays JSON: nothing below is ever looked at."""
+"""Path length from which an object or list stays JSON; its inside is never looked at."""
 
 POSITION = "position"
 
@@ -28,7 +30,7 @@ _KNOWN_TYPES = frozenset(
 
 
 class NodeKind(Enum):
-    """What a path holds: not decided yet, one column, an object flattened, a child table."""
+    """What a path holds: not decided yet, one column, a flattened object, a child table."""
 
     UNKNOWN = "unknown"
     LEAF = "leaf"
@@ -38,9 +40,10 @@ class NodeKind(Enum):
 
 @dataclass(eq=False)
 class Table:
-    """One table: where its rows are (`prefix`: `()` or a path that ends in `ITEM`) and its keys.
+    """One table: where its rows are (`prefix`: `()` or a path that ends in `ELEMENT`) and its keys.
 
-    `key` is final: of the root the declared key, of a child its parent's key columns and `position`.
+    `key`: for the root the key as declared, for a child the final names of its parent's key columns
+    and `position`.
     """
 
     name: str
@@ -52,7 +55,7 @@ class Table:
     columns: dict[Path, LearnedColumn] = field(default_factory=dict)
 
     def column_name(self, path: Path) -> str:
-        """The name for the column at `path`, given out for good."""
+        """The name of the column at `path`, which never changes."""
         keys = path[len(self.prefix) :]
         return self.names.claim(path, keys or ("value",))
 
@@ -62,9 +65,9 @@ class Node:
     """One path of the tree and what is known of it.
 
     `declared`: the data type a definition gives. `by_declaration`: an object or list because a
-    definition says so. `mixed`: values of another kind were met here by this process (never
-    stored; a batch that has them is noticed by the parser). `column`: the column of a leaf, or the
-    `rest` column of an object or list.
+    definition says so. `mixed`: this process has seen values of another kind here (not stored: the
+    parser notices a batch that has them). `column`: the column of a leaf, or the `rest` column of
+    an object or list.
     """
 
     path: Path
@@ -86,7 +89,7 @@ class Node:
 
 
 class Schema:
-    """The tree, grown and widened by one writer. `version` moves with every change of it."""
+    """The tree, grown and widened by one writer. `version` goes up with every change."""
 
     def __init__(self, spec: TableSpec, learned: LearnedSchema) -> None:
         self.spec = spec
@@ -119,7 +122,7 @@ class Schema:
                     self._table_names.keep(name, column.path)
 
     def reserve_outside_columns(self, names: list[str]) -> None:
-        """Keep `names` for columns that come from outside the rows, and name the key columns.
+        """Reserve `names` for columns from outside the rows, and name the key columns.
 
         Raises ConfigurationError if a key inside the rows already has one of the names.
         """
@@ -134,7 +137,7 @@ class Schema:
                 self.root_table.column_name(parse_path(column))
 
     def _child_table(self, path: Path, parent: Table) -> Table:
-        """The table for the items of the list at `path`."""
+        """The table for the elements of the list at `path`."""
         declared = self._lists.get(path)
         keys = path[len(parent.prefix) :]
         if declared:
@@ -142,7 +145,7 @@ class Schema:
         else:
             own = Names.plain(keys)
             name = self._table_names.claim(path, (f"{parent.name}__{own}" if own else parent.name,))
-        table = Table(name, (*path, ITEM), self._child_key(path, parent, declared), parent)
+        table = Table(name, (*path, ELEMENT), self._child_key(path, parent, declared), parent)
         table.declared_parent_key = declared.parent_key if declared else ()
         table.names.reserve([*table.key, *self.spec.constants])
         self.tables[name] = table
@@ -172,14 +175,14 @@ class Schema:
             child.parent_key
             for path, child in self._lists.items()
             if path[: len(parent.prefix)] == parent.prefix
-            and ITEM not in path[len(parent.prefix) :]
+            and ELEMENT not in path[len(parent.prefix) :]
         )
         return next(siblings, ())
 
     # --- nodes --------------------------------------------------------------------------------
 
     def child(self, node: Node, key: str) -> Node:
-        """The node of `key` in the object at `node`, made if it is new."""
+        """The node of `key` in the object at `node`, created if it is new."""
         found = node.children.get(key)
         if found is None:
             path = (*node.path, key)
@@ -203,16 +206,16 @@ class Schema:
         """Make the list at `node` a child table; returns the node of its elements."""
         node.kind = NodeKind.LIST
         table = self._child_table(node.path, node.table)
-        path = (*node.path, ITEM)
+        path = (*node.path, ELEMENT)
         node.element = Node(path, table, NodeKind.OBJECT, by_declaration=True)
         self.version += 1
         return node.element
 
     def node_at(self, path: Path) -> Node:
-        """The node at `path`, made with all above it; parts of `path` tell objects from lists."""
+        """The node at `path`; it and all above are created if missing, as lists before `ELEMENT`."""
         node = self.root
         for place, part in enumerate(path):
-            if part == ITEM and place > 0:
+            if part == ELEMENT and place > 0:
                 node = node.element or self.become_list(node)
             else:
                 if node.kind is NodeKind.UNKNOWN:
@@ -241,18 +244,18 @@ class Schema:
             self.version += 1
 
     def learned(self) -> LearnedSchema:
-        """Everything known by now, as a value of its own."""
+        """A copy of everything known so far."""
         return LearnedSchema({t.name: t.columns for t in self.tables.values() if t.columns})
 
     def _recall(self, learned: LearnedSchema) -> None:
-        """Grow the tree to what earlier syncs learned, tables first."""
+        """Add to the tree what earlier syncs learned, tables first."""
         entries = [
             (name, column)
             for name, columns in learned.tables.items()
             for column in columns.values()
         ]
         for name, column in entries:
-            if column.kind == "position" and ITEM not in column.path[-1:]:
+            if column.kind == "position" and ELEMENT not in column.path[-1:]:
                 node = self.node_at(column.path)
                 if node.element is None:
                     self.become_list(node)
@@ -283,7 +286,7 @@ class Schema:
 def _declarations(
     spec: TableSpec,
 ) -> tuple[dict[Path, str], dict[Path, ChildSpec], set[Path]]:
-    """By absolute path: declared types, declared lists, and the objects above either."""
+    """By absolute path: declared types, declared lists, and the objects that contain them."""
     types: dict[Path, str] = {}
     lists: dict[Path, ChildSpec] = {}
 
@@ -293,14 +296,14 @@ def _declarations(
         types.update({(*prefix, *path): _usable(t) for path, t in columns.items()})
         for path, child in children.items():
             lists[(*prefix, *path)] = child
-            collect((*prefix, *path, ITEM), child.columns, child.children)
+            collect((*prefix, *path, ELEMENT), child.columns, child.children)
 
     collect((), spec.columns, spec.children)
     above = {p[:n] for p in (*types, *lists) for n in range(1, len(p))}
-    objects = {p for p in above if p[-1] != ITEM and p not in lists and p not in types}
+    objects = {p for p in above if p[-1] != ELEMENT and p not in lists and p not in types}
     return types, lists, objects
 
 
 def _usable(data_type: str) -> str:
-    """Types that JSON has no values of (binary, time) are kept as the text that arrives."""
+    """A type without values in JSON (binary, time) is kept as the text that arrives."""
     return data_type if data_type in _KNOWN_TYPES else "text"

@@ -1,8 +1,8 @@
-"""Batches of JSON rows to Arrow tables: the fast pass where it fits, the exact one where it must.
+"""Batches of JSON rows to Arrow tables: by the fast pass if possible, else by the exact one.
 
-A batch the fast pass refuses is learned from, a few hundred rows at first, and tried again. What
-still does not fit is halved until only the few rows around the cause take the exact pass. Which
-pass a row took never shows in the tables.
+If the fast pass refuses a batch, the tree learns from it, at first from a few hundred rows, and the
+batch is tried again. If it still does not fit, it is halved until only the few rows around the cause
+take the exact pass. The tables do not depend on which pass a row took.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ from oa_sync.shape.spec import TableSpec
 from oa_sync.shape.tables import Misfit, Part, assemble, joined, key_names
 
 LESSON_ROWS = 500
-"""Rows that a large batch is first learned from."""
+"""How many rows of a large batch are learned from at first."""
 
 EXACT_ROWS = 64
-"""A piece of a batch this small is no longer halved to find the rows the fast pass refuses."""
+"""A piece of a batch with at most so many rows is not halved any more: it takes the exact pass."""
 
 _NEWLINE, _BRACE = b"\n{"
 
 
 @dataclass(frozen=True)
 class Drift:
-    """A column that is new (`before` None), wider, or has begun to take in values of other kinds."""
+    """A column that is new (`before` None), is wider, or now takes values of other kinds, too."""
 
     table: str
     column: str
@@ -48,7 +48,7 @@ class Drift:
 
 @dataclass(frozen=True)
 class Shaped:
-    """One batch as tables, by final name; only tables that have rows, columns that have values."""
+    """One batch as tables by final name: only tables with rows, and only columns with values."""
 
     tables: dict[str, Any]
     drift: tuple[Drift, ...] = ()
@@ -56,7 +56,7 @@ class Shaped:
 
 @dataclass
 class ShapeStats:
-    """How many rows of the resource's own table went which way."""
+    """How many rows of the resource's own table took which pass."""
 
     fast: int = 0
     exact: int = 0
@@ -84,7 +84,7 @@ class _Batch:
 
 
 class Shaper:
-    """Shapes one resource's rows, and remembers what it learned of them. For one thread at a time.
+    """Shapes one resource's rows, and remembers what it learned. For one thread at a time.
 
     `learned`: what earlier syncs learned, so that names and types stay as they are.
     """
@@ -97,12 +97,12 @@ class Shaper:
 
     @property
     def learned(self) -> LearnedSchema:
-        """Every column known by now."""
+        """Every column known so far."""
         return self._schema.learned()
 
     @property
     def tables(self) -> Mapping[str, Table]:
-        """The tables known by now, the resource's own among them, by name."""
+        """The tables known so far, the resource's own among them, by name."""
         return self._schema.tables
 
     @property
@@ -112,10 +112,10 @@ class Shaper:
         return tuple(key_names(root))
 
     def shape(self, ndjson: bytes, extras: Mapping[str, Any] | None = None) -> Shaped:
-        """The tables of `ndjson`: one JSON value a line, an object unless something is very wrong.
+        """The tables of `ndjson`: one JSON value a line, normally an object.
 
         `extras`: finished columns (Arrow arrays) for the resource's own table, in the order of the
-        rows. Raises InvalidJsonError where a line is not JSON, ValueError for an extra of another
+        rows. Raises InvalidJsonError if a line is not JSON, ValueError for an extra of another
         length.
         """
         batch = _batch(ndjson, extras or {})
@@ -169,7 +169,7 @@ class Shaper:
         return assemble(parts, self._schema, batch.extras)
 
     def _piecewise(self, batch: _Batch) -> Iterator[dict[str, Any]]:
-        """The batch in pieces, as large as the fast pass takes them."""
+        """The tables of the batch in pieces, as large as the fast pass takes them."""
         if batch.rows <= EXACT_ROWS:
             yield self._exact(batch)
             return
@@ -180,7 +180,7 @@ class Shaper:
                 yield from self._piecewise(half)
 
     def _drift(self) -> tuple[Drift, ...]:
-        """What changed since the last batch; the first batch of all only teaches."""
+        """What changed since the last batch; for the first batch ever, nothing: all of it is new."""
         version, before = self._known
         if version == self._schema.version:
             return ()
@@ -219,7 +219,7 @@ def _line_ends(ndjson: bytes) -> NDArray[np.int64]:
 
 
 def _lessons(batch: _Batch, row: int | None) -> Iterator[list[bytes]]:
-    """The lines to learn from: those around `row`, then some from everywhere, at last all."""
+    """The lines to learn from: those from `row` on, then some from everywhere, at last all."""
     lines = batch.lines()
     if len(lines) > LESSON_ROWS:
         if row is not None:

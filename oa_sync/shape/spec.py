@@ -1,4 +1,4 @@
-"""What is declared of a resource's tables before any row was seen."""
+"""What is declared about a resource's tables before any row was seen."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ WORKSPACE_COLUMN = "_oa_workspace"
 
 @dataclass(frozen=True)
 class ChildSpec:
-    """A declared list: its items become rows of `table`.
+    """A declared list: its elements become rows of `table`.
 
-    `parent_key` names the parent's key columns in this table, in the parent's order; a shorter one
-    is continued by rule (see `oa_sync.shape.schema`). `columns` and `children` are relative to the
-    item.
+    `parent_key` names the parent's key columns in this table, in the parent's order; names that are
+    missing follow a rule (see `oa_sync.shape.schema`). `columns` and `children` are relative to the
+    element.
     """
 
     table: str

@@ -1,4 +1,4 @@
-"""A body that was too large for the memory: its long list in blocks, cut again whenever they are asked for.
+"""The long list of a body that is too large for memory: blocks of rows, cut again each time they are read.
 
 The body is a view of a mapped file (see `oa_sync.client.body`).
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from oa_sync.shape.body import stretches
+from oa_sync.shape.body import chunks
 from oa_sync.shape.cutting.cut import Cutter
 from oa_sync.shape.cutting.head import Path
 from oa_sync.shape.cutting.spans import Rows
@@ -20,7 +20,7 @@ _BLOCK = 4 << 20
 class SpooledRows:
     """The elements of the list at `path` of `body`: `count` of them, `nbytes` bytes together.
 
-    What `Rows` is for a list in memory; only a block of it is ever there.
+    The same as `Rows`, for a list that is not in memory: only one block of it is at a time.
     """
 
     body: memoryview
@@ -32,8 +32,8 @@ class SpooledRows:
         return self.count
 
     def pieces(self, max_bytes: int, until: int | None = None) -> Iterator[tuple[int, Rows]]:
-        """The elements before the one at `until` (None: all) in pieces of at most about `max_bytes`,
-        each with the position of its first element."""
+        """The elements before position `until` (None: all) in pieces of at most about `max_bytes`,
+        each piece with the position of its first element."""
         start, end = 0, self.count if until is None else until
         for block in _blocks(Cutter(self.path, max_bytes), self.body):
             if start >= end:
@@ -45,9 +45,9 @@ class SpooledRows:
 
 
 def cut_spooled(body: memoryview, path: Path) -> tuple[bytes, SpooledRows | None]:
-    """What stands around the list at `path` of `body`, with `[]` in its place, and the list.
+    """The rest of `body` around the list at `path`, with `[]` in its place, and the list.
 
-    None where there is no such list: then everything has been read for nothing.
+    The list is None if there is none at `path`; the whole body was read for nothing then.
 
     Raises:
         InvalidJsonError: as `oa_sync.shape.cutting.cut.Cutter`.
@@ -62,5 +62,5 @@ def cut_spooled(body: memoryview, path: Path) -> tuple[bytes, SpooledRows | None
 
 
 def _blocks(cutter: Cutter, body: memoryview) -> Iterator[Rows]:
-    for stretch in stretches(body):
-        yield from cutter.feed(stretch)
+    for chunk in chunks(body):
+        yield from cutter.feed(chunk)

@@ -1,4 +1,4 @@
-"""Finished Arrow tables out of columns: keys, order, constants, nothing that is null throughout.
+"""Columns to finished Arrow tables: with keys and constants, in order, without all-null columns.
 
 Both passes, the fast and the exact one, end here.
 """
@@ -37,7 +37,7 @@ _READERS = {"timestamp": instants, "date": dates, "decimal": decimals}
 
 
 class Misfit(Exception):
-    """A column's values cannot all be read as it says: `node` must become `data_type` of `kind`."""
+    """Some values do not fit their column: `node` must get a column of `data_type` and `kind`."""
 
     def __init__(self, node: Node, data_type: str, kind: Kind) -> None:
         super().__init__(node.path, data_type, kind)
@@ -48,10 +48,10 @@ class Misfit(Exception):
 
 @dataclass
 class Part:
-    """What one batch gives to one table: `rows` rows, columns by name, each as long as `rows`.
+    """The rows of one batch for one table: `rows` rows, columns by name, each as long as `rows`.
 
-    `parents`: for each row, the row of the parent table's part it hangs on; `positions`: its place
-    in the parent's list. Both None for the resource's own table.
+    `parents`: for each row, the number of its parent's row in the parent table's part; `positions`:
+    its position in the parent's list. Both None for the resource's own table.
     """
 
     table: Table
@@ -79,8 +79,8 @@ def assemble(
     """The `pyarrow.Table` of each part that has rows, parents before children.
 
     Columns: keys, then the columns of the rows in the order they were learned, then extras (the
-    resource's own table only) and constants. A column that is null in the whole batch is left out,
-    keys excepted.
+    resource's own table only) and constants. A column that is null in the whole batch is left out
+    unless it is a key.
     """
     keys: dict[str, dict[str, Any]] = {}
     tables: dict[str, Any] = {}
@@ -102,7 +102,7 @@ def assemble(
 
 
 def joined(pieces: list[dict[str, Any]], schema: Schema, extras: list[str]) -> dict[str, Any]:
-    """The tables of consecutive pieces of one batch as those of the whole batch."""
+    """The tables of a whole batch, made of the tables of its consecutive pieces."""
     tables: dict[str, Any] = {}
     for name, table in schema.tables.items():
         found = [piece[name] for piece in pieces if name in piece]

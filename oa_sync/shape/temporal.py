@@ -1,14 +1,22 @@
-"""Texts to instants, dates and decimals, a whole column at once; all of them or none.
+"""Texts to instants, dates and decimals: all values of a column, or none.
 
-One place for both passes, so that they cannot read a text differently.
+The fast and the exact pass both use these functions, so they cannot read a text differently.
+
+JSON has no type for times, and the columns of a query are known only when its result comes. So a text
+column that nobody has declared becomes one of dates (or instants) only if every value of the whole result
+is one.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
+
+from oa_sync.shape.learned import LearnedColumn
+from oa_sync.shape.naming import Path
 
 INSTANT = pa.timestamp("us", tz="UTC")
 DECIMAL = pa.decimal128(38, 9)
@@ -23,8 +31,8 @@ _DAY = 86_400_000_000
 def instants(texts: Any) -> Any | None:
     """RFC 3339 date-times (string array) as UTC microseconds; None if one cannot be read exactly.
 
-    No offset means UTC. More than six digits of a second, a 60th second, a date alone and years
-    outside 1 to 9999 cannot be read.
+    No offset means UTC. Not read: more than six digits of a second, the second 60, a date without a
+    time, and years outside 1 to 9999.
     """
     if (pc.min(pc.binary_length(texts)).as_py() or _SHORTEST_INSTANT) < _SHORTEST_INSTANT:
         return None
@@ -39,7 +47,7 @@ def instants(texts: Any) -> Any | None:
 
 
 def _with_offset(texts: Any) -> Any:
-    """Capital letters, and a Z where no offset stands."""
+    """In capital letters, and with a Z if there is no offset."""
     texts = pc.ascii_upper(texts)
     has_offset = pc.match_substring_regex(texts, _OFFSET)
     return pc.if_else(has_offset, texts, pc.binary_join_element_wise(texts, "Z", ""))
@@ -63,8 +71,36 @@ def _in_years(counts: Any, microseconds: int) -> bool:
 
 
 def decimals(texts: Any) -> Any | None:
-    """JSON numbers, or strings with numbers, by their raw texts; None if one loses a digit."""
+    """JSON numbers, or strings with numbers, from their raw texts; None if one loses a digit."""
     try:
         return pc.utf8_trim(texts, '"').cast(DECIMAL)
     except pa.ArrowInvalid:
         return None
+
+
+_READERS = {"date": dates, "timestamp": instants}
+
+
+class TimesInText:
+    """Looks at one batch after the other; columns whose path is in `fixed` have a type already."""
+
+    def __init__(self, fixed: Collection[Path]) -> None:
+        self._fixed = fixed
+        self._possible: dict[Path, list[str]] = {}
+
+    def look(self, table: Any, columns: Iterable[LearnedColumn]) -> None:
+        """Check the values of `columns` in the `pyarrow.Table` `table`."""
+        for column in columns:
+            if column.path in self._fixed or column.name not in table.column_names:
+                continue
+            possible = self._possible.setdefault(column.path, list(_READERS))
+            if column.data_type != "text":
+                possible.clear()
+            for kind in tuple(possible):
+                texts = table[column.name].combine_chunks().drop_null()
+                if len(texts) and _READERS[kind](texts) is None:
+                    possible.remove(kind)
+
+    def found(self) -> dict[Path, str]:
+        """The dlt data type of each column that holds only dates, or only instants."""
+        return {path: possible[0] for path, possible in self._possible.items() if possible}

@@ -1,4 +1,4 @@
-"""Runs in the destination: their loaded state, read back, and the table of every status they were seen in."""
+"""Agent runs in the destination: their loaded state, and the table of all statuses seen."""
 
 from __future__ import annotations
 
@@ -18,9 +18,8 @@ from oa_sync.extract.runs.known import Announcement, LoadedRun, is_usable_id, ru
 from oa_sync.extract.statuses import is_followed
 from oa_sync.journal.items import Sighting, key_of
 from oa_sync.shape.learned import LearnedSchema
-from oa_sync.shape.naming import ITEM, singular, snake_case
-from oa_sync.tables.batches import INSTANT, WORKSPACE, Batch, TableHints
-from oa_sync.tables.learned import learned_of
+from oa_sync.shape.naming import ELEMENT, singular, snake_case
+from oa_sync.tables.batches import INSTANT, WORKSPACE, Batch, TableHints, learned_of
 from oa_sync.tables.target import Target
 
 FIRST_SEEN_AT, FIRST_SEEN_BY = "_oa_first_seen_at", "_oa_first_seen_by"
@@ -35,7 +34,7 @@ def events_table(resource: Resource) -> str:
 
 
 def event_key(resource: Resource) -> tuple[str, ...]:
-    """The columns of the events table that hold the key of the run: called as in the resource's first
+    """The columns of the events table that hold the key of the run: named as in the resource's first
     child table, else `<singular>_<column>`."""
     declared = next((child.parent_key for child in resource.children.values()), ())
     names = [snake_case(parse_path(path)[-1]) for path in identity(resource)]
@@ -47,7 +46,7 @@ def event_key(resource: Resource) -> tuple[str, ...]:
 
 
 def events_batch(resource: Resource, texts: Iterable[bytes], workspace: str) -> Batch:
-    """The rows of the events that `texts`, each a JSON list, hold; an event that repeats counts once."""
+    """The rows of the events in `texts`, each a JSON list; an event that repeats is written once."""
     rows: dict[tuple[str, ...], dict[str, Any]] = {}
     for text in texts:
         for event in orjson.loads(text):
@@ -100,8 +99,8 @@ def followed_runs(
     heard: Sequence[Announcement],
     clock: Clock,
 ) -> FollowedRuns:
-    """The runs that are followed in a sync of the `chosen` resources, from what is loaded (`target` None: nothing) and
-    what was `heard` of runs since the last one."""
+    """The runs that a sync of the `chosen` resources follows, from what is loaded (`target` None: nothing) and
+    what was `heard` of runs since the last sync."""
     loaded: dict[str, dict[str, LoadedRun]] = {resource.name: {} for resource in chosen}
     announced: dict[str, list[Announcement]] = {resource.name: [] for resource in chosen}
     now = clock.now()
@@ -128,8 +127,8 @@ def key_columns(target: Target, resource: Resource) -> list[str]:
 def newly_referenced(
     target: Target, definition: Definition, name: str, runs: Mapping[str, LoadedRun]
 ) -> set[str]:
-    """The ids of the resource `name` that stand in loaded rows of other resources, where the definition
-    says so, and are not among its loaded `runs`."""
+    """The ids of the resource `name` to which loaded rows of other resources refer, where the definition
+    says so, and which are not among its loaded `runs`."""
     if not is_followed(definition.resource(name)):
         return set()
     declared = {table for resource in definition.resources for table in resource.tables()}
@@ -148,19 +147,19 @@ def newly_referenced(
 def _places_of(
     paths: Collection[tuple[str, ...]], learned: LearnedSchema
 ) -> Iterator[tuple[str, str]]:
-    """The tables and columns that hold the values at `paths`; those in lists stand in child tables."""
+    """The tables and columns with the values at `paths`; values in lists are in child tables."""
     for table in learned.tables:
         for column in learned.columns(table):
-            if column.kind == "value" and _without_items(column.path) in paths:
+            if column.kind == "value" and _without_elements(column.path) in paths:
                 yield table, column.name
 
 
-def _without_items(path: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(key for key in path if key != ITEM)
+def _without_elements(path: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(key for key in path if key != ELEMENT)
 
 
 def _columns_of(target: Target, table: str, paths: Sequence[tuple[str, ...]]) -> list[str | None]:
-    """The columns of `table` that hold the values at `paths` in the rows, whatever they are called."""
+    """The columns of `table` with the values at `paths` of the rows, whatever their names are."""
     ours = [column for column in target.columns() if column.table == table]
     learned = LearnedSchema.from_columns((c.table, c.name, c.data_type, c.path) for c in ours)
     by_path = {

@@ -1,8 +1,8 @@
 """Items in, Arrow batches out: what each item means for the tables of its resource.
 
 A row with its detail (or a full list row) is written as it is, with all its child rows. A list row
-without (new) detail is written over what is loaded: columns that only a detail brings keep their values,
-child rows stay. A row that is gone is written as it was, with `_oa_deleted_at`.
+without (new) detail is written over the loaded row: columns that only a detail brings keep their values,
+child rows stay. A row that is gone is written with its loaded values and `_oa_deleted_at`.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ BATCH_ITEMS = 5_000
 
 
 class Assembler:
-    """Shapes the items of one definition for one target. Lives on the loading thread.
+    """Shapes the items of one definition for one target. Used by the loading thread only.
 
-    `history`: every version is kept, of all resources; without it, of those whose definition says so, and
-    of those that have a history already.
+    `history`: every version of the rows of all resources is kept. Without it, that is so for resources
+    whose definition asks for it, and for those that have a history already.
     """
 
     def __init__(
@@ -69,13 +69,13 @@ class Assembler:
         self._resources = {resource.name: resource for resource in definition.resources}
         self._groups: dict[tuple[str, Kind, bool, tuple[str, ...]], _Group] = {}
         self.frozen: dict[str, SchemaContractError] = {}
-        """Why a resource is not loaded any further in this run, by its name."""
+        """Why a resource is not loaded any further in this sync, by its name."""
         self.left_out: Counter[str] = Counter()
-        """Items that were not loaded for that reason, by resource."""
+        """How many items were not loaded for that reason, by resource."""
 
     @property
     def drift(self) -> list[dict[str, Any]]:
-        """Changes of shape met so far, for the report."""
+        """Changes of shape seen so far, for the report."""
         return self._changes.seen
 
     def known(self, resource: Resource) -> dict[str, Known]:
@@ -83,12 +83,12 @@ class Assembler:
         return self._tables[resource.name].known()
 
     def start_history(self) -> Iterator[Batch]:
-        """What is loaded already, for histories that begin only now; load it before anything else."""
+        """The loaded rows, for histories that begin only now; load them before anything else."""
         for tables in self._tables.values():
             yield from tables.start_history()
 
     def restart(self) -> None:
-        """Forget what was learned of rows that were not loaded."""
+        """Forget what was learned from rows that were not loaded."""
         self._tables = self._open_tables()
 
     def packages(
@@ -96,7 +96,7 @@ class Assembler:
     ) -> Iterator[Iterator[Batch]]:
         """The batches of `items` and of `tail()`, in packages to be loaded one after the other.
 
-        Each package has to be used up before the next is asked for.
+        Each package must be read to its end before the next one is asked for.
         """
         outputs = self._outputs(items, tail)
         more = True
@@ -158,14 +158,14 @@ class Assembler:
 
     def _take(self, item: Item) -> Iterator[Output]:
         full = item.full or item.kind is Kind.DETAIL
-        # Rows that say different things keep different columns of what is loaded.
+        # List rows with different keys keep different columns of the loaded rows.
         key = (item.resource, item.kind, full, () if full else item.list_keys)
         group = self._groups.get(key)
         if group is None:
             group = self._groups[key] = _Group(self._resources[item.resource], *key[1:3])
         try:
             document = _document(group.resource, item)
-        except InvalidResponseError as error:  # extraction has read it before
+        except InvalidResponseError as error:  # unlikely: extraction has read it before
             logger.warning("a fetched row is left out: %s", error)
             return
         if document is None:
@@ -205,7 +205,7 @@ class Assembler:
 
 
 def _document(resource: Resource, item: Item) -> Document | None:
-    """The item's row with long lists cut out; None where there can be none."""
+    """The item's row with long lists cut out; None if it cannot have any."""
     if item.kind is Kind.DETAIL:
         if isinstance(item.document, Document):
             return item.document

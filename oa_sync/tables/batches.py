@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 import pyarrow as pa
 
-from oa_sync.shape.learned import HINT, LearnedColumn
+from oa_sync.shape.learned import HINT, LearnedColumn, LearnedSchema
 
 WORKSPACE = "_oa_workspace"
 DELETED_AT = "_oa_deleted_at"
 VALID_FROM, VALID_TO = "_oa_valid_from", "_oa_valid_to"
-"""What a history has beside the columns of its table (see `oa_sync.tables.history`)."""
+"""The columns that a history has besides those of its table (see `oa_sync.tables.history`)."""
 
 INSTANT = pa.timestamp("us", "UTC")
 
 REMOVAL = datetime(1970, 1, 1, tzinfo=UTC)
-"""What `_oa_deleted_at` holds in rows that only remove; it is never seen in a table."""
+"""What `_oa_deleted_at` holds in rows that only remove others; no table ever shows it."""
 
 
 def history_table(table: str) -> str:
@@ -32,9 +32,9 @@ class TableHints:
     """Name, keys and column hints of one destination table.
 
     A table with `primary_key` is merged row by row. A child table has `merge_key` instead: all rows
-    of a parent are replaced together, so a list that became shorter leaves nothing behind; a row
-    whose `_oa_deleted_at` is set only removes what the parent had (dlt's `hard_delete`). `columns`
-    holds dlt column hints, among them `x-oa-path`, by which the shape of a table is remembered.
+    of a parent are replaced together, so a list that became shorter leaves no old rows. A row whose
+    `_oa_deleted_at` is set only removes what the parent had (dlt's `hard_delete`). `columns` holds
+    dlt column hints, among them `x-oa-path`, which remembers where a column comes from.
     """
 
     name: str
@@ -52,7 +52,7 @@ class Batch:
 
 
 class Break:
-    """Between two batches: what came before must be loaded before what follows is."""
+    """Between two batches: all before it must be loaded before anything after it."""
 
 
 BREAK = Break()
@@ -75,3 +75,23 @@ def column_hint(column: LearnedColumn) -> dict[str, Any]:
     if column.data_type == "json":
         hint["data_type"] = "json"
     return hint
+
+
+def learned_of(
+    columns: Iterable[LoadedColumn], own: Collection[str], declared: Collection[str]
+) -> LearnedSchema:
+    """What was learned about the tables `own` and the tables of undeclared lists in them.
+
+    `declared`: every table that the definition names. A table `a__b` belongs to the declared table
+    with the longest name that it begins with: to `a`, unless `a__b` is declared itself.
+    """
+    return LearnedSchema.from_columns(
+        (column.table, column.name, column.data_type, column.path)
+        for column in columns
+        if _owner(column.table, declared) in own
+    )
+
+
+def _owner(table: str, declared: Collection[str]) -> str | None:
+    candidates = [name for name in declared if table == name or table.startswith(f"{name}__")]
+    return max(candidates, key=len, default=None)

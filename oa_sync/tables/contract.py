@@ -6,10 +6,10 @@
 | `columns` | a column that its table does not have |
 | `data_type` | values that do not fit the type of their column |
 
-`evolve` makes the change. `freeze` ends the loading of the resource for this run. `discard_value` leaves
-the values out, `discard_row` their rows; with a row of the resource itself go its children, but not the
-rows of a report, which are on their way before the row is known. As in dlt, a resource that was never
-loaded is free.
+`evolve` makes the change. `freeze` ends the loading of the resource for this sync. `discard_value` leaves
+out the values, `discard_row` their rows. If a row of the resource itself is left out, so are its child
+rows, but not the rows of a report: they are emitted before the row is shaped. As in dlt, a resource that
+was never loaded is free.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _INT64 = range(-(2**63), 2**63)
 
 
 class Contract:
-    """Of one resource, or of none: then everything evolves. Remembers for the run what it discards."""
+    """Of one resource, or of none: then everything evolves. Remembers for this sync what it discards."""
 
     def __init__(self, target: Target, resource: Resource | None = None) -> None:
         self._target = target
@@ -45,7 +45,7 @@ class Contract:
         self._left_out: set[str] = set()
 
     def judge(self, change: Drift) -> str | None:
-        """How `change` is met: None, it is made; else the mode by which its values are discarded.
+        """None if `change` is to be made; else the mode by which its values are discarded.
 
         Raises:
             SchemaContractError: it is frozen.
@@ -66,7 +66,7 @@ class Contract:
         return mode
 
     def _entity(self, change: Drift) -> Any:
-        """What kind of change it is; None where no contract speaks of it: in a table that is new."""
+        """What kind of change it is; None if no contract covers it: its table is new."""
         if change.before is not None:
             return "data_type"
         if change.table in self._left_out:
@@ -87,11 +87,11 @@ class Contract:
         return (table, column) in self._without
 
     def type_of(self, table: str, column: str, data_type: str) -> str:
-        """The type in which a column is written whose values want `data_type`."""
+        """The type in which the column is written, if its values need `data_type`."""
         return self._narrow.get((table, column), (data_type, ""))[0]
 
     def conforming(self, name: str, rows: pa.Table) -> pa.Table | None:
-        """Which `rows` of the table `name` the contract lets in, as a mask; None: all of them."""
+        """Which `rows` of the table `name` the contract accepts, as a mask; None: all of them."""
         mask = None
         for place, mode in self._without.items():
             if mode == "discard_row" and place[0] == name and place[1] in rows.column_names:

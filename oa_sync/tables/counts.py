@@ -1,4 +1,4 @@
-"""How a table stands: rows, rows deleted at the source, backlog. One query, the same everywhere."""
+"""A table in numbers: rows, rows deleted at the source, backlog. One query, the same everywhere."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ VERSION, DETAIL_VERSION = "_oa_version", "_oa_detail_version"
 class Counts:
     """One workspace's rows in one table.
 
-    `rows` are those that the API still has, `deleted` those that left it. `backlog`: rows whose newest
-    detail is not loaded; None for a table that is no resource's own.
+    `rows`: those that the API still has. `deleted`: those that it has no more. `backlog`: rows whose
+    newest detail is not loaded; None if the table is not a resource's own.
     """
 
     rows: int
@@ -36,7 +36,7 @@ def count_columns(columns: Collection[str], quoted: Callable[[str], str]) -> str
 
 
 def counts_of(row: Sequence[int | None]) -> Counts:
-    """The one row of that query."""
+    """The counts from the one row of that query."""
     count, deleted = row[0] or 0, row[1] or 0
     backlog = int(row[2] or 0) if len(row) > 2 else None
     return Counts(int(count) - int(deleted), int(deleted), backlog)

@@ -1,4 +1,4 @@
-"""Changes of shape between what is loaded and what arrives: told, and made room for."""
+"""Changes of shape between what is loaded and what arrives: reported, and made in the tables."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ class SchemaChanges:
         self.contract = Contract(target)
 
     def under(self, contract: Contract) -> SchemaChanges:
-        """The same changes, of a resource with a `contract`."""
-        those = SchemaChanges(self._target)
-        those._emitted, those.seen, those.contract = self._emitted, self.seen, contract
-        return those
+        """The same changes, for a resource with a `contract`."""
+        shared = SchemaChanges(self._target)
+        shared._emitted, shared.seen, shared.contract = self._emitted, self.seen, contract
+        return shared
 
     def start_package(self) -> None:
         """What was emitted before is loaded by now."""
@@ -42,17 +42,17 @@ class SchemaChanges:
     def gone(self, table: str, column: LearnedColumn) -> None:
         """The API no longer sends what `column` holds."""
         place = {"table": table, "column": column.name}
-        self._tell({**place, "before": column.data_type, "after": None})
+        self._note({**place, "before": column.data_type, "after": None})
 
-    def _tell(self, change: dict[str, Any]) -> None:
-        """Once, though rows that could not be loaded are shaped again."""
+    def _note(self, change: dict[str, Any]) -> None:
+        """Once, even if rows that could not be loaded are shaped again."""
         if change not in self.seen:
             self.seen.append(change)
 
     def settle(self, drift: Iterable[Drift]) -> Iterator[Break]:
-        """Widen loaded columns before wider values arrive; a break first where values of the narrower
-        type stand in this package and could not be loaded afterwards. What the contract discards is
-        told, and not made room for.
+        """Widen loaded columns before wider values arrive. If this package already has values of the
+        narrower type, which could not be loaded afterwards, a break comes first. What the contract
+        discards is reported, and widens nothing.
 
         Raises:
             SchemaContractError: the contract freezes what would change.
@@ -62,7 +62,7 @@ class SchemaChanges:
             mode = self.contract.judge(change)
             discarded = {"contract": mode} if mode else {}
             place = {"table": change.table, "column": change.column}
-            self._tell({**place, "before": change.before, "after": change.after, **discarded})
+            self._note({**place, "before": change.before, "after": change.after, **discarded})
             if change.before is not None and mode is None:
                 widened.append(change)
         if any((change.table, change.column) in self._emitted for change in widened):
@@ -73,7 +73,7 @@ class SchemaChanges:
 
 
 SAMPLE = 50
-"""Rows of a batch whose loaded state is looked at."""
+"""How many rows of a batch are compared with their loaded state."""
 
 
 def gone_fields(
@@ -85,11 +85,11 @@ def gone_fields(
     items: Sequence[Item],
     texts: Sequence[bytes],
 ) -> Iterator[LearnedColumn]:
-    """The columns of `table` whose values left with this batch of whole rows: fields that the API no longer
-    sends. They are told; nothing else is to be done about them.
+    """The columns of `table` that lose their values with this batch of whole rows: fields that the API no
+    longer sends. They are reported; nothing else is to be done about them.
 
     A field that is absent from a few changed rows may be one that few rows have. So a column counts as gone
-    only when rows that had a value in it come without its key, and no row of their batch has it.
+    only if rows that had a value in it come without its key, and no row of their batch has it.
 
     `learned` are its columns, `present` those that the batch has values for, `texts` the rows of
     `items`.
@@ -102,7 +102,7 @@ def gone_fields(
     for _, text in replaced[:SAMPLE]:
         try:
             sent.update(orjson.loads(text))
-        except orjson.JSONDecodeError:  # valid, but with a number that is too large for it
+        except orjson.JSONDecodeError:  # valid, but with a number too large for orjson
             return
     absent = [column for column in absent if column.path[0] not in sent]
     if not absent:

@@ -1,15 +1,16 @@
 """Every version of a resource's rows and of the lists under them, in `<table>_history`.
 
-A version is valid from the moment at which a sync saw it (`_oa_valid_from`) until the one at which a sync saw
-the next, or saw that the row is gone (`_oa_valid_to`; NULL: it is the current one). A table of history has the
-columns of its table and these two, and its key is that table's with `_oa_valid_from`. So what stood there on
-some day is one condition, the same for a row and for its lists:
+A version is valid from the time when a sync saw it (`_oa_valid_from`) until the time when a sync saw the next
+one, or saw that the row is gone (`_oa_valid_to`; NULL: it is the current one). A history table has the columns
+of its table and these two, and its key is that table's key with `_oa_valid_from`. So one condition, the same
+for rows and their lists, gives what was there on some day:
 
     _oa_valid_from <= day AND (_oa_valid_to > day OR _oa_valid_to IS NULL)
 
-What makes a version is what change detection compares (`_oa_version`, `_oa_row_hash`, `_oa_detail_version`). A
-detail that is loaded later than its list row completes the version of that row. It all goes by what stands in
-the destination and by when an item was fetched, so a load that is repeated writes the same rows again.
+A version differs from the next in what change detection compares (`_oa_version`, `_oa_row_hash`,
+`_oa_detail_version`). A detail that is loaded later than its list row completes the version of that row. All
+depends only on what is in the destination and on when an item was fetched, so a load that is repeated writes
+the same rows again.
 """
 
 from __future__ import annotations
@@ -44,20 +45,20 @@ State = tuple[str | None, str | None, str | None]
 
 
 def has_history(target: Target, table: str) -> bool:
-    """Whether there is a history of `table`, which every sync then keeps on."""
+    """Whether there is a history of `table`; if so, every sync continues it."""
     place = (history_table(table), VALID_FROM)
     return any((column.table, column.name) == place for column in target.columns())
 
 
 @dataclass(frozen=True)
 class _Version:
-    """A current version: since when, and what change detection knew of it."""
+    """A current version: its start, and the values that change detection compares."""
 
     since: datetime
     state: State
 
-    def goes_on(self, state: State, at: datetime) -> bool:
-        """Whether a row that was seen `at` with `state` is still this version, or this one again."""
+    def covers(self, state: State, at: datetime) -> bool:
+        """Whether a row seen `at` with `state` belongs to this version, also if it is loaded again."""
         version, _, detail = self.state
         lacks_detail = version is not None and detail != version
         return self.since >= at or self.state == state or (lacks_detail and state[0] == version)
@@ -66,7 +67,7 @@ class _Version:
 class History:
     """The versions of one resource. `children` gives the names of the tables under it.
 
-    Raises ConfigurationError where a table that is called as a history is something else.
+    Raises ConfigurationError if a table with the name of a history is something else.
     """
 
     def __init__(
@@ -93,7 +94,7 @@ class History:
         self._closed.clear()
 
     def observe(self, items: Iterable[Item]) -> None:
-        """Decide which version each item belongs to; before its rows are followed."""
+        """Decide which version each item belongs to; to be called before `follow` gets its rows."""
         for item in items:
             current = self._versions().get(item.key)
             if item.kind is Kind.GONE:
@@ -104,7 +105,7 @@ class History:
                 current = _Version(item.observed_at, state)
             elif item.kind is Kind.STALLED:
                 pass
-            elif current.goes_on(state, item.observed_at):
+            elif current.covers(state, item.observed_at):
                 current = _Version(current.since, state)
             else:
                 current = _Version(item.observed_at, state)
@@ -193,7 +194,7 @@ class History:
         values: Sequence[tuple[Any, ...]],
         ends: Mapping[str, datetime],
     ) -> Iterator[Batch]:
-        """The current versions in the history of `table` under the keys `values`, with their end."""
+        """The current versions with the keys `values` in the history of `table`, now with their end."""
         name = history_table(table)
         closed = []
         for row in self._target.current_rows(name, key, values, null=VALID_TO):
@@ -216,7 +217,7 @@ class History:
     def seed(self) -> Iterator[Batch]:
         """What was loaded before there was a history, as its first versions; nothing if there is one.
 
-        A row is valid from when it was loaded, in its present form: what it was before is not known.
+        A row is valid from the time it was loaded in its present form: earlier forms are not known.
         """
         if not self._target.has_table(self._name) or self._stored_versions():
             return
@@ -262,7 +263,7 @@ class History:
     # -- what is there --------------------------------------------------------------------------
 
     def _versions(self) -> dict[str, _Version]:
-        """The current version of each key, as the destination and what was observed say."""
+        """The current version of each key, from the destination and from the items observed since."""
         if self._current is None:
             self._current = self._stored_versions()
             self._stored = {key: version.since for key, version in self._current.items()}
@@ -311,5 +312,5 @@ def _with_span(rows: pa.Table, since: Any, until: Any = None) -> pa.Table:
 
 
 def _without_paths(columns: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    """The hints that a history keeps: its columns are no shape that anything is learned from."""
+    """The hints that a history keeps: without paths, because nothing is learned from its columns."""
     return {n: {"data_type": "json"} for n, c in columns.items() if c.get("data_type") == "json"}

@@ -18,7 +18,7 @@ from oa_sync.journal.items import Item
 from oa_sync.settings import Settings
 from oa_sync.shape.cutting.spans import Rows
 from oa_sync.shape.learned import LearnedSchema
-from oa_sync.shape.report_rows import ReportTables, json_rows, report_rows_spec
+from oa_sync.shape.report_rows import ReportTables, report_rows_spec, rows_as_json
 from oa_sync.shape.shaper import Shaped, Shaper
 from oa_sync.shape.spooled import SpooledRows
 from oa_sync.tables.batches import (
@@ -31,9 +31,9 @@ from oa_sync.tables.batches import (
     Output,
     TableHints,
     column_hint,
+    learned_of,
 )
 from oa_sync.tables.drift import SchemaChanges
-from oa_sync.tables.learned import learned_of
 from oa_sync.tables.target import Target
 
 BATCH_BYTES = 4 * 1024 * 1024
@@ -41,12 +41,12 @@ BATCH_ROWS = 50_000
 
 
 class LongList(Protocol):
-    """Takes the rows of one parent after the other."""
+    """Takes the rows of one parent after another."""
 
     def add(
         self, item: Item, fields: dict[str, Any], rows: Rows | SpooledRows | None
     ) -> Iterator[Output]:
-        """The `rows` (None: the parent has no such list) of the parent `item` with `fields`."""
+        """Take the `rows` (None: it has no such list) of the parent `item` with `fields`."""
 
     def flush(self) -> Iterator[Output]:
         """The batches of what is held back."""
@@ -88,7 +88,7 @@ class _Piece:
 
 @dataclass(frozen=True, eq=False)
 class _Begun:
-    """A parent whose rows before the one at `until` are emitted already."""
+    """A parent whose rows before position `until` are emitted already."""
 
     parent: str
     rows: Rows | SpooledRows
@@ -166,7 +166,7 @@ class _AsJson(_Form):
             return
         held, self._held = self._held, []
         self._bytes = self._rows = 0
-        table = json_rows(
+        table = rows_as_json(
             pa.concat_arrays([piece.rows.texts() for piece in held]),
             pa.concat_arrays([piece.parents() for piece in held]),
             pa.concat_arrays([piece.positions() for piece in held]),

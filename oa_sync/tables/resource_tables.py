@@ -28,10 +28,10 @@ from oa_sync.tables.batches import (
     Output,
     TableHints,
     column_hint,
+    learned_of,
 )
 from oa_sync.tables.drift import SchemaChanges, gone_fields
 from oa_sync.tables.history import History, has_history
-from oa_sync.tables.learned import learned_of
 from oa_sync.tables.long_lists import LongList, open_long_list
 from oa_sync.tables.target import Target
 
@@ -45,10 +45,10 @@ SYSTEM_COLUMNS: dict[str, Any] = {
     FIRST_SEEN_BY: pa.string(),
     STALLED_AT: INSTANT,
 }
-"""The columns that resource tables have beside the API's own; the last three where rows have a status."""
+"""The columns that resource tables have besides the API's own; the last three if rows have a status."""
 
 KEYLESS = "_oa_row_hash"
-"""The key column of a resource without primary key: a row is its content."""
+"""The key column of a resource without primary key: a hash of the row's content."""
 
 
 class ResourceTables:
@@ -98,7 +98,7 @@ class ResourceTables:
     # -- lists that were cut out ----------------------------------------------------------------
 
     def add_long_lists(self, item: Item, document: Document) -> Iterator[Output]:
-        """Take in the long lists of one row; gives batches when enough has come together."""
+        """Take the long lists of one row; gives batches when enough rows are held back."""
         if self._history is not None:
             self._history.observe([item])
         for path, long_list in self._long_lists.items():
@@ -135,7 +135,7 @@ class ResourceTables:
         tables = {n: self._changes.contract.apply(n, table) for n, table in shaped.tables.items()}
         root = tables[self._name]
         if full and self._root_key != (KEYLESS,):
-            self._tell_gone(root, items, texts)
+            self._report_gone(root, items, texts)
         yield self._batch(self._name, root if full else self._overlay(root, items))
         for name, table in tables.items():
             if name != self._name:
@@ -157,7 +157,7 @@ class ResourceTables:
         if loaded:
             yield self._batch(self._name, self._as_table(list(loaded.values())))
 
-    def _tell_gone(self, root: pa.Table, items: Sequence[Item], texts: Sequence[bytes]) -> None:
+    def _report_gone(self, root: pa.Table, items: Sequence[Item], texts: Sequence[bytes]) -> None:
         columns, present = self._learned(self._name), root.column_names
         for column in gone_fields(
             self._target, self._name, self._root_key, columns, present, items, texts
@@ -167,7 +167,7 @@ class ResourceTables:
     # -- history --------------------------------------------------------------------------------
 
     def start_history(self) -> Iterator[Batch]:
-        """What is loaded already, as first versions, where a history begins only now."""
+        """What is loaded already, as first versions, if the history begins only now."""
         return iter(()) if self._history is None else self._history.seed()
 
     def start_package(self) -> None:
@@ -212,7 +212,7 @@ class ResourceTables:
     def _emptied(
         self, root: pa.Table, items: Sequence[Item], tables: Mapping[str, pa.Table], full: bool
     ) -> Iterator[Batch]:
-        """For each child table, the parents of this batch that have no row in it any more."""
+        """For each child table, remove the rows of this batch's parents that have none in it any more."""
         replaced = pa.array([item.replaces for item in items])
         if not pc.any(replaced).as_py():
             return
@@ -228,7 +228,7 @@ class ResourceTables:
     def _without_rows(
         self, name: str, parents: pa.Table, present: pa.Table | None
     ) -> Iterator[Batch]:
-        """A batch that only removes: the `parents` that `present` has no row of."""
+        """A batch that only removes, for the `parents` without rows in `present`."""
         key = self._shaper.tables[name].key
         ours = list(key[: len(parents.column_names)])
         empty = parents.rename_columns(ours)
@@ -249,7 +249,7 @@ class ResourceTables:
         return table.append_column(WORKSPACE, workspace).append_column(DELETED_AT, deleted)
 
     def _loaded(self, keys: set[str]) -> dict[str, dict[str, Any]]:
-        """The loaded rows with `keys`, all columns of them, by key."""
+        """The loaded rows with `keys`, with all their columns, by key."""
         if not keys:
             return {}
         names = list(self._root_key)

@@ -1,13 +1,13 @@
 """Results of queries and exports into tables: typed, all at once, replaced, appended or merged.
 
-The rows are walked through before the first one is loaded, so that names and types are final: nothing
-has to be widened half way, each table is one file and one transaction, and a result that turns out
-to be broken leaves the table as it was.
+All rows are read once before the first one is loaded, so names and types are final: nothing has to be
+widened half way, each table is one file and one transaction, and a result that turns out to be broken
+leaves the table as it was.
 
-What is replaced together is a *result*: all its rows have the same number in `_oa_result`, which is
-half of the merge key. A replaced table holds result 0; an appended one gets the next number. So
-loading may be repeated at will, a shorter result leaves nothing behind, and appended rows are there
-whole or not at all on every destination.
+The rows that are replaced together are a *result*: they all have the same number in `_oa_result`, which
+is half of the merge key. With `replace`, a table holds result 0; with `append`, each result gets the
+next number. So it is safe to repeat a load, a shorter result leaves no old rows, and on every destination
+appended rows are all there or not at all.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from oa_sync.shape.naming import Path
 from oa_sync.shape.shaper import Shaper
 from oa_sync.shape.spec import TableSpec
 from oa_sync.shape.tables import ARROW_TYPES
-from oa_sync.shape.times import TimesInText
+from oa_sync.shape.temporal import TimesInText
 from oa_sync.tables.batches import (
     DELETED_AT,
     INSTANT,
@@ -43,9 +43,9 @@ from oa_sync.tables.batches import (
     Batch,
     TableHints,
     column_hint,
+    learned_of,
 )
 from oa_sync.tables.drift import SchemaChanges
-from oa_sync.tables.learned import learned_of
 from oa_sync.tables.target import Target
 
 logger = logging.getLogger(__name__)
@@ -58,7 +58,7 @@ Disposition = Literal["replace", "append", "merge"]
 
 
 class RowSource(Protocol):
-    """Rows that can be walked through more than once (see `oa_sync.shape.result.JsonResult`)."""
+    """Rows that can be read more than once (see `oa_sync.shape.result.JsonResult`)."""
 
     def blocks(self) -> Iterator[Rows]:
         """All rows from the first on, some megabytes at a time."""
@@ -92,7 +92,7 @@ def load_result(
     Raises:
         InvalidResponseError: a row is not an object, or has no key; nothing was loaded.
         ConfigurationError: the table is loaded in another way already.
-        DestinationError: the destination did not take it; a table has the old rows or the new.
+        DestinationError: the destination did not take it; each table has its old rows or the new.
     """
     try:
         return _Result(table, source, target, workspace, observed_at).load()
@@ -126,8 +126,8 @@ class _Result:
         self._written: dict[str, int] = {}
 
     def load(self) -> Loaded:
-        """Learn, then write the tables below, then the result's own: by that one, with its cursor
-        and positions, the next run goes, so a kill in between makes it repeat all."""
+        """Learn, then write the child tables, then the result's own table. The next load starts from
+        the cursor and positions in that one, so after a kill in between it repeats all."""
         if self._table.disposition == "append" and self._target.has_table(self._table.name):
             self._number = self._after(RESULT)
             self._first = self._after(POSITION)
@@ -185,7 +185,7 @@ class _Result:
         return Shaper(spec, learned_of(self._target.columns(), {name}, {name}))
 
     def _last_of_each_key(self) -> NDArray[np.bool_] | None:
-        """Which rows stay where a key comes more than once: the last. None: all of them."""
+        """Which rows to keep: of each key the last one. None: all of them."""
         keys = list(self._shaper.root_key)
         parts = [tables[self._table.name].select(keys) for _, tables in self._shaped()]
         if not parts:
@@ -248,7 +248,7 @@ class _Result:
         return extras
 
     def _batch(self, name: str, table: pa.Table) -> Batch:
-        """`table` with every column that the whole result has: one shape, so one file."""
+        """`table` with every column of the whole result: all batches have one shape, so one file."""
         learned = {column.name: column for column in self._shaper.learned.columns(name)}
         for column in learned.values():
             if column.name not in table.column_names:
@@ -277,7 +277,7 @@ class _Result:
     # -- what is removed ------------------------------------------------------------------------
 
     def _outdated(self, name: str, count: int) -> Iterator[Batch]:
-        """With `replace`, a row that only removes for each loaded result that no row replaces."""
+        """With `replace`: for each loaded result without new rows, one row that only removes it."""
         if self._table.disposition != "replace" or not self._target.has_table(name):
             return
         numbers = self._target.distinct(name, RESULT) - ({self._number} if count else set())
@@ -290,7 +290,7 @@ class _Result:
     def _without_rows(
         self, name: str, parents: pa.Table, present: pa.Table | None
     ) -> Iterator[Batch]:
-        """With `merge`, a row that only removes for each of `parents` that has no row in `present`."""
+        """With `merge`: for each of `parents` without rows in `present`, one row that only removes."""
         key = self._shaper.tables[name].key
         ours = list(key[: len(parents.column_names)])
         empty = parents.rename_columns(ours)
@@ -310,7 +310,7 @@ class _Result:
 
 
 def _check_layout(table: ResultTable, target: Target) -> None:
-    """Merged tables have no `position`, the others no key of their own: they do not mix."""
+    """Merged tables have no `position`, the others no key of their own: they cannot be mixed."""
     if not target.has_table(table.name):
         return
     columns = {column.name for column in target.columns() if column.table == table.name}

@@ -12,7 +12,7 @@ TABLE = "syncs"
 
 
 def syncs_batch(report: SyncReport) -> Batch:
-    """The row of `report`, as far as it is known: written with the last rows of the sync itself."""
+    """The row of `report`, as far as it is known: it is written with the last rows of the sync."""
     summary = report.as_json()
     requests = report.requests
     columns = {

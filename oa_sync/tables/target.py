@@ -17,7 +17,7 @@ from oa_sync.tables.counts import Counts
 class Target(Protocol):
     """One workspace's tables in one place. A context manager, for one thread.
 
-    Every method raises `DestinationError` when the destination does not answer as it must.
+    Every method raises `DestinationError` if the destination does not answer as it must.
     """
 
     def __enter__(self) -> Self:
@@ -32,8 +32,8 @@ class Target(Protocol):
         """Close it; may be called without having been opened."""
 
     def held_open(self) -> AbstractContextManager[None]:
-        """For several steps in a row that wait for nothing in between: a place that is opened for each one is
-        opened once."""
+        """For several steps in a row that wait for nothing in between: a destination that is otherwise opened
+        for each step is opened once."""
 
     def columns(self) -> list[LoadedColumn]:
         """Every column of every table of ours."""
@@ -71,7 +71,7 @@ class Target(Protocol):
         `null`, only the rows in which that column is NULL."""
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
-        """The rows of a query that a person wrote; tables of ours can be named without schema."""
+        """The rows of a query that a person wrote; it can name our tables without a schema."""
 
     def batches(self, table: str) -> Iterator[pa.RecordBatch]:
         """All rows of `table`, of every workspace."""
@@ -86,11 +86,11 @@ class Target(Protocol):
         table does not have are None."""
 
     def load(self, batches: Iterable[Batch]) -> dict[str, int]:
-        """Merge `batches` as one package; rows written by table. May be repeated at will."""
+        """Merge `batches` as one package; returns the rows written by table. Safe to repeat."""
 
     def widen(self, table: str, column: str, data_type: str) -> None:
         """Change the type of a loaded column to a wider one, keeping its values."""
 
     def probe(self) -> str:
-        """Try what a load needs and leave nothing behind; one line that says where this is, that it may
-        be written, and how rows are merged."""
+        """Try what a load needs, and remove the traces. Returns one line: where this is, that it can be
+        written, and how rows are merged."""

@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from oa_sync.client import BodyLimits, Response
 from oa_sync.client.response import checked_body
 from oa_sync.errors import ApiError, BodyTooLargeError, ConnectionFailedError, InvalidResponseError
 from tests.client.scripted import Reply, api, in_turn, reply, zipped
+from tests.support.properties import examples
 
 DOCUMENT = {"data": [{"id": f"r{n}", "title": 'Ümläut, {braces] and "quotes"'} for n in range(500)]}
 BODY = json.dumps(DOCUMENT).encode()
@@ -73,7 +74,7 @@ def test_a_body_arrives_whole_however_it_is_sent(answer: Reply) -> None:
     assert bytes(response.body).strip() == BODY
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@examples(30)
 @given(st.binary(max_size=300_000), st.integers(1, 70_000))
 def test_gzip_is_inflated_exactly_in_any_pieces(data: bytes, cut: int) -> None:
     body = b"[" + json.dumps(data.hex()).encode() + b"]"
@@ -187,7 +188,7 @@ def test_unpaired_braces_in_strings_are_not_taken_for_a_cut() -> None:
     assert response.json() == {"template": "{{ name", "b": "]]]"}
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(st.integers(1, len(BODY) - 1))
 def test_no_cut_of_a_body_passes(length: int) -> None:
     with pytest.raises(InvalidResponseError):

@@ -6,7 +6,7 @@ import asyncio
 import json
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from oa_sync.client.paging import Page, pages
@@ -20,6 +20,7 @@ from oa_sync.definitions.model import (
 from oa_sync.definitions.paths import format_path
 from oa_sync.shape.lists import cut_list
 from tests.client.scripted import Reply, Script, Seen, api, reply
+from tests.support.properties import examples
 
 LIST = Endpoint(path="reports", data_selector="data")
 PAGINATORS: dict[str, Paginator] = {
@@ -64,7 +65,7 @@ def read(script: Script, paginator: Paginator, concurrency: int = 1) -> tuple[li
     return asyncio.run(run())
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(
     kind=st.sampled_from(sorted(PAGINATORS)),
     count=st.integers(0, 60),
@@ -84,7 +85,7 @@ def test_every_row_comes_once_and_no_request_is_wasted(
     assert requests == len(found) == fewest + extra
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(
     kind=st.sampled_from(["page", "offset"]),
     count=st.integers(0, 40),
@@ -120,7 +121,11 @@ def test_a_list_that_changes_meanwhile_is_read_to_its_end(
 
 
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=8),
     lambda inner: (
         st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3)
     ),
@@ -128,7 +133,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(
     path=st.lists(st.text('ab.{"\\é', min_size=1, max_size=3), max_size=3),
     rows=st.lists(st.dictionaries(st.text(max_size=4), JSON, max_size=3), max_size=4),

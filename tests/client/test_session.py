@@ -293,7 +293,7 @@ def test_requests_that_wait_for_the_limiter_hold_a_slot() -> None:
 def test_a_server_that_drips_ends_at_the_attempts_time_limit() -> None:
     async def run() -> None:
         stalled = reply(b'{"data"', length=100, then="hang")
-        async with api(in_turn(stalled), timeouts=Timeouts(attempt=0.1)) as (server, client):
+        async with api(in_turn(stalled), timeouts=Timeouts(attempt=0.5)) as (server, client):
             with pytest.raises(ConnectionFailedError, match=r"time limit.*tried 6 times"):
                 await client.request("GET", "reports")
             assert client.counts.made == len(server.seen) == 6

@@ -5,12 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from oa_sync.definitions.loader import load_definition
 from oa_sync.definitions.schema import definition_json_schema
 from oa_sync.errors import DefinitionError
+from tests.support.properties import examples
 
 SCHEMA = definition_json_schema()
 WORDS = [
@@ -87,19 +88,18 @@ def _read(text: bytes) -> None:
             assert all(p.startswith(files) and p.isprintable() for p in error.problems)
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(DOCUMENTS | st.dictionaries(st.text(max_size=5), VALUES, max_size=5))
 def test_any_mapping_is_a_definition_or_a_definition_error(document: dict[str, Any]) -> None:
     _read(yaml.safe_dump(document, allow_unicode=True).encode("utf-8", "surrogatepass"))
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(st.text(max_size=60) | st.text("a:-[]{}&*!|>'\"#%@` \n\t?,0", max_size=60))
 def test_any_text_is_a_definition_or_a_definition_error(text: str) -> None:
     _read(text.encode("utf-8", "surrogatepass"))
 
 
-@settings(max_examples=100, deadline=None)
 @given(st.binary(max_size=80))
 def test_any_bytes_are_a_definition_or_a_definition_error(data: bytes) -> None:
     _read(data)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -15,9 +14,8 @@ from tests.destinations.places import Place, Places, Servers, in_environment
 
 @pytest.fixture(scope="session")
 def servers() -> Iterator[Servers]:
-    # Not below pytest's own folder: PostgreSQL runs as another user where the tests run as root.
-    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
-        yield Servers(Path(folder), stack)
+    with ExitStack() as stack:
+        yield Servers(stack)
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ import sqlite3
 import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -22,7 +22,7 @@ from pyarrow import fs
 from pyiceberg.catalog.sql import SqlCatalog
 
 from oa_sync.settings import Settings
-from tests.support.postgres import Postgres, running_postgres
+from tests.support.postgres import shared_postgres
 from tests.support.s3 import BUCKET, dlt_environment, running_s3
 from tests.support.syncing import settings_for
 
@@ -196,8 +196,7 @@ class Places:
             case "parquet on S3":
                 return S3(self._folder, self._servers.s3())
             case "postgres":
-                database = f"d{uuid.uuid4().hex}"
-                return PostgreSQL(self._folder, self._servers.postgres().create_database(database))
+                return PostgreSQL(self._folder, shared_postgres().create_database("place"))
             case "delta":
                 return Delta(self._folder)
             case "iceberg":
@@ -208,24 +207,15 @@ class Places:
 
 
 class Servers:
-    """A PostgreSQL and an S3, each started when it is first asked for."""
+    """An S3, started when it is first asked for."""
 
-    def __init__(self, folder: Path, stack: Any) -> None:
-        self._folder, self._stack = folder, stack
-        self._postgres: Postgres | None = None
+    def __init__(self, stack: ExitStack) -> None:
+        self._stack = stack
         self._s3: str | None = None
-
-    def postgres(self) -> Postgres:
-        if self._postgres is None:
-            server = running_postgres(self._folder / "postgres")
-            self._postgres = self._stack.enter_context(server)
-        assert self._postgres is not None
-        return self._postgres
 
     def s3(self) -> str:
         if self._s3 is None:
             self._s3 = self._stack.enter_context(running_s3())
-        assert self._s3 is not None
         return self._s3
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import random
 import threading
@@ -21,15 +20,15 @@ from oa_sync.load.postgres import Postgres
 from oa_sync.load.postgres.catalog import short
 from oa_sync.settings import Settings
 from oa_sync.tables.batches import DELETED_AT, WORKSPACE, TableHints
-from tests.destinations.places import Servers, in_environment
+from tests.destinations.places import in_environment
 from tests.support.lake_model import Model, batch, canonical, children, parents
-
-_numbers = itertools.count()
+from tests.support.postgres import shared_postgres
+from tests.support.properties import examples
 
 
 @pytest.fixture
-def url(servers: Servers) -> Iterator[str]:
-    address = servers.postgres().create_database(f"t{next(_numbers)}")
+def url() -> Iterator[str]:
+    address = shared_postgres().create_database("loaded")
     with in_environment({"DESTINATION__POSTGRES__CREDENTIALS": address}):
         yield address
 
@@ -75,7 +74,7 @@ TEXTS = st.lists(st.none() | st.text(), min_size=1, max_size=20)
 
 @given(TEXTS)
 @example(["", None, "\\N", "\\.", "a\n\\.\nb", "\r\\.", '"', ",", "\0", "a\0b", "\x7f"])
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(examples(25), suppress_health_check=list(HealthCheck))
 def test_texts_are_stored_as_they_are_but_for_nul(
     url: str, tmp_path: Path, texts: list[str | None]
 ) -> None:
@@ -271,7 +270,7 @@ def test_without_credentials_the_message_says_where_they_go(
 
 
 def test_no_password_and_no_row_stands_in_an_error(url: str, tmp_path: Path) -> None:
-    wrong = url.replace("/t", "/nowhere").replace("unused", "s3cret")
+    wrong = url.replace("/loaded", "/nowhere").replace("unused", "s3cret")
     with (
         in_environment({"DESTINATION__POSTGRES__CREDENTIALS": wrong}),
         pytest.raises(DestinationError) as failure,

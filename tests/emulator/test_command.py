@@ -17,6 +17,7 @@ from click.testing import CliRunner
 
 from oa_sync.cli.emulator import PLAN_NAMES, emulator
 from oa_sync.emulator.options import PLANS
+from tests.support.command import PATIENCE
 from tests.support.emulator import HEADERS, HTTP
 
 PROGRAM = "from oa_sync.cli.emulator import emulator; emulator()"
@@ -48,7 +49,7 @@ def test_it_serves_and_ends_at_a_signal(number: signal.Signals) -> None:
         assert answer.json()["pagination"]["total"] == 40
         assert HTTP.get(f"{url}/dashboards", headers=HEADERS).status_code == 500
         process.send_signal(number)
-        assert process.wait(5) == 0
+        assert process.wait(PATIENCE) == 0
 
 
 def test_another_process_reads_counters_and_changes_things() -> None:

@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from oa_sync.errors import InvalidResponseError
@@ -202,7 +202,6 @@ def test_rows_without_times_and_new_rows_among_them_need_a_second_look_before_an
     assert source.requests == 8
 
 
-@settings(deadline=None)
 @given(
     st.lists(
         st.text()

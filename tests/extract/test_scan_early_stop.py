@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from hypothesis import event, example, given, settings
+from hypothesis import event, example, given
 from hypothesis import strategies as st
 
 from oa_sync.extract.lists.order_memory import FULL_SCAN_DAYS, LearnedOrder
@@ -21,6 +21,7 @@ from tests.extract.moving_list import (
     stamp,
 )
 from tests.extract.scanning import Mirror, versions_at
+from tests.support.properties import examples
 
 PLACES = st.integers(0, 40)
 CHANGE = (
@@ -69,7 +70,7 @@ def play(script: Script, mirror: Mirror) -> int:
     return early
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(
     count=st.integers(15, 45),
     size=st.integers(1, 6),
@@ -127,7 +128,7 @@ def test_the_mirror_equals_the_list_after_every_sync(
     event(f"left early: {min(early, 3)}")
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(
     count=st.integers(21, 45),
     size=st.integers(1, 6),
@@ -337,7 +338,6 @@ def test_an_unsorted_list_is_never_left_early() -> None:
     assert [mirror.sync(), mirror.sync()] == [5, 5]
 
 
-@settings(deadline=None)
 @given(
     st.none()
     | st.integers()

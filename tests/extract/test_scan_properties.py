@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.extract.moving_list import (
@@ -45,7 +45,6 @@ def changing(script: Changes) -> Callable[[MovingList], None]:
     return change
 
 
-@settings(deadline=None)
 @given(
     count=st.integers(1, 30),
     size=st.integers(1, 8),
@@ -106,7 +105,6 @@ def test_a_whole_scan_missed_no_row_that_stayed_and_a_gone_id_is_not_in_the_list
     assert known.keys() <= result.seen | set(result.gone()) | result.pending.keys()
 
 
-@settings(deadline=None)
 @given(
     count=st.integers(0, 60),
     size=st.integers(1, 12),
@@ -124,7 +122,6 @@ def test_a_quiet_scan_reads_each_page_once_and_proves_itself_whole(
     assert set(result.gone()) == known.keys() - set(source.ids)
 
 
-@settings(deadline=None)
 @given(
     count=st.integers(20, 60),
     paging=st.sampled_from(["number", "cursor"]),
@@ -146,7 +143,6 @@ def test_a_list_that_only_shrinks_row_by_row_hides_none_that_stays(
     assert before & set(source.ids) <= result.seen
 
 
-@settings(deadline=None)
 @given(
     count=st.integers(1, 60),
     size=st.integers(1, 12),

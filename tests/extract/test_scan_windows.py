@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from oa_sync.client.paging import ApiList, Page
@@ -96,7 +96,6 @@ def test_there_is_no_window_where_the_size_of_a_page_cannot_be_chosen(paginator:
     assert asyncio.run(run()) == []
 
 
-@settings(deadline=None)
 @example(108, 4)
 @given(st.integers(1, 3000), st.integers(2, 120))
 def test_a_page_around_a_place_exists_and_is_no_larger_than_allowed(place: int, most: int) -> None:

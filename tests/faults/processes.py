@@ -19,10 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from oa_sync.settings import Settings
-from tests.support.command import OA_SYNC
-
-PATIENCE = 60.0
-"""Seconds after which a process that should have ended is taken for stuck."""
+from tests.support.command import OA_SYNC, PATIENCE
 
 # Children are forked from one process that has imported everything: a sync then starts in
 # milliseconds, and still is a process that SIGKILL ends like any other.
@@ -93,11 +90,11 @@ def _sync(settings: Settings, environment: Mapping[str, str]) -> None:
 
 def _sync_until(point: Point, settings: Settings, tuning: Tuning) -> None:
     from oa_sync.commands.sync import sync
-    from oa_sync.journal.steps import Steps
+    from oa_sync.journal.segment_writer import SegmentWriter
 
     os.environ.update(tuning.environment)
     if tuning.step_bytes is not None:
-        defaults: Any = Steps.__init__.__kwdefaults__
+        defaults: Any = SegmentWriter.__init__.__kwdefaults__
         defaults["max_bytes"] = tuning.step_bytes
     _arm(point)
     sync(settings)

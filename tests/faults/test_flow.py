@@ -14,7 +14,7 @@ from oa_sync.errors import OaSyncError
 from oa_sync.journal.items import Item, Kind
 from oa_sync.journal.journal import Journal
 from oa_sync.journal.queue import TAKEN_BYTES, SegmentQueue
-from oa_sync.journal.steps import HANDED_OVER_BYTES, Steps
+from oa_sync.journal.segment_writer import HANDED_OVER_BYTES, SegmentWriter
 
 NOW = datetime(2026, 1, 5, tzinfo=UTC)
 
@@ -23,19 +23,19 @@ def detail(key: str, size: int = 10) -> Item:
     return Item(Kind.DETAIL, "reports", key, NOW, body=b" " * size)
 
 
-@pytest.mark.timeout(20)
+@pytest.mark.timeout(120)
 def test_an_item_whose_handing_over_is_cut_short_stays_in_its_segment(tmp_path: Path) -> None:
     async def fetched() -> tuple[list[str], list[str]]:
         queue = SegmentQueue(max_bytes=25)
         journal = Journal(tmp_path)
-        steps = Steps(journal, queue, Clock())
-        await steps.emit([detail("a")])
-        await steps.emit([detail("b")])
-        waiting = asyncio.ensure_future(steps.emit([detail("c")]))
+        writer = SegmentWriter(journal, queue, Clock())
+        await writer.emit([detail("a")])
+        await writer.emit([detail("b")])
+        waiting = asyncio.ensure_future(writer.emit([detail("c")]))
         await asyncio.sleep(0)
         waiting.cancel()
         await asyncio.gather(waiting, return_exceptions=True)
-        steps.finish(list)
+        writer.finish(list)
         queue.close()
         [file] = journal.segments()
         [handed] = [[item.key for item in segment.items()] for segment in queue.segments()]
@@ -45,7 +45,7 @@ def test_an_item_whose_handing_over_is_cut_short_stays_in_its_segment(tmp_path: 
     assert journaled == handed == ["a", "b", "c"]
 
 
-@pytest.mark.timeout(20)
+@pytest.mark.timeout(120)
 def test_a_queue_that_is_closed_in_the_middle_of_a_segment_ends_it() -> None:
     async def handed() -> list[list[str]]:
         queue = SegmentQueue()
@@ -72,10 +72,10 @@ def test_a_closed_segment_and_its_name_are_on_the_disk_before_it_is_handed_on(
 def test_a_key_stands_once_in_a_segment(tmp_path: Path, at_once: int) -> None:
     async def keys() -> tuple[list[list[str]], list[list[str]]]:
         queue, journal = SegmentQueue(), Journal(tmp_path)
-        steps = Steps(journal, queue, Clock())
+        writer = SegmentWriter(journal, queue, Clock())
         for batch in batched([detail(key) for key in ("a", "b", "a", "c")], at_once):
-            await steps.emit(batch)
-        steps.finish(list)
+            await writer.emit(batch)
+        writer.finish(list)
         queue.close()
         journaled = [[item.key for item in journal.read(file)] for file in journal.segments()]
         return journaled, [[item.key for item in one.items()] for one in queue.segments()]
@@ -99,10 +99,10 @@ def test_items_before_one_that_the_disk_refuses_stay_in_their_segment(
 
     async def handed() -> tuple[list[str], list[str]]:
         queue, journal = SegmentQueue(), Journal(tmp_path)
-        steps = Steps(journal, queue, Clock())
+        writer = SegmentWriter(journal, queue, Clock())
         with pytest.raises(OaSyncError, match="no space"):
-            await steps.emit([detail(key) for key in "abcd"])
-        steps.finish(list)
+            await writer.emit([detail(key) for key in "abcd"])
+        writer.finish(list)
         queue.close()
         [file] = journal.segments()
         [segment] = [[item.key for item in one.items()] for one in queue.segments()]
@@ -112,26 +112,26 @@ def test_items_before_one_that_the_disk_refuses_stay_in_their_segment(
     assert journaled == segment == ["a", "b"]
 
 
-@pytest.mark.timeout(20)
+@pytest.mark.timeout(120)
 def test_a_page_larger_than_what_may_be_in_flight_waits_in_its_middle(tmp_path: Path) -> None:
     async def handed_on() -> tuple[int, int]:
         queue = SegmentQueue(max_bytes=HANDED_OVER_BYTES)
-        steps = Steps(Journal(tmp_path), queue, Clock())
+        writer = SegmentWriter(Journal(tmp_path), queue, Clock())
         page = [detail(str(number), HANDED_OVER_BYTES // 2) for number in range(6)]
-        emitting = asyncio.ensure_future(steps.emit(page))
+        emitting = asyncio.ensure_future(writer.emit(page))
         await asyncio.sleep(0)
         before = len(queue._waiting)
         taking = asyncio.ensure_future(
             asyncio.to_thread(lambda: list(next(queue.segments()).items()))
         )
         await emitting
-        steps.finish(list)
+        writer.finish(list)
         return before, len(await taking)
 
     assert asyncio.run(handed_on()) == (2, 6)
 
 
-@pytest.mark.timeout(20)
+@pytest.mark.timeout(120)
 def test_what_is_taken_at_once_is_bounded_as_what_is_in_flight_is() -> None:
     async def left() -> int:
         queue = SegmentQueue()

@@ -6,9 +6,7 @@ import asyncio
 import json
 import os
 import signal
-import tempfile
 import threading
-from collections.abc import Iterator
 from dataclasses import replace
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -23,10 +21,11 @@ from oa_sync.errors import LockHeldError
 from tests.faults.mirror import assert_mirrors
 from tests.faults.places import Place, place
 from tests.faults.processes import command, forked_sync, wait_for
-from tests.support.command import run
+from tests.support.command import PATIENCE, run
+from tests.support.postgres import Postgres
 from tests.support.syncing import run_sync
 
-SLOW = "slow=1:30"
+SLOW = "slow=1:600"
 """Holds a sync at its first request for as long as a test needs it."""
 
 
@@ -39,15 +38,6 @@ class Gate(Clock):
     async def sleep(self, seconds: float) -> None:
         while not self.opened.is_set():
             await asyncio.sleep(0.01)
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[Any]:
-    from tests.support.postgres import running_postgres
-
-    # A path of a socket has to be short, and pytest's own is not.
-    with tempfile.TemporaryDirectory() as folder, running_postgres(Path(folder) / "p") as server:
-        yield server
 
 
 def second_command(place: Place) -> tuple[int, dict[str, Any]]:
@@ -81,7 +71,7 @@ def test_the_second_sync_exits_4_without_a_request_and_says_who_holds_the_lock(
             other = replace(held.settings, workspace="other", database=tmp_path / "other.duckdb")
             assert sync(other).exit_code == 0, "another workspace is not kept waiting"
             gate.opened.set()
-            first.join(60)
+            first.join(PATIENCE)
             assert first.exitcode == 0, "the first is not disturbed"
             assert_mirrors(held.settings, held.state)
 
@@ -115,7 +105,7 @@ def test_a_database_file_that_another_process_has_open_fails_before_the_first_re
 
 
 def test_two_homes_that_share_a_quota_store_do_not_sync_one_workspace_at_once(
-    postgres: Any, tmp_path: Path
+    postgres: Postgres, tmp_path: Path
 ) -> None:
     with place(tmp_path, quota_url=postgres.create_database("quota")) as held:
         held.server.emulator.faults.set(SLOW)
@@ -133,7 +123,7 @@ def test_two_homes_that_share_a_quota_store_do_not_sync_one_workspace_at_once(
 
 
 def test_two_homes_that_share_a_destination_do_not_sync_one_workspace_at_once(
-    postgres: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    postgres: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     database = postgres.create_database("destination")
     monkeypatch.setenv("DESTINATION__POSTGRES__CREDENTIALS", database)

@@ -22,6 +22,7 @@ from oa_sync.settings import Settings
 from tests.faults.places import place
 from tests.faults.processes import Point, sync_until, syncing, wait_for
 from tests.faults.test_unfinished import AMONG_DETAILS
+from tests.support.command import PATIENCE
 from tests.support.syncing import settings_for
 
 CANARY = "oa_live_canary7Q4mZxW2"
@@ -49,7 +50,7 @@ def tables_text(settings: Settings) -> str:
 
 def finished(process: subprocess.Popen[str]) -> tuple[int, str]:
     """Exit code, and everything it printed."""
-    output, errors = process.communicate(timeout=60)
+    output, errors = process.communicate(timeout=PATIENCE)
     return process.returncode, output + errors
 
 

@@ -21,6 +21,7 @@ from tests.support.lake_model import (
     seen_by_duckdb,
     seen_by_pyarrow,
 )
+from tests.support.properties import examples
 
 IDS = st.sampled_from(["a", "b", "c", "d", "é", "A"])
 WIDENINGS = {"n": ["bigint", "double", "json"], "w": ["text", "json"], "t": ["timestamp", "text"]}
@@ -98,7 +99,7 @@ def _converted(value: Any, after: str) -> Any:
     return json.dumps(value, ensure_ascii=False)
 
 
-@settings(max_examples=12, deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate])
+@settings(examples(12), phases=[Phase.explicit, Phase.reuse, Phase.generate])
 @given(
     steps=st.lists(STEPS, min_size=1, max_size=6),
     target=st.sampled_from([1, 4_000, 1 << 26]),

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from oa_sync.emulator.synthetic import Size, synthetic_workspace
-from oa_sync.journal.steps import Steps
+from oa_sync.journal.segment_writer import SegmentWriter
 from oa_sync.load.dlt.warehouse import Warehouse
 from tests.support.emulator import emulator
 from tests.support.syncing import run_sync, settings_for
@@ -41,7 +41,7 @@ def test_a_load_begins_with_nothing_of_the_one_before(
         return load(self, batches)
 
     monkeypatch.setattr(Warehouse, "load", measured)
-    monkeypatch.setitem(Steps.__init__.__kwdefaults__, "max_bytes", 100_000)
+    monkeypatch.setitem(SegmentWriter.__init__.__kwdefaults__, "max_bytes", 100_000)
     with emulator(synthetic_workspace(Size(reports=REPORTS, rows=ROWS))) as api:
         run_sync(settings_for(api.base_url, tmp_path, report_rows="typed"), "reports")
 

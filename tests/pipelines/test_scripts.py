@@ -8,7 +8,6 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import duckdb
@@ -17,7 +16,7 @@ import pytest
 
 from tests.support.command import run
 from tests.support.emulator import KEY, emulator, workspace_of
-from tests.support.postgres import running_postgres
+from tests.support.postgres import Postgres
 
 PIPELINES = Path(__file__).parents[2] / "pipelines"
 UNLIMITED = {"OA_SYNC_RPM": "0", "OA_SYNC_RPD": "0"}
@@ -71,23 +70,21 @@ def test_nightly_says_in_the_log_why_it_could_not_start(tmp_path: Path) -> None:
     assert done.stderr == ""
 
 
-def test_metadata_goes_to_the_warehouse_without_report_rows(tmp_path: Path) -> None:
-    # Not below pytest's own folder, which the server's user may not enter.
-    with (
-        emulator() as api,
-        TemporaryDirectory() as data,
-        running_postgres(Path(data) / "pg") as server,
-    ):
+def test_metadata_goes_to_the_warehouse_without_report_rows(
+    tmp_path: Path, postgres: Postgres
+) -> None:
+    database = postgres.create_database("warehouse")
+    with emulator() as api:
         done = script(
             "metadata_to_warehouse.py",
             "postgres",
             folder=tmp_path,
             base_url=api.base_url,
-            DESTINATION__POSTGRES__CREDENTIALS=server.create_database("warehouse"),
+            DESTINATION__POSTGRES__CREDENTIALS=database,
             **UNLIMITED,
         )
         assert done.returncode == 0, done.stderr
-        with psycopg.connect(server.url("warehouse")) as warehouse:
+        with psycopg.connect(database) as warehouse:
             tables = {
                 name: _count(warehouse, name)
                 for (name,) in warehouse.execute(

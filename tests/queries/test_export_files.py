@@ -14,7 +14,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
-from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from oa_sync.errors import InvalidResponseError
@@ -22,6 +21,7 @@ from oa_sync.load.opening import open_target
 from oa_sync.shape.export_file import export_rows
 from oa_sync.tables.results import ResultTable, load_result
 from tests.queries.loading import NOW, settings, table_of
+from tests.support.properties import examples
 
 
 def through(path: Path, form: Literal["parquet", "csv", "json"]) -> list[dict[str, Any]]:
@@ -111,7 +111,7 @@ def test_a_csv_column_has_a_type_only_where_it_gives_every_value_back(tmp_path: 
     assert three == {"zip": "5", "quoted": ""}
 
 
-@hypothesis_settings(max_examples=25, deadline=None)
+@examples(25)
 @given(
     st.lists(
         st.one_of(

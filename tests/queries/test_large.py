@@ -6,8 +6,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from tests.queries.streaming import endless_query, row
 from tests.support.emulator import KEY
 from tests.support.syncing import query, settings_for
@@ -49,7 +47,6 @@ def peak(base_url: str, folder: Path, dialect: str) -> int:
     return int(ran.stdout.split()[-1])
 
 
-@pytest.mark.timeout(600)
 def test_memory_does_not_grow_with_the_rows(tmp_path: Path) -> None:
     peaks = []
     for rows, dialect in ((FEW, "page"), (ROWS, "cursor")):

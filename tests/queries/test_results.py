@@ -3,27 +3,19 @@
 from __future__ import annotations
 
 import tempfile
-import uuid
-from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given
-from hypothesis import settings as hypothesis_settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from oa_sync.errors import ConfigurationError, InvalidResponseError
 from oa_sync.settings import Settings
 from tests.queries.loading import load, settings, table_of
-from tests.support.postgres import Postgres, running_postgres
-
-
-@pytest.fixture(scope="module")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
-    with running_postgres(tmp_path_factory.mktemp("postgres")) as server:
-        yield server
+from tests.support.postgres import Postgres
+from tests.support.properties import examples
 
 
 @pytest.fixture(params=["duckdb", "parquet", "postgres"])
@@ -32,7 +24,7 @@ def place(
 ) -> Settings:
     if request.param == "postgres":
         server: Postgres = request.getfixturevalue("postgres")
-        database = server.create_database(f"results_{uuid.uuid4().hex}")
+        database = server.create_database("results")
         monkeypatch.setenv("DESTINATION__POSTGRES__CREDENTIALS", database)
     return settings(request.param, tmp_path)
 
@@ -195,7 +187,7 @@ RESULTS = st.lists(
 )
 
 
-@hypothesis_settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@examples(8)
 @given(RESULTS)
 def test_any_order_of_results_leaves_what_a_list_would_hold(results: list[Any]) -> None:
     expected: list[Any] = []

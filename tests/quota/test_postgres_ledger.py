@@ -30,7 +30,7 @@ def test_the_servers_clock_decides(postgres_url: str) -> None:
         row = connection.execute("SELECT now() + interval '1 day'").fetchone()
     assert row is not None
     assert usage.resets_at is not None
-    assert abs((usage.resets_at - row[0]).total_seconds()) < 10
+    assert abs((usage.resets_at - row[0]).total_seconds()) < 60
 
 
 def test_a_lost_connection_is_made_again(postgres_url: str) -> None:

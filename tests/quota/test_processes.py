@@ -13,6 +13,7 @@ import pytest
 from oa_sync.clock import Clock
 from oa_sync.quota import open_ledger
 from oa_sync.quota.limits import Limits
+from tests.support.command import PATIENCE
 
 ROOT = Path(__file__).parents[2]
 
@@ -41,7 +42,7 @@ def go(processes: list[subprocess.Popen[str]]) -> None:
 
 def results(processes: list[subprocess.Popen[str]]) -> list[list[str]]:
     go(processes)
-    return [process.communicate(timeout=60)[0].split() for process in processes]
+    return [process.communicate(timeout=PATIENCE)[0].split() for process in processes]
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -63,7 +64,7 @@ def test_two_processes_share_one_pace_and_neither_starves(
     tmp_path: Path, quota_url: str | None
 ) -> None:
     processes = [
-        start(tmp_path, rpm=1_200, rpd=0, requests=30, quota_url=quota_url) for _ in range(2)
+        start(tmp_path, rpm=1_200, rpd=0, requests=60, quota_url=quota_url) for _ in range(2)
     ]
     ledger = open_ledger(tmp_path, quota_url, Clock())
     account = ledger.account("oa_test_key", "")
@@ -74,9 +75,10 @@ def test_two_processes_share_one_pace_and_neither_starves(
     outputs = results(processes)
     runs = [[float(line) for line in output[:-1]] for output in outputs]
     instants = sorted(runs[0] + runs[1])
-    assert len(instants) == 60
-    assert instants[-1] - instants[0] > 59 * 0.05075 - 1.0
-    # They take turns: when the first is done, the other is well on its way.
+    assert len(instants) == 120
+    assert instants[-1] - instants[0] > 119 * 0.05075 - 1.0
+    # They take turns: when the first is done, the other is well on its way, though a busy machine
+    # keep it from asking for two seconds.
     done = min(run[-1] for run in runs)
     assert min(sum(instant <= done for instant in run) for run in runs) >= 10
 

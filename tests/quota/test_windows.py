@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from oa_sync.errors import BudgetExhausted
@@ -23,6 +23,7 @@ from oa_sync.quota.limits import Limits
 from oa_sync.quota.pacer import QuotaLimiter
 from oa_sync.quota.sqlite_ledger import SqliteLedger
 from tests.support.clock import ManualClock
+from tests.support.properties import examples
 
 DAY = 86_400.0
 
@@ -143,7 +144,7 @@ def check(script: list[Step], limits: Limits, oversleeps: list[float], delays: l
 
 OVERSLEEPS = st.lists(st.sampled_from([0.0, 0.1, 0.39, 0.41, 2.0]), max_size=20)
 DELAYS = st.lists(st.sampled_from([0.0, 0.1, 0.49]), min_size=1, max_size=9)
-THOROUGHLY = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+THOROUGHLY = examples(80)
 
 
 @THOROUGHLY

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from oa_sync.shape.cutting.compact import MOST_BYTES, compact_spans
@@ -59,7 +59,6 @@ def _assert_cut(body: bytes, path: tuple[str, ...], head: bytes, rows: list[str]
     assert left == whole
 
 
-@settings(deadline=None)
 @given(any_path.flatmap(lambda p: st.tuples(st.just(p), documents(p))), st.booleans())
 def test_head_and_rows_together_are_the_document(
     case: tuple[tuple[str, ...], str], with_bom: bool
@@ -71,7 +70,6 @@ def test_head_and_rows_together_are_the_document(
     _assert_cut(body, path, found.head, _texts(found))
 
 
-@settings(deadline=None)
 @given(
     any_path.flatmap(lambda p: st.tuples(st.just(p), documents(p))),
     st.integers(1, 200),
@@ -95,7 +93,6 @@ def test_pieces_cut_anywhere_give_the_same_rows(
     assert (cutter.finish(), rows, cutter.found) == (whole.head, _texts(whole), True)
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(whitespace, values, whitespace), max_size=6))
 def test_ndjson_has_one_element_a_line_with_the_same_values(parts: list[tuple[str, ...]]) -> None:
     body = "[" + ",".join("".join(part) for part in parts) + "]"
@@ -105,7 +102,6 @@ def test_ndjson_has_one_element_a_line_with_the_same_values(parts: list[tuple[st
     assert [exactly(line) for line in lines.split(b"\n")[:-1]] == exactly(body)
 
 
-@settings(deadline=None)
 @given(values, any_path)
 def test_a_document_without_the_list_is_all_head(text: str, path: tuple[str, ...]) -> None:
     body = text.encode()
@@ -201,7 +197,6 @@ def test_what_is_not_json_is_refused_in_pieces(body: bytes, step: int) -> None:
         _stream(body, step)
 
 
-@settings(deadline=None)
 @given(documents(("data",)), st.data())
 def test_a_document_cut_short_is_always_refused(text: str, data: st.DataObject) -> None:
     body = text.strip(" \t\r\n").encode()
@@ -212,7 +207,6 @@ def test_a_document_cut_short_is_always_refused(text: str, data: st.DataObject) 
         _stream(short, 7)
 
 
-@settings(deadline=None)
 @given(documents(("data",)), st.data())
 def test_a_comma_more_or_less_in_the_list_is_always_refused(text: str, data: st.DataObject) -> None:
     body = text.encode()

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from oa_sync.shape.cutting import bits, outline
 from oa_sync.shape.cutting.lift import DuplicateKeyError, depth, lift
 from oa_sync.shape.cutting.structure import InvalidJsonError
-from oa_sync.shape.naming import ITEM, Path
+from oa_sync.shape.naming import ELEMENT, Path
 from tests.support.json_texts import exactly, list_of, object_of, scalars, values
 
-KEYS = ["a", "an", "b", 'q"', "é/n", ITEM]
+KEYS = ["a", "an", "b", 'q"', "é/n", ELEMENT]
 _keys = st.sampled_from(KEYS)
 _inner = st.recursive(
     scalars | values,
@@ -26,7 +26,7 @@ _inner = st.recursive(
     max_leaves=10,
 )
 rows = st.lists(object_of(_inner, _keys, 4), max_size=4)
-_names = st.sampled_from(["a", "an", "b", 'q"', "é/n", ITEM, ITEM])
+_names = st.sampled_from(["a", "an", "b", 'q"', "é/n", ELEMENT, ELEMENT])
 paths = st.sets(
     st.tuples(st.sampled_from(["a", "an", "b", 'q"', "é/n"]))
     | st.tuples(st.sampled_from(["a", "b", "é/n"]), _names)
@@ -43,11 +43,11 @@ def _taken(value: Any, wanted: set[Path], path: Path, out: dict[Path, list[Any]]
         return "0"
     if isinstance(value, dict):
         return {
-            key: _taken(item, wanted, (*path, key) if key != ITEM else ("?",), out)
+            key: _taken(item, wanted, (*path, key) if key != ELEMENT else ("?",), out)
             for key, item in value.items()
         }
     if isinstance(value, list):
-        return [_taken(item, wanted, (*path, ITEM), out) for item in value]
+        return [_taken(item, wanted, (*path, ELEMENT), out) for item in value]
     return value
 
 
@@ -88,8 +88,8 @@ def test_texts_are_exact_and_line_up_with_the_zeros_a_parser_sees() -> None:
         b'{"id":2,"steps":[]}\n'
         b'{"id":3,"steps":[{"n":4,"args":"text"},{"n":5,"args":[ ]}],"args":9}\n'
     )
-    lifted = lift(source, [("steps", ITEM, "args")])
-    assert lifted.texts[("steps", ITEM, "args")].to_pylist() == ['{"x": 1.50}', '"text"', "[ ]"]
+    lifted = lift(source, [("steps", ELEMENT, "args")])
+    assert lifted.texts[("steps", ELEMENT, "args")].to_pylist() == ['{"x": 1.50}', '"text"', "[ ]"]
     schema = pa.schema(
         {"steps": pa.list_(pa.struct({"n": pa.int64(), "args": pa.int64()}))}  # type: ignore[arg-type]
     )
@@ -158,7 +158,7 @@ def test_broken_rows_are_refused(source: bytes) -> None:
 @pytest.mark.parametrize("source", [b'{"a":[1,]}', b'{"a":[,1]}', b'{"a":[1,,2]}', b'{"a":[{}[]]}'])
 def test_broken_lists_on_the_way_are_refused(source: bytes) -> None:
     with pytest.raises(InvalidJsonError):
-        lift(source, [("a", ITEM)])
+        lift(source, [("a", ELEMENT)])
 
 
 def test_texts_that_are_not_utf8_are_refused() -> None:
@@ -168,7 +168,7 @@ def test_texts_that_are_not_utf8_are_refused() -> None:
 
 def test_nothing_asked_or_nothing_there_leaves_the_rows_alone() -> None:
     for source in (b"", b"\n", b'{"b":1}\n'):
-        for wanted in ([], [("a",)], [("b", ITEM, "a")]):
+        for wanted in ([], [("a",)], [("b", ELEMENT, "a")]):
             lifted = lift(source, wanted)
             assert lifted.buffer == source
             assert all(len(found) == 0 for found in lifted.texts.values())
@@ -187,7 +187,7 @@ def test_throughput_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
     run = {"id": "run_1", "steps": [{"thought": "look\nat it " * 9, "tool_calls": [call]}] * 6}
     count = 9_000
     source = (json.dumps(run, separators=(",", ":")) + "\n").encode() * count
-    path = ("steps", ITEM, "tool_calls", ITEM, "arguments")
+    path = ("steps", ELEMENT, "tool_calls", ELEMENT, "arguments")
     started = time.perf_counter()
     lifted = lift(source, [path])
     seconds = time.perf_counter() - started

@@ -6,7 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from oa_sync.shape.report_rows import ReportTables, json_rows, report_rows_spec
+from oa_sync.shape.report_rows import ReportTables, report_rows_spec, rows_as_json
 from oa_sync.shape.shaper import Shaper
 
 CONSTANTS = {"_oa_workspace": "default"}
@@ -15,7 +15,7 @@ POSITIONS = pa.array([0, 1])
 
 def test_json_mode_is_the_texts_with_their_keys() -> None:
     texts = pa.array(['{"a": 1.50}', "[not even JSON"])
-    table = json_rows(texts, pa.array(["r", "r"]), pa.array([7, 8], pa.int32()), CONSTANTS)
+    table = rows_as_json(texts, pa.array(["r", "r"]), pa.array([7, 8], pa.int32()), CONSTANTS)
     assert table.to_pylist() == [
         {"report_id": "r", "position": 7, "row": '{"a": 1.50}', "_oa_workspace": "default"},
         {"report_id": "r", "position": 8, "row": "[not even JSON", "_oa_workspace": "default"},

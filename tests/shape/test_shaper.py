@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from oa_sync.errors import ConfigurationError
@@ -260,7 +260,6 @@ def test_a_row_that_is_no_object_is_kept() -> None:
 
 
 @given(st.lists(json_rows.values, min_size=1, max_size=5), st.booleans())
-@settings(max_examples=100, deadline=None)
 def test_any_json_values_pass_as_rows(rows: list[Any], learned: bool) -> None:
     shaper = things()
     if learned:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import random
 from typing import Any
 
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from oa_sync.shape.learned import LearnedSchema
 from oa_sync.shape.shaper import Shaper
 from oa_sync.shape.spec import TableSpec
 from tests.support import json_rows
+from tests.support.properties import examples
 
 Batches = list[list[Any]]
 WIDER = ["bool", "bigint", "double", "timestamp", "text", "json"]
@@ -21,7 +22,6 @@ flat_batches = json_rows.batches(json_rows.flat_rows)
 
 
 @given(some_batches)
-@settings(max_examples=100, deadline=None)
 def test_both_passes_give_the_same_tables(batches: Batches) -> None:
     shaper = Shaper(json_rows.SPEC)
     for batch in batches:
@@ -36,7 +36,6 @@ def test_both_passes_give_the_same_tables(batches: Batches) -> None:
 
 
 @given(some_batches)
-@settings(max_examples=100, deadline=None)
 def test_nothing_is_dropped(batches: Batches) -> None:
     shaper = Shaper(json_rows.SPEC)
     for batch in batches:
@@ -49,7 +48,7 @@ def test_nothing_is_dropped(batches: Batches) -> None:
 
 
 @given(some_batches)
-@settings(max_examples=40, deadline=None)
+@examples(40)
 def test_a_second_look_at_the_same_rows_teaches_nothing(batches: Batches) -> None:
     shaper = Shaper(json_rows.SPEC)
     for batch in batches:
@@ -70,7 +69,7 @@ def _columns(shaper: Shaper) -> dict[tuple[str, tuple[str, ...]], tuple[str, str
 
 
 @given(some_batches)
-@settings(max_examples=40, deadline=None)
+@examples(40)
 def test_types_only_widen_and_names_stay(batches: Batches) -> None:
     shaper = Shaper(json_rows.SPEC)
     before = LearnedSchema()
@@ -86,7 +85,7 @@ def test_types_only_widen_and_names_stay(batches: Batches) -> None:
 
 
 @given(some_batches)
-@settings(max_examples=40, deadline=None)
+@examples(40)
 def test_every_column_has_a_name_of_its_own(batches: Batches) -> None:
     shaper = Shaper(json_rows.SPEC)
     for batch in batches:
@@ -99,7 +98,7 @@ def test_every_column_has_a_name_of_its_own(batches: Batches) -> None:
 
 
 @given(some_batches, st.data())
-@settings(max_examples=40, deadline=None)
+@examples(40)
 def test_memory_survives_a_restart(batches: Batches, data: st.DataObject) -> None:
     cut = data.draw(st.integers(0, len(batches)))
     shaper = Shaper(json_rows.SPEC)
@@ -130,7 +129,7 @@ def _stored_and_read_back(learned: LearnedSchema) -> LearnedSchema:
 
 
 @given(flat_batches, st.randoms(use_true_random=False))
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @example([[{"fooBar": 1}], [{"foo_bar": 1}]], random.Random(1))
 def test_the_order_of_batches_does_not_change_the_columns_of_flat_rows(
     batches: Batches, shuffler: random.Random

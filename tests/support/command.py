@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 OA_SYNC = (sys.executable, "-c", "from oa_sync.cli import main; main()")
+PATIENCE = 240.0
+"""Seconds after which a command is taken for stuck: many times what it takes on a busy machine."""
 _KEPT = ("PATH", "LANG", "TMPDIR")
 
 
 def oa_sync(
-    *arguments: str, cwd: Path, timeout: float = 60, **environment: str
+    *arguments: str, cwd: Path, timeout: float = PATIENCE, **environment: str
 ) -> subprocess.CompletedProcess[str]:
     """Run `oa-sync` with `arguments` in `cwd`; home and HOME lie there too unless told otherwise.
 
@@ -23,7 +25,7 @@ def oa_sync(
 
 
 def run(
-    *command: Any, cwd: Path, timeout: float = 60, **environment: str
+    *command: Any, cwd: Path, timeout: float = PATIENCE, **environment: str
 ) -> subprocess.CompletedProcess[str]:
     """Run any command in the same way."""
     kept = {name: os.environ[name] for name in _KEPT if name in os.environ}

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
+from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from typing import Any
@@ -24,8 +26,10 @@ class Server:
 
 
 @contextmanager
-def json_api(routes: Mapping[str, Answer]) -> Iterator[Server]:
-    """Serve `routes` for the block."""
+def json_api(
+    routes: Mapping[str, Answer], now: Callable[[], datetime] | None = None
+) -> Iterator[Server]:
+    """Serve `routes` for the block, with the time of `now` (UTC) in the header `Date`."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -43,6 +47,11 @@ def json_api(routes: Mapping[str, Answer]) -> Iterator[Server]:
             self.send_header("Content-Length", str(len(payload)))
             self.end_headers()
             self.wfile.write(payload)
+
+        def date_time_string(self, timestamp: float | None = None) -> str:
+            if now is None:
+                return super().date_time_string(timestamp)
+            return format_datetime(now(), usegmt=True)
 
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - as inherited
             """Keep test output quiet."""

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from oa_sync.shape.exact import exact_parts
 from oa_sync.shape.learned import LearnedSchema
-from oa_sync.shape.naming import ITEM
+from oa_sync.shape.naming import ELEMENT
 from oa_sync.shape.shaper import Shaper
 from oa_sync.shape.spec import ChildSpec, TableSpec
 from oa_sync.shape.tables import assemble
@@ -131,14 +131,14 @@ class Cells:
 
 def _depth(table: str, learned: LearnedSchema) -> int:
     own = [c.path for c in learned.columns(table) if c.kind == "position"]
-    return own[0].count(ITEM) + 1 if own else 0
+    return own[0].count(ELEMENT) + 1 if own else 0
 
 
 def _concrete(path: tuple[str, ...], positions: list[int]) -> Concrete:
     rest = iter(positions)
     depth = len(positions)
     # "[]" is also a legal key: only as many marks as there are positions stand for elements.
-    marks = [place for place, part in enumerate(path) if part == ITEM and place > 0][:depth]
+    marks = [place for place, part in enumerate(path) if part == ELEMENT and place > 0][:depth]
     return tuple(next(rest) if place in marks else part for place, part in enumerate(path))
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,7 +23,8 @@ from oa_sync.extract.details.fetching import DetailFetcher
 from oa_sync.settings import Settings
 from oa_sync.workspace.report import SyncReport
 from tests.support.clock import ManualClock
-from tests.support.command import OA_SYNC, oa_sync
+from tests.support.command import OA_SYNC, PATIENCE, oa_sync
+from tests.support.debian import need
 from tests.support.emulator import HTTP, KEY, emulator
 from tests.support.syncing import query, run_sync, settings_for
 
@@ -112,8 +112,6 @@ def test_a_nightly_run_at_the_same_minute_takes_as_many_days(
 # -- real processes under faketime ------------------------------------------------------------------
 
 ROOT = Path(__file__).parents[2]
-REQUIRED = "REQUIRE_FAKETIME"
-"""Set it where this test must not be left out."""
 DAY_AND_A_MINUTE = 86_400 + 60
 
 
@@ -165,7 +163,7 @@ def emulator_process(days: FakeDays, *arguments: str) -> Iterator[str]:
         yield process.stderr.readline().split()[-1]
     finally:
         process.terminate()
-        process.communicate(timeout=20)
+        process.communicate(timeout=PATIENCE)
 
 
 def counters_of(base_url: str) -> dict[str, Any]:
@@ -175,9 +173,7 @@ def counters_of(base_url: str) -> dict[str, Any]:
 
 
 def test_three_real_days_of_real_processes(tmp_path: Path) -> None:
-    if shutil.which("faketime") is None:
-        assert not os.environ.get(REQUIRED), f"{REQUIRED} is set: apt-get install faketime"
-        pytest.skip("faketime is not installed (apt-get install faketime)")
+    need("faketime")
     days = FakeDays(tmp_path)
     with emulator_process(days, "--synthetic", SIZE, "--rpd", str(A_DAY)) as base_url:
 

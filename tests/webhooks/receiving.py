@@ -69,8 +69,8 @@ class Receiving:
         return f"http://127.0.0.1:{self.port}{path}"
 
     def connect(self) -> socket.socket:
-        """A raw connection; reads give up after 10 s."""
-        return socket.create_connection(("127.0.0.1", self.port), timeout=10)
+        """A raw connection; reads give up after a minute."""
+        return socket.create_connection(("127.0.0.1", self.port), timeout=60)
 
     def bodies(self) -> list[bytes]:
         """What waits in the inbox."""

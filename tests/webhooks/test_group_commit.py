@@ -27,7 +27,7 @@ class SlowDisk(Inbox):
     def append_all(self, deliveries: Sequence[tuple[bytes, datetime]]) -> list[bool]:
         self.commits.append(len(deliveries))
         self.begun.release()
-        assert self.go_on.acquire(timeout=30)
+        assert self.go_on.acquire(timeout=60)
         return super().append_all(deliveries)
 
 
@@ -42,7 +42,7 @@ def test_nobody_is_answered_before_the_commit_and_those_who_wait_share_the_next(
     async def scenario(inbox: SlowDisk) -> None:
         with closing(GroupCommit(inbox, ManualClock())) as commits:
             first = asyncio.create_task(commits.append(b"first", START))
-            assert await asyncio.to_thread(inbox.begun.acquire, timeout=30)
+            assert await asyncio.to_thread(inbox.begun.acquire, timeout=60)
             others = [asyncio.create_task(commits.append(b"%d" % n, START)) for n in range(50)]
             again = asyncio.create_task(commits.append(b"first", START))
             await asyncio.sleep(0)
@@ -85,7 +85,7 @@ def test_one_who_gives_up_does_not_hurt_the_others(tmp_path: Path) -> None:
     async def scenario(inbox: SlowDisk) -> None:
         with closing(GroupCommit(inbox, ManualClock())) as commits:
             tasks = [asyncio.create_task(commits.append(b"%d" % n, START)) for n in range(3)]
-            assert await asyncio.to_thread(inbox.begun.acquire, timeout=30)
+            assert await asyncio.to_thread(inbox.begun.acquire, timeout=60)
             tasks[1].cancel()
             inbox.go_on.release()
             outcomes = await asyncio.gather(*tasks, return_exceptions=True)

@@ -9,12 +9,13 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from oa_sync.errors import OaSyncError
 from oa_sync.webhooks.inbox import REMEMBER, Delivery, Inbox, delivery_id, inbox_folder
 from tests.support.clock import START, ManualClock
+from tests.support.properties import examples
 
 SECOND = timedelta(seconds=1)
 
@@ -177,7 +178,7 @@ steps = st.lists(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(steps)
 def test_any_history_agrees_with_a_list_and_a_set(history: list[tuple[str, list[int]]]) -> None:
     clock = ManualClock()

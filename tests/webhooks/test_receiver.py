@@ -34,7 +34,7 @@ def receiver(tmp_path: Path) -> Iterator[Receiving]:
 
 @pytest.fixture
 def impatient(tmp_path: Path) -> Iterator[Receiving]:
-    with receiving(tmp_path / "inbox", limits=ReceiverLimits(read_seconds=0.2)) as running:
+    with receiving(tmp_path / "inbox", limits=ReceiverLimits(read_seconds=1.0)) as running:
         yield running
 
 

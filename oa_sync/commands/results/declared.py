@@ -1,8 +1,7 @@
 """The queries that a definition declares, run at the end of a sync.
 
-An incremental query goes on from the largest value of its cursor that is loaded: it is read back from
-the table itself, so there is no state that could differ from it, and what was not loaded is asked
-for again.
+An incremental query goes on from the largest loaded value of its cursor. That value is read back from the
+table itself, so there is no other state that could differ, and what was not loaded is asked for again.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ from oa_sync.errors import (
 from oa_sync.extract.jobs.queries import Asked, QueryRunner
 from oa_sync.extract.tally import Tally
 from oa_sync.quota.headers import as_exhausted
-from oa_sync.tables.learned import learned_of
+from oa_sync.tables.batches import learned_of
 from oa_sync.tables.results import Disposition, ResultTable, load_result
 from oa_sync.tables.target import Target
 from oa_sync.workspace.connection import Connection
@@ -35,7 +34,7 @@ SECONDS = 600
 """How long one query may take in all."""
 
 LOST = 2
-"""Queries in a row without an answer, after which the API is taken to be out of reach."""
+"""After this many queries in a row without an answer, the API counts as out of reach."""
 
 T = TypeVar("T")
 _INSTANT = re.compile(
@@ -51,8 +50,8 @@ class OnLoadThread(Protocol):
 
 
 class DeclaredQueries:
-    """Runs once. `tallies` gets one for each query, under its name; `rows` and `drift` are for the
-    report; `exhausted` is set where the budget ended."""
+    """The declared queries of one sync. `rows` and `drift` are for the report; `exhausted` is set if the
+    budget ended."""
 
     def __init__(
         self,
@@ -73,8 +72,8 @@ class DeclaredQueries:
         self.drift: list[dict[str, Any]] = []
 
     async def run(self, queries: Sequence[Query], tallies: dict[str, Tally]) -> None:
-        """Run and load one query after the other. One that fails stops no other; when the budget has
-        ended, or the API is out of reach, the others wait for the next sync.
+        """Run and load one query after the other; `tallies` gets one for each, under its name. One that
+        fails stops no other. If the budget ends or the API is out of reach, the rest waits for the next sync.
 
         Raises:
             NotAuthorisedError: the API refuses the key.
@@ -125,7 +124,7 @@ class DeclaredQueries:
         return loaded.count
 
     def _disposition(self, query: Query) -> Disposition:
-        """With a full refresh the query starts anew, so what it appended before has to go."""
+        """A full refresh starts the query from its beginning, so it replaces what was appended before."""
         if self._full_refresh and query.write_disposition == "append" and query.incremental:
             return "replace"
         return query.write_disposition
@@ -158,10 +157,10 @@ class DeclaredQueries:
 
 
 def _literal(value: Any, initial_value: Any) -> str:
-    """The cursor `value` (None: `initial_value` stands for it) as SQL.
+    """The cursor `value` as SQL (None: `initial_value` instead).
 
-    An instant is written like `initial_value`, with a blank or a T, with an offset or without: the
-    column may be text at the API, where instants in another form do not compare.
+    An instant is written like `initial_value`: with a blank or a T, with an offset or without. The column
+    may be text at the API, and texts of different forms cannot be compared.
     """
     if value is None:
         return sql_literal(initial_value)

@@ -1,6 +1,6 @@
-"""One result loaded on request, outside of a sync: the same lock, quota, destination and exit codes.
+"""Loads one result on request, outside of a sync, with the same lock, quota, destination and exit codes.
 
-`oa-sync query` and `oa-sync download` are two stories in this frame.
+`oa-sync query` and `oa-sync download` use it.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ _TABLE_NAME: TypeAdapter[str] = TypeAdapter(TableName)
 
 @dataclass
 class ResultReport:
-    """What came of one result. `count` rows were in it, `rows` were written, by table; `details` are
-    what the story itself has to tell, for the JSON object."""
+    """What came of one result. `count`: rows in it; `rows`: rows written, by table; `details`: what the
+    command itself adds to the JSON object."""
 
     table: str
     workspace: str
@@ -79,7 +79,7 @@ class ResultReport:
 
 @dataclass(frozen=True)
 class Session:
-    """What a story works with. `clock` stops waiting when the process is told to stop."""
+    """What a command works with. `clock` stops waiting when the process is told to stop."""
 
     connection: Connection
     clock: Clock
@@ -88,7 +88,7 @@ class Session:
     stopping: Stopping
 
     async def until_stopped(self, work: Coroutine[Any, Any, T]) -> T:
-        """The result of `work`, which is broken off when the process is told to stop.
+        """The result of `work`, which is cancelled when the process is told to stop.
 
         Raises:
             Interrupted: it was told so.
@@ -99,7 +99,7 @@ class Session:
         return doing.result()
 
 
-Story = Callable[[Session], Awaitable[None]]
+Work = Callable[[Session], Awaitable[None]]
 
 
 def checked_table(prefix: str, name: str) -> str:
@@ -119,10 +119,10 @@ def checked_table(prefix: str, name: str) -> str:
     )
 
 
-def load_on_request(settings: Settings, table: str, clock: Clock, story: Story) -> ResultReport:
-    """Run `story`, which loads one result into `table`, and report.
+def load_on_request(settings: Settings, table: str, clock: Clock, work: Work) -> ResultReport:
+    """Do `work`, which loads one result into `table`, and report.
 
-    Failures of the API or the destination are in the report; nothing is loaded then, or all.
+    Failures of the API or the destination are in the report; the result is then loaded whole or not at all.
 
     Raises:
         ConfigurationError: settings, arguments or the definition are wrong.
@@ -131,12 +131,12 @@ def load_on_request(settings: Settings, table: str, clock: Clock, story: Story) 
     what = f"workspace {settings.workspace!r} into {settings.destination}"
     report = ResultReport(table, settings.workspace, clock.now())
     with sync_lock(settings.home / "locks", settings.fingerprint(), what, clock):
-        asyncio.run(_run(settings, report, clock, story))
+        asyncio.run(_run(settings, report, clock, work))
     report.finished_at = clock.now()
     return report
 
 
-async def _run(settings: Settings, report: ResultReport, clock: Clock, story: Story) -> None:
+async def _run(settings: Settings, report: ResultReport, clock: Clock, work: Work) -> None:
     stopping = Stopping()
     target = open_target(settings, settings.home / "dlt" / settings.fingerprint())
     with ThreadPoolExecutor(1, "load") as thread, stopping.on_signals():
@@ -162,7 +162,7 @@ async def _run(settings: Settings, report: ResultReport, clock: Clock, story: St
                         report.table, {t for r in definition.resources for t in r.tables()}
                     )
                     waiting = StoppableClock(clock, stopping)
-                    await story(Session(connection, waiting, report, load, stopping))
+                    await work(Session(connection, waiting, report, load, stopping))
                 finally:
                     connection.fill(report.requests)
         except ConfigurationError:

@@ -28,8 +28,7 @@ REGISTERED = "registered"
 
 @dataclass(frozen=True)
 class RunLine:
-    """One run. `state` is a `State` or `registered`; `due_at`: when it is asked for again, for those
-    that are followed."""
+    """One run. `state` is a `State` or `registered`; `due_at`: when a followed run is asked for again."""
 
     run_id: str
     status: str | None
@@ -53,7 +52,7 @@ class RunLine:
 
 
 def list_runs(settings: Settings, clock: Clock | None = None) -> list[RunLine]:
-    """All runs known here, the one first seen last at the top. Sends no request.
+    """All runs known here, the latest first seen at the top. Sends no request.
 
     Raises:
         ConfigurationError: the definition has no runs.

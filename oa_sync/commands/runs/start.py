@@ -34,7 +34,7 @@ PATH = "agents/run"
 _ID_FIELDS = ("run_id", "id", "session_id")
 _FIELDS_OF_SESSIONS = ("dataset_ids", "model", "max_steps")
 _MISSED_POLLS = 3
-"""Polls that may say 404 before the id is given up: a run may be known a moment later."""
+"""After this many polls with 404 the run is given up. The API may know a new run only a moment later."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +47,8 @@ class RunRequest:
     webhook_url: str | None = None
 
     def body(self, dialect: Literal["page", "cursor"]) -> dict[str, Any]:
-        """The JSON of the request. In the cursor dialect the task is a `prompt`, and what it has own
-        fields for (`dataset_ids`, `model`, `max_steps`) is taken out of the context."""
+        """The JSON of the request. In the cursor dialect the task is a `prompt`, and `dataset_ids`, `model`
+        and `max_steps` are moved from the context to fields of their own."""
         context = dict(self.context or {})
         if dialect == "page":
             body: dict[str, Any] = {"agent_id": self.agent, "task": self.task}
@@ -94,12 +94,12 @@ def start_run(
 ) -> StartedRun:
     """Start a run, once, and register it: the next sync follows it, whatever happens here.
 
-    `wait_seconds`: poll until it ends, as long as that. `started` hears of the run as soon as it is
-    registered, `polled` of every poll and what it said.
+    `wait_seconds`: poll until the run ends, for at most so long. `started` is called as soon as the run is
+    registered, `polled` after every poll, with the number of polls and the status.
 
     Raises:
         ConfigurationError: an argument is wrong; nothing was sent.
-        BudgetExhausted: no request is left; nothing was sent, or the waiting ended.
+        BudgetExhausted: no request is left: nothing was sent, or waiting for the run ended early.
         ApiError: the API refused it, or gave no answer: then the message says that it may be running.
     """
     _check(request)

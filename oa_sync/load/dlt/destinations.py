@@ -1,4 +1,4 @@
-"""From the settings to a dlt destination."""
+"""Makes the dlt destination that the settings name, and explains why it cannot be opened."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ MERGE_STRATEGY = "delete-insert"
 
 
 _AS_OBJECTS = frozenset({"bigquery", "redshift", "snowflake", "sqlalchemy"})
-"""Destinations in whose JSON columns dlt puts the texts of an Arrow table as JSON strings; from rows that are
-Python objects it parses them. BigQuery and Redshift refuse Parquet with JSON columns, Snowflake stores their
-texts as strings (dlt's pages on these destinations)."""
+"""Destinations that get rows as Python objects: from these, dlt parses JSON text. From an Arrow table it
+would store the text as one JSON string. BigQuery and Redshift refuse Parquet with JSON columns, Snowflake
+stores their texts as strings (dlt's pages on these destinations)."""
 
 
 def takes_objects(name: str) -> bool:
@@ -26,7 +26,7 @@ def takes_objects(name: str) -> bool:
 def loader_file_format(name: str) -> Any:
     """The file format for load jobs; None leaves it to what dlt prefers for the destination.
 
-    For DuckDB dlt prefers INSERT statements, which load 5,000 rows a second.
+    For DuckDB dlt prefers INSERT statements, which load only 5,000 rows a second.
     """
     return "parquet" if name == "duckdb" else None
 
@@ -50,11 +50,11 @@ def dlt_destination(
 ) -> Any:
     """The dlt destination that `settings.destination` names, configured.
 
-    `duckdb` opens `settings.database`, with `read_only` beside other readers; PostgreSQL is created
-    without the unique index on `_dlt_id` that blocks every later run after a crash; any other name is
-    left to dlt, which finds its credentials under its own names (`DESTINATION__<NAME>__CREDENTIALS`).
+    `duckdb` opens `settings.database`; with `read_only`, other readers may have it open too. Any other
+    name is left to dlt, which finds the credentials under its own names
+    (`DESTINATION__<NAME>__CREDENTIALS`).
 
-    `duckdb_config` is read anew whenever a DuckDB connection is opened.
+    `duckdb_config` is read again whenever a DuckDB connection is opened.
 
     Raises:
         ConfigurationError: dlt does not know the name, or its driver is not installed.
@@ -82,7 +82,7 @@ def dlt_destination(
 
 
 def opening_error(settings: Settings, error: Exception, cause: BaseException) -> OaSyncError:
-    """What keeps a destination from being opened, and what to do about it; `cause` is the first of all."""
+    """Why a destination cannot be opened, and what to do about it. `cause`: the first cause of `error`."""
     from dlt.common.configuration.exceptions import ConfigFieldMissingException
     from dlt.common.exceptions import MissingDependencyException
 
@@ -124,8 +124,8 @@ def deepest(error: BaseException) -> BaseException:
 
 
 def _staging_layout(workspace: str) -> str:
-    """The staging dataset's name. Each workspace has its own: in a shared one, merges that run beside
-    each other mix their rows (dlt#4297)."""
+    """The staging dataset's name. Each workspace has its own: in a shared one, merges that run at the same
+    time mix their rows (dlt#4297)."""
     if workspace == "default":
         return "%s_staging"
     return f"%s_staging_{hashlib.sha256(workspace.encode()).hexdigest()[:12]}"

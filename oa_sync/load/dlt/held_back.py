@@ -34,7 +34,7 @@ class HeldBack:
         self._held.append((batch.hints, path))
 
     def batches(self) -> Iterator[Batch]:
-        """What was kept; each file is read, not held, when its batch is asked for."""
+        """The kept batches. A file is opened only when its batch is asked for."""
         for hints, path in self._held:
             with pa.memory_map(str(path)) as file:
                 yield Batch(hints, pa.ipc.open_file(file).read_all())

@@ -11,19 +11,19 @@ import pyarrow.compute as pc
 from oa_sync.tables.batches import DELETED_AT, WORKSPACE, Batch
 
 WORTH_ASKING = 1_000
-"""Rows of a first batch from which on it pays to ask the destination for its keys."""
+"""From this many rows in the first batch, it pays to ask the destination for its keys."""
 MOST_KEYS = 200_000
-"""Keys of a table that are kept in memory, some 20 MB; a table with more is merged."""
+"""Most keys of a table that are kept in memory, about 20 MB. A table with more is merged."""
 
 
 class LoadedKeys:
-    """The keys of this workspace that have rows, by table, as `distinct(table, column, most)` tells them.
+    """The keys of this workspace that have rows, by table. `distinct(table, column, most)` reads them.
 
-    A merge writes rows twice, into a staging table and from there, and deletes in between; where none of
-    the keys has rows that is for nothing. What is there is asked, never concluded: a load that was
-    killed, in this home or another, may have left rows that nothing else knows of. After that the rows of
-    this run are added, package by package. Only keys of one column beside the workspace are looked at, of
-    texts or whole numbers; rows of any other table are merged.
+    A merge writes rows twice, to a staging table and then to the final one, and deletes in between. If
+    none of the keys has rows, that work is wasted. The destination is always asked which keys it has: a
+    killed load, of this home or another, may have left rows that nothing else knows of. From then on the
+    keys of this sync are added, package by package. Only keys of one column beside the workspace count,
+    of text or whole numbers; rows of any other table are merged.
     """
 
     def __init__(self, distinct: Callable[[str, str, int], set[object]]) -> None:
@@ -45,8 +45,8 @@ class LoadedKeys:
         return self._loaded[table].isdisjoint(values) and self._are_alike(table, values)
 
     def split(self, batch: Batch) -> tuple[Batch, Batch]:
-        """`batch` as rows of new keys, to be appended, and rows of loaded ones, to be merged. A row that
-        only removes is neither where its key is new."""
+        """`batch` as rows of new keys, to be appended, and rows of loaded keys, to be merged. A row that
+        only deletes is in neither if its key is new."""
         column = _key_column(batch)
         assert column is not None, "asked by are_new"
         loaded = pa.array(self._loaded[batch.hints.name], batch.rows[column].type)
@@ -57,25 +57,25 @@ class LoadedKeys:
         return replace(batch, rows=new), replace(batch, rows=batch.rows.filter(is_loaded))
 
     def sent(self, batch: Batch) -> None:
-        """`batch` is on its way."""
+        """Note that `batch` is being loaded."""
         column = _key_column(batch)
         if column is not None and batch.hints.name in self._loaded:
             values = pc.unique(batch.rows[column]).to_pylist()
             self._sent.setdefault(batch.hints.name, set()).update(values)
 
     def arrived(self) -> None:
-        """All that was sent is loaded."""
+        """Note that all that was sent is loaded."""
         for table, values in self._sent.items():
             self._loaded[table] |= values
         self._sent.clear()
 
     def forget(self) -> None:
-        """Who knows what was loaded: ask again."""
+        """Forget all keys, because a load failed and it is not known what was loaded."""
         self._loaded.clear()
         self._sent.clear()
 
     def _are_alike(self, table: str, values: set[object]) -> bool:
-        """Whether loaded and new keys are of one type: else no comparison says anything."""
+        """Whether loaded and new keys have one type. Keys of different types cannot be compared."""
         return len({type(value) for value in (*self._loaded[table], *values)}) <= 1
 
 

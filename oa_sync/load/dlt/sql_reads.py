@@ -1,4 +1,4 @@
-"""Reading back over a dlt SQL client, in SQL that every warehouse knows."""
+"""Reading back through a dlt SQL client, in SQL that every warehouse knows."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class SqlReads(ABC):
         """The rows of a query, at most `most` of them."""
 
     @abstractmethod
-    def _pages(self, sql: str, size: int) -> Iterator[list[tuple[Any, ...]]]:
+    def _chunks(self, sql: str, size: int) -> Iterator[list[tuple[Any, ...]]]:
         """The rows of a query, `size` at a time."""
 
     @abstractmethod
@@ -92,8 +92,8 @@ class SqlReads(ABC):
     ) -> list[dict[str, Any]]:
         """The loaded rows of this workspace with `keys`, whole, as column name -> value.
 
-        JSON columns come as text. Keys that are not loaded are left out, and with `null` all rows in
-        which that column has a value.
+        JSON columns come as text. Keys that are not loaded are left out. With `null`, so are rows in which
+        that column has a value.
         """
         if not keys or not self.has_table(table):
             return []
@@ -153,7 +153,7 @@ class SqlReads(ABC):
         """The `count` rows of this workspace with the largest `by`, largest first."""
         if not self.has_table(table):
             return []
-        # `most` and no LIMIT, which not every warehouse knows.
+        # Not every warehouse knows LIMIT, so `most` bounds the fetch instead.
         rows = self._select(table, columns, f" ORDER BY {self._quoted([by])} DESC", most=count)
         return [dict(zip(columns, row, strict=True)) for row in rows]
 
@@ -168,8 +168,8 @@ class SqlReads(ABC):
             ]
         )
         sql = f"SELECT {self._quoted(logical.read(names))} FROM {self._qualified(table)}"
-        for page in self._pages(sql, ROWS_PER_FETCH):
-            columns = list(zip(*logical.rows(names, page), strict=True))
+        for chunk in self._chunks(sql, ROWS_PER_FETCH):
+            columns = list(zip(*logical.rows(names, chunk), strict=True))
             arrays = [
                 pa.array(values, field.type) for values, field in zip(columns, schema, strict=True)
             ]
@@ -198,7 +198,7 @@ class SqlReads(ABC):
         parameters: Sequence[Any] = (),
         most: int | None = None,
     ) -> list[tuple[Any, ...]]:
-        """`expression` over this workspace's rows; none where there is no such table."""
+        """`expression` over this workspace's rows; no rows if there is no such table."""
         if not self.has_table(table):
             return []
         return self._query(
@@ -210,7 +210,7 @@ class SqlReads(ABC):
         )
 
     def _stored(self, table: str) -> Mapping[str, Mapping[str, Any]]:
-        """The columns of ours that dlt's schema has; not dlt's own, nor those it made itself."""
+        """Our columns in dlt's schema, without dlt's own and the variants that dlt made itself."""
         columns: Mapping[str, Any] = self._schema.tables.get(table, {}).get("columns", {})
         return {
             name: column

@@ -1,7 +1,7 @@
-"""Columns that became wider where a destination cannot alter them: a second column beside the first.
+"""Columns that become wider where a destination cannot alter a column: a second column beside the first.
 
-As dlt does it, the wider values go to `<column>__v_<type>`, and the old ones stay where they are. Inside the
-program both are one column of the wider type; who reads the tables finds its value in the one that is not
+As in dlt, the wider values go to `<column>__v_<type>`, and the old ones stay where they are. Inside the
+program both are one column of the wider type. Readers of the tables find the value in the column that is not
 NULL.
 """
 
@@ -29,7 +29,7 @@ def variant_name(column: str, data_type: str) -> str:
 
 
 class LogicalColumns:
-    """A table's columns as the program speaks of them. `stored`: what dlt's schema says is there;
+    """A table's columns as the rest of the program sees them. `stored`: what dlt's schema says is there;
     `pending`: variants that the next load will make. `types`: the widest type of each column."""
 
     def __init__(self, stored: Columns, pending: Columns | None = None) -> None:
@@ -52,7 +52,7 @@ class LogicalColumns:
     def rows(
         self, columns: Sequence[str], selected: Iterable[Sequence[Any]]
     ) -> Iterator[tuple[Any, ...]]:
-        """The values of `columns` from rows of what `read` said; None for a column that is not there."""
+        """The values of `columns`, from rows of the columns that `read` named; None for a missing column."""
         for row in selected:
             values = iter(row)
             yield tuple(
@@ -71,7 +71,7 @@ class LogicalColumns:
 
 
 def _forms(columns: Columns) -> dict[str, list[tuple[str, str]]]:
-    """Name and type of every column that holds values of a column, narrowest first."""
+    """For each column: name and type of every stored column that holds its values, narrowest first."""
     forms: dict[str, list[tuple[str, str]]] = {}
     for name, column in columns.items():
         if "data_type" in column:
@@ -120,7 +120,7 @@ def _json_text(value: Any) -> str:
 
 
 def _instant(value: Any) -> Any:
-    """Some give no time zone, and mean UTC; SQLite gives text."""
+    """Some drivers give no time zone, and mean UTC; SQLite's gives text."""
     if isinstance(value, str):
         value = datetime.fromisoformat(value)
     return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)

@@ -1,10 +1,10 @@
 """Loading Arrow batches into any SQL destination of dlt, and reading back what is loaded.
 
-What dlt is used for: destinations, schema evolution, file formats, merges. What it is not trusted
-with (measured, see docs/recovery.md): surviving a kill in its working folder, state with ids in it,
-`incremental`. Hence the working folder is thrown away at every start, the schema is read from the
-destination, pipeline state is not used at all, and every load is a delete-insert merge by key into
-flat tables, which may be repeated at will.
+dlt is used for destinations, schema evolution, file formats and merges. It is not trusted with its
+working folder after a kill, with state that holds ids, or with `incremental` (measured, see
+docs/recovery.md). So the working folder is deleted at every start, the schema is read from the
+destination, and pipeline state is not used. Every load is a delete-insert merge by key into flat tables,
+or appends rows of keys that are not there; it may be repeated at will.
 """
 
 from __future__ import annotations
@@ -55,8 +55,8 @@ NARROW_MEMORY = "64MB"
 """DuckDB's memory bound while loading tables of at most `NARROW_COLUMNS` columns: measured to cost no
 time, and to halve the peak of a load of a million rows."""
 _IN_ANY_ORDER = {"preserve_insertion_order": False}
-"""DuckDB writes rows in the order in which its threads have read them, twice as fast: a table has no order,
-and where rows have one it is in a column (`position`, `step_index`)."""
+"""DuckDB may write rows in any order, which is twice as fast. A table has no order; where rows need one, it
+is in a column (`position`, `step_position`)."""
 _WITHOUT_DROP_SCHEMA = frozenset({"clickhouse", "sqlalchemy"})
 _MERGE: Any = {"disposition": "merge", "strategy": MERGE_STRATEGY}
 
@@ -117,15 +117,15 @@ class Warehouse(SqlReads):
         trace: TracebackType | None,
     ) -> None:
         if self._is_open and self._pipeline.is_active:
-            self._pipeline.deactivate()  # dlt takes an active pipeline for the context of all others
+            self._pipeline.deactivate()  # else dlt uses it as the context of all others
         self._is_open = False
         shutil.rmtree(self._workdir, ignore_errors=True)
 
     @contextmanager
     def held_open(self) -> Iterator[None]:
-        """Keep a DuckDB file open for the block: dlt opens and closes it for every step, 40 ms each time.
+        """Keep a DuckDB file open for the block: dlt opens and closes it for every query, 40 ms each time.
 
-        Never while fetching goes on: the file is locked for other processes as long as it is open.
+        Do not use it while fetching: other processes cannot open the file while it is open here.
         """
         if self._settings.destination != "duckdb":
             yield
@@ -144,11 +144,11 @@ class Warehouse(SqlReads):
     def load(self, batches: Iterable[Batch]) -> dict[str, int]:
         """Merge `batches` and return the rows written by table.
 
-        The batches are pulled while dlt writes, so the iterable may still be producing. A key must
-        stand at most once in them. Safe to repeat after any failure.
+        The batches are pulled while dlt writes, so the iterable may still be producing. A key must be in
+        them at most once. Safe to repeat after any failure.
 
-        Rows with a key of their own wait on the local disk for the child tables, which are a package
-        before theirs: a resource's row says that its lists are loaded, and dlt commits table by table.
+        Child tables are loaded first, in a package of their own; rows with a primary key wait on the local
+        disk. A resource's row says that its lists are loaded, and dlt commits table by table.
         """
         counts: dict[str, int] = {}
         with HeldBack(self._workdir / "held_back") as own:
@@ -164,7 +164,7 @@ class Warehouse(SqlReads):
                 yield batch
 
     def _load_rows(self, batches: Iterable[Batch], counts: dict[str, int]) -> None:
-        """In one package; in two, where rows of loaded keys turn up in a table that is appended to."""
+        """Load in one package, or in two: the second merges rows of tables that the first appends to."""
         with HeldBack(self._workdir / "to_merge") as to_merge:
             self._load_package(self._with_ways(batches, to_merge), counts)
             self._load_package(self._with_ways(to_merge.batches(), to_merge), counts)
@@ -172,8 +172,9 @@ class Warehouse(SqlReads):
     def _with_ways(
         self, batches: Iterable[Batch], to_merge: HeldBack
     ) -> Iterator[tuple[Batch, bool]]:
-        """The batches of a package, each with whether it is merged. dlt knows one way a table and
-        package, so the first batch of a table decides; what does not fit goes to `to_merge`."""
+        """The batches of a package, each with whether it is merged (else appended). Within a package dlt
+        loads a table in one way only, so a table's first batch decides. Rows that do not fit go to
+        `to_merge`."""
         loaded = {table for table in self._schema.tables if self.has_table(table)}
         merged: dict[str, bool] = {}
         for batch in batches:
@@ -218,7 +219,7 @@ class Warehouse(SqlReads):
         self._schema = self._pipeline.schemas[SCHEMA_NAME]
 
     def _placed(self, batch: Batch) -> Batch:
-        """`batch` with the columns renamed whose values go to a variant."""
+        """`batch`, with each column renamed whose values go to a variant."""
         name, logical = batch.hints.name, self._logical(batch.hints.name)
         names = [logical.written(column) for column in batch.rows.column_names]
         if names == batch.rows.column_names:
@@ -235,7 +236,7 @@ class Warehouse(SqlReads):
         return Batch(hints, batch.rows.rename_columns(names))
 
     def _run(self, rows: Any) -> None:
-        """Extract, normalize and load `rows`; where DuckDB found its bound too small, load without."""
+        """Extract, normalize and load `rows`. If the memory bound is too small, load again without it."""
         try:
             self._pipeline.extract(
                 rows,
@@ -265,9 +266,9 @@ class Warehouse(SqlReads):
     def widen(self, table: str, column: str, data_type: str) -> None:
         """Change the type of a loaded column to a wider one, keeping its values.
 
-        dlt never alters a column, and an Arrow double that meets a BIGINT column is rounded without
-        a word; so the column is altered before the wider values arrive, or where the destination cannot
-        do that, they go to a column of their own.
+        dlt never alters a column, and it rounds an Arrow double for a BIGINT column without a warning. So
+        the column is altered before the wider values arrive. Where the destination cannot do that, they go
+        to a column of their own.
         """
         loaded = self._stored(table).get(column)
         if loaded is None or self._logical(table).types[column] == data_type:
@@ -304,8 +305,8 @@ class Warehouse(SqlReads):
         self._pending.setdefault(table, {})[name] = variant
 
     def _alter(self, client: Any, table: str, column: str, before: str, after: str) -> None:
-        """Alter a column in the dataset that `client` is at, unless it is not there, or has the type
-        already: a run may have been killed between this and the load that stores the schema."""
+        """Alter a column in the current dataset of `client`, unless it is missing or has the type already:
+        a sync may have been killed between this and the load that stores the schema."""
         [(_, columns)] = client.get_storage_tables([table])
         if columns.get(column, {}).get("data_type") in (None, after):
             return
@@ -342,7 +343,7 @@ class Warehouse(SqlReads):
             if not existed and self._settings.destination in _WITHOUT_DROP_SCHEMA:
                 client.drop_dataset()
             elif not existed:
-                # Without CASCADE, unlike dlt's own: what somebody else made meanwhile stays.
+                # Without CASCADE, unlike dlt's own drop: what somebody else made meanwhile stays.
                 client.execute_sql(f"DROP SCHEMA {client.fully_qualified_dataset_name()}")
         return existed
 
@@ -365,9 +366,9 @@ class Warehouse(SqlReads):
         return None if info is None else Schema.from_stored_schema(orjson.loads(info.schema))
 
     def _hints(self, batch: Batch, *, merge: bool) -> Any:
-        """dlt's hints. Rows of new keys are appended: there is nothing to merge with, and the way over
-        a staging table doubles the cost. A crash in that load leaves rows that the
-        next one, repeated from the journal, replaces by key."""
+        """dlt's hints. Rows of new keys are appended: there is nothing to replace, and a staging table would
+        double the cost. If that load crashes, its rows are replaced by key when the load is repeated from
+        the journal."""
         import dlt
 
         hints = batch.hints
@@ -390,8 +391,8 @@ class Warehouse(SqlReads):
         )
 
     def _forget_package(self) -> None:
-        """Drop what a failed load left behind: the journal has it all, and a poisoned package would
-        fail every later run."""
+        """Drop the package of a failed load: the journal has all its rows, and a broken package would fail
+        every later sync."""
         from dlt.common.exceptions import DltException
 
         self._keys.forget()
@@ -402,8 +403,8 @@ class Warehouse(SqlReads):
 
     @cached_property
     def _client(self) -> Any:
-        """dlt's SQL client. Made once, for dlt looks up some hundred settings for each one (20 ms); its
-        connection is open within a `with` only."""
+        """dlt's SQL client. Made once: for each client dlt looks up about a hundred settings (20 ms). Its
+        connection is open only within a `with`."""
         return self._pipeline.sql_client()
 
     def _distinct_keys(self, table: str, column: str, most: int) -> set[Any]:
@@ -418,7 +419,7 @@ class Warehouse(SqlReads):
         except Exception as error:
             raise _as_ours(error) from error
 
-    def _pages(self, sql: str, size: int) -> Iterator[list[tuple[Any, ...]]]:
+    def _chunks(self, sql: str, size: int) -> Iterator[list[tuple[Any, ...]]]:
         try:
             with self._pipeline.sql_client() as client, client.execute_query(sql) as cursor:
                 while rows := cursor.fetchmany(size):
@@ -436,10 +437,10 @@ class Warehouse(SqlReads):
 def quiet_dlt() -> None:
     """Settings of dlt that hold for every pipeline of ours.
 
-    No state in the destination (ids live in the tables), no trace files (they keep exception
-    messages), no telemetry, no signal handlers (ours finish a step first), staging emptied after
-    use, and only errors in its log. Nor, on this thread, a record of every setting that was looked up: it is
-    emptied only together with a trace, and through the errors in it holds the last batch of every load.
+    No state in the destination (ids are in the tables), no trace files (they keep exception messages), no
+    telemetry, no signal handlers (ours load what was fetched first), staging emptied after use, and only
+    critical errors in its log. On this thread, also no record of the settings that dlt looked up: dlt
+    empties it only together with a trace, and the errors in it keep the last batch of every load in memory.
     """
     import dlt
     from dlt.common.configuration.utils import get_resolved_traces

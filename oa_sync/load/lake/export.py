@@ -28,8 +28,8 @@ def export_table(
 
     The files of an earlier export of the table are replaced as one folder when all new ones are
     written. Columns are those of the first batch; a string whose field metadata says
-    `data_type: json` stays marked so. Without any batch there is nothing to tell the columns by, and
-    nothing is written.
+    `data_type: json` stays marked so. Without any batch the columns are not known, and nothing is
+    written.
 
     Raises:
         DestinationError: the name cannot be that of a folder, the folder cannot be written, or a column

@@ -52,7 +52,7 @@ class LakeFile:
 
 
 class LakeTable:
-    """The files of one table and the schema that they have, or shall have, in common."""
+    """The files of one table, and the schema that all of them have or will get."""
 
     def __init__(self, name: str, store: Store, owner: str) -> None:
         self.name = name
@@ -84,7 +84,7 @@ class LakeTable:
         self.schema = self._common_schema(self.schema)
 
     def widen(self, column: str, data_type: str) -> None:
-        """Give `column` a wider type; files are converted by the next load, values at once on reading."""
+        """Give `column` a wider type. Reading converts values at once; the next load converts the files."""
         before = self.schema.columns[column].data_type
         self._widened[column] = (before, data_type)
         self.schema = self._common_schema(self.schema.retyped(column, data_type))
@@ -121,7 +121,7 @@ class LakeTable:
         return " UNION ALL ".join(selects)
 
     def _common_schema(self, schema: TableSchema) -> TableSchema:
-        """The schema of all files and `schema`; explicit widenings go before the general rule."""
+        """The schema of all files and `schema`. What `widen` was told wins over the general rule."""
         merged = TableSchema()
         written = sorted((file.schema for file in self.files), key=lambda part: part.version)
         for part in (*written, schema):

@@ -1,9 +1,10 @@
-"""The pages of versions that a file replaced, kept inside it for a grace time.
+"""Pages of older versions of a file, kept inside the newest version for a grace time.
 
-Readers that only glob know a file by its name, so a new version must take the name of the old one; and DuckDB
-and Arrow open a file twice, for its footer and for its pages. Who has the footer of an older version finds that
-version's pages at their places for as long as they are kept. Where they are, and until when, stands in a note
-right before the footer, where no footer points to; so they can be cut out without touching the footer.
+Readers that only glob know a file by its name, so a new version must take the name of the old one. And
+DuckDB and Arrow open a file twice: for its footer, then for its pages. A reader that holds an older footer
+still finds that version's pages at their offsets while they are kept. A note right before the footer says
+where they are and until when. No footer points to the note, so kept pages can be removed without changing
+the footer.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 KEPT_BYTES = 256 * 1024 * 1024
-"""A file keeps pages of older versions up to as many bytes; of the last version it keeps all."""
+"""The most bytes that a file keeps of older versions. Of the last version it keeps all pages."""
 
 _CHUNK_BYTES = 1024 * 1024
 _MAGIC = b"oa_sync1"
@@ -37,10 +38,10 @@ class Kept:
 
 
 def to_keep(path: Path, now: float, grace: float) -> list[Kept]:
-    """What a file that replaces the one at `path` at the time `now` has to keep of it for `grace` seconds.
+    """What a file that replaces the one at `path` at time `now` must keep of it for `grace` seconds.
 
-    Newest first. An older version's time is not longer than `grace` either, whatever its note says: a clock
-    that was wrong once does not keep pages for ever.
+    Newest first. An older version whose note names a time after `now + grace` is dropped: otherwise a clock
+    that was wrong once would keep pages for ever.
     """
     live = _live(path)
     if grace <= 0:
@@ -75,7 +76,7 @@ def note(kept: Sequence[Kept]) -> bytes:
 
 
 def copy_kept(kept: Sequence[Kept], source: Path, sink: pa.NativeFile) -> None:
-    """Copy the bytes of `kept` from `source` to the same offsets of `sink`, which is not beyond them."""
+    """Copy the bytes of `kept` from `source` to the same offsets of `sink`, which must not be past them."""
     with source.open("rb") as file:
         for one in sorted(kept, key=lambda one: one.start):
             fill(sink, one.start)
@@ -93,15 +94,16 @@ def fill(sink: pa.NativeFile, end: int) -> None:
 
 
 def is_over(path: Path, now: float) -> bool:
-    """Whether the file keeps pages, and none whose time is not over."""
+    """Whether the file keeps pages, and the time of all of them is over."""
     kept = noted(path)
     return bool(kept) and all(one.until <= now for one in kept)
 
 
 def write_without_kept(path: Path, target: Path) -> None:
-    """Write the file at `path` to `target`, its pages at their places, and nothing else but the footer.
+    """Write the file at `path` to `target` without kept pages: its own pages, at their offsets, and the
+    footer.
 
-    Before them the file is empty, which most disks store as a hole.
+    The room before its pages stays empty. Most file systems store that as a hole.
     """
     start, end = _live(path) or (4, 4)
     with path.open("rb") as file, target.open("wb") as sink:

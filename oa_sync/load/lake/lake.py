@@ -1,7 +1,7 @@
 """Loading Arrow batches into clean Parquet files, and reading back what is loaded.
 
-The same interface as `oa_sync.load.dlt.warehouse.Warehouse`. The promise to readers, how it is kept and its
-limits stand in the package's docstring.
+A `oa_sync.tables.target.Target`. The package's docstring says what readers are promised, how the promise is
+kept, and its limits.
 """
 
 from __future__ import annotations
@@ -44,7 +44,8 @@ class Lake(DuckReads):
     """One workspace's tables as Parquet files under `<bucket_url>/<dataset_name>/<table>/`.
 
     Use it as a context manager and from one thread. `target_bytes` is the size from which a file takes
-    no further keys; with `read_only` nothing in the folder is touched. Every method that talks to the store raises `DestinationError` when it cannot.
+    no further keys. With `read_only`, nothing in the folder is changed. Every method that talks to the
+    store raises `DestinationError` when it cannot.
     """
 
     def __init__(
@@ -163,10 +164,10 @@ class Lake(DuckReads):
             self._tables[name] = table
 
     def _add_new_columns_everywhere(self) -> None:
-        """Let all files of a table have the same columns, for readers that take the first for all.
+        """Give all files of a table the same columns: some readers take the columns of the first for all.
 
-        Once a sync rather than once a load: the rows are all there, and during a first sync new columns
-        come with every load. What fails here is done by the next sync.
+        Done once a sync, not once a load: in a first sync, new columns come with every load. If it fails,
+        the next sync does it; the rows are loaded by now.
         """
         for table in self._tables.values():
             if not any(
@@ -183,8 +184,7 @@ class Lake(DuckReads):
                 logger.warning("older files lack new columns until the next sync: %s", error)
 
     def _cut_what_is_over(self) -> None:
-        """Free the room of what files keep for readers, where its time is over. The next sync does what
-        fails here."""
+        """Remove kept pages whose time is over, to free their room. If it fails, the next sync does it."""
         for table in self._tables.values():
             try:
                 with destination_errors(table.name), self._store.lock(table.name):

@@ -1,4 +1,4 @@
-"""The merge of one table: which file has which of the changed keys, and each such file written anew."""
+"""Merges one table: finds the files that hold changed keys, and rewrites each of them."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ Grace = Callable[[], tuple[float, float]]
 
 
 class Merge:
-    """Merges into `table` under its lock. One key is never in two files, nor in none, on the way.
+    """Merges into `table` under its lock. At no moment is a key in two files or in none.
 
-    Every old file is replaced as a whole, and loses and gains rows of its own keys only; rows of new
-    keys go to the newest file or to new ones. So it does not matter after which file it is cut off, and
-    repeating it gives the same rows.
+    Each old file is replaced as a whole, and only rows of its own keys change in it. Rows of new keys go
+    to the newest file or to new ones. So a merge may be killed after any file, and repeating it gives the
+    same rows.
     """
 
     def __init__(
@@ -92,7 +92,7 @@ class Merge:
         return f"SELECT DISTINCT {keys}, {_FILE} FROM ({relation}) SEMI JOIN changed USING ({keys})"
 
     def _open_file(self, staged: StagedTable, fresh_rows: int) -> LakeFile | None:
-        """The newest file, if there is room in it for the rows of new keys (or there are none)."""
+        """The newest file, if the rows of new keys fit into it. None: they do not fit, or there are none."""
         own = self._table.own
         if not own:
             return None
@@ -101,7 +101,7 @@ class Merge:
         return own[-1] if fresh_rows and fits else None
 
     def _keep_last_of_each_key(self, staged: StagedTable) -> None:
-        """Row by row, the last row of a key wins; a parent's rows all stay."""
+        """Of rows with the same primary key, keep the last. Child tables keep all rows."""
         if staged.by_parent:
             return
         keys = identifiers(self._table.schema.key)
@@ -156,7 +156,7 @@ class Merge:
             yield from reader
 
     def cut(self) -> None:
-        """Take out of this workspace's files what they keep of older versions, where its time is over."""
+        """Remove kept pages from each of this workspace's files in which the time of all of them is over."""
         now, _ = self._grace()
         for file in self._table.own:
             place = self._store.local_path(self._table.name, file.found.name)

@@ -1,4 +1,4 @@
-"""Arrow batches into Parquet files: row groups of a sensible size, cut into files between keys."""
+"""Writes Arrow batches as Parquet files: row groups of a sensible size, a new file only between two keys."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ ROW_GROUP_BYTES = 32 * 1024 * 1024
 """A row group ends at this many rows or bytes in memory, whichever comes first."""
 
 _ROOM_BEFORE = 1024
-"""A file that keeps the pages of its predecessor has its own behind this offset, or at its start."""
+"""Kept pages that begin before this offset leave no room before them: new pages go behind them."""
 
 _REWRITE_ROWS = 2_048
 
 
 @dataclass(frozen=True)
 class Replaced:
-    """The file that a new one takes the place of, and what of it the new one has to keep."""
+    """The file that a new one replaces, and which of its pages the new one keeps."""
 
     path: Path
     kept: Sequence[Kept] = ()
@@ -39,7 +39,7 @@ class Replaced:
 
     @property
     def behind(self) -> int:
-        """Where new pages go: behind all that is kept, and some room for the version after the next."""
+        """Offset for new pages: behind all that is kept, plus some room for the version after the next."""
         newest = self.kept[0]
         return max(one.end for one in self.kept) + (newest.end - newest.start) // 4
 
@@ -51,12 +51,11 @@ def write_file(
     key: Sequence[str],
     replaced: Replaced | None = None,
 ) -> None:
-    """All `batches`, sorted by `key`, as one file at `path`; a valid file also without any row.
+    """Write all `batches`, sorted by `key`, as one file at `path`; it is valid also without any row.
 
-    What is kept of the file that will be `replaced` stands at its old places in the new one (see `kept`).
-    The new pages go before it if there is room, else behind it with some room for the time after; so a
-    file that is replaced now and then takes two to three times the room of its pages, and no more however
-    often that is.
+    Pages kept of the `replaced` file stay at their old offsets (see `kept`). New pages go before them if
+    they fit, else behind them with some room. So a file that is replaced now and then takes two to three
+    times the room of its pages, however often it is replaced.
     """
     if replaced is None or not replaced.kept:
         with _writer(path, schema, key) as writer:
@@ -116,9 +115,9 @@ def write_files(
     key: Sequence[str],
     target_bytes: int = TARGET_BYTES,
 ) -> list[Path]:
-    """`batches`, sorted by `key`, as files of `target_bytes` or more; rows of equal key stay together.
+    """Write `batches`, sorted by `key`, as files of `target_bytes` or more; rows of equal key stay together.
 
-    No batches, no file.
+    Without any batch, no file is written.
     """
     paths: list[Path] = []
     writer: pq.ParquetWriter | None = None
@@ -185,5 +184,5 @@ def _rows_like(last: pa.Table, group: pa.Table, key: Sequence[str]) -> int:
 
 
 def _size(path: Path) -> int:
-    """Bytes of a file that is being written; what its writer still holds back is less than a page."""
+    """Bytes of a file that is being written, up to a page less than its writer was given."""
     return path.stat().st_size

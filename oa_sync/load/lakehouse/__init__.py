@@ -9,9 +9,9 @@ cannot replace the rows of a parent (a list that became shorter leaves rows behi
   insert). **Iceberg**: a transaction of delete and append.
 - **Each table says what its columns are**: in the metadata of its fields (Delta), in the table property
   `oa_sync.schema` (Iceberg). There is no other state.
-- **A column that becomes wider** is a rewrite of its table, in one commit: neither format lets a whole number
-  become a fraction or a text in place.
-- **Writers that meet** (two workspaces in one table) try again on the newer version.
+- **When a column becomes wider**, its table is rewritten in one commit: neither format can turn whole numbers
+  into fractions or text in place.
+- **Two writers of one table** (of two workspaces): the second to commit tries again on the newer version.
 """
 
 from oa_sync.load.lakehouse.lakehouse import Lakehouse

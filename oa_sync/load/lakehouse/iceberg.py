@@ -121,14 +121,14 @@ class Iceberg:
                 scope = _scope(keys, schema, workspace)
                 kept = _kept(target, scope, keys, schema)
                 with warnings.catch_warnings():
-                    warnings.simplefilter("ignore")  # it tells of every delete that found nothing
+                    warnings.simplefilter("ignore")  # it warns of every delete that finds nothing
                     transaction.delete(scope)
                 if len(kept):
                     transaction.append(_reader(kept.to_batches(), schema))
             transaction.append(_reader(rows.rows(), schema))
 
     def rewrite(self, table: str, schema: TableSchema, batches: Iterable[pa.RecordBatch]) -> None:
-        """Make anew the columns whose type is another, and all rows, in one transaction."""
+        """Make the columns whose type changed again, and write all rows, in one transaction."""
         target = self._open(table)
         before = self.schema(table) or schema
         changed = [
@@ -147,7 +147,7 @@ class Iceberg:
             transaction.overwrite(_reader(batches, schema))
 
     def tidy(self, table: str) -> None:
-        """Nothing: pyiceberg cannot join files yet. Old metadata files go away by the table's properties."""
+        """Nothing: pyiceberg cannot join files yet, and deletes old metadata by the table's properties."""
 
     def _open(self, table: str) -> Table:
         return self._catalog.load_table((self._namespace, table))

@@ -1,4 +1,4 @@
-"""The load target for `--destination delta` and `iceberg`; how it works stands in the package's docstring."""
+"""The load target for `--destination delta` and `iceberg`; the package's docstring says how it works."""
 
 from __future__ import annotations
 
@@ -159,7 +159,7 @@ class Lakehouse(DuckReads):
             self._refresh(table)
 
     def _committed(self, table: str, write: Callable[[], None]) -> None:
-        """Call `write` until no other writer comes between."""
+        """Call `write`, and again if another writer committed first."""
         with destination_errors(f"{self._shown}: {table}"):
             for _ in range(_ATTEMPTS):
                 try:
@@ -173,7 +173,7 @@ class Lakehouse(DuckReads):
         )
 
     def _tidy(self) -> None:
-        """What fails here is done by the next sync."""
+        """Tidy the tables that changed. If it fails, the next sync does it."""
         for table in () if self._read_only else sorted(self._changed):
             try:
                 with destination_errors(table):
@@ -206,8 +206,8 @@ class Lakehouse(DuckReads):
 
     @contextlib.contextmanager
     def _copied(self, batches: Iterator[pa.RecordBatch]) -> Iterator[Iterator[pa.RecordBatch]]:
-        """`batches` by way of a local file: a library cannot write a table while its own reader of that
-        table is under way."""
+        """`batches`, read back from a local copy: a library cannot write a table while its own reader of
+        that table is open."""
         path = self._workdir / "rewritten.parquet"
         first = next(batches, None)
         if first is None:
@@ -223,7 +223,7 @@ class Lakehouse(DuckReads):
     def _all_rows(
         self, table: str, have: TableSchema, want: TableSchema
     ) -> Iterator[pa.RecordBatch]:
-        """Every row of `table`, which is as `have` says, in the columns and types of `want`."""
+        """Every row of `table`, which has the columns of `have`, in the columns and types of `want`."""
         names = list(want.columns)
         self._connection.register("whole", self._format.scan(table, list(have.columns), None))
         query = f"SELECT {projection(have, want, names)} FROM whole"

@@ -77,7 +77,7 @@ class Catalog:
         return sql.Identifier(self._dataset, short(name))
 
     def read(self, connection: Connection) -> None:
-        """Look which tables and columns there are. What somebody dropped by hand is not there."""
+        """Look which tables and columns exist. Those that somebody dropped by hand are left out."""
         there: dict[str, set[str]] = defaultdict(set)
         for table, name in connection.execute(_COLUMNS, [self._dataset]):
             there[table].add(name)
@@ -94,8 +94,8 @@ class Catalog:
                 self.tables[table] = replace(schema, columns=kept)
 
     def lock(self, connection: Connection, *, shared: bool) -> None:
-        """Until the end of the transaction: `shared` among those who write rows, alone for those who
-        change tables."""
+        """Lock the dataset until the end of the transaction: `shared` with others to write rows, else alone
+        to change tables."""
         function = "pg_advisory_xact_lock_shared" if shared else "pg_advisory_xact_lock"
         connection.execute(
             sql.SQL("SELECT {}(hashtextextended(%s, 0))").format(sql.SQL(function)),

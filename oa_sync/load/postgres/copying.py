@@ -25,10 +25,10 @@ _ESCAPE = re.compile(
 )
 _END_OF_DATA = ("\n\\.", "\r\\.")
 _MAX_EXPONENT = 100_000
-"""Of ten, in `numeric`: PostgreSQL takes 131,072 digits before the point."""
+"""Largest power of ten in a `numeric`: PostgreSQL takes 131,072 digits before the decimal point."""
 _MAX_DEPTH = 500
 _BLOCK_BYTES = 64 << 20
-"""A row has to fit into it when it is read back."""
+"""Block size for reading back. Each row has to fit into one block."""
 _CSV = csv.WriteOptions(include_header=False, quoting_style="needed")
 
 
@@ -60,8 +60,8 @@ def copy_in(
 
 
 def _looks_like_the_end(batch: pa.RecordBatch) -> bool:
-    """Whether CSV may not carry it: before version 18, PostgreSQL takes a line `\\.` for the end of the
-    data, even inside quotes."""
+    """Whether the batch cannot be sent as CSV: before version 18, PostgreSQL takes a line `\\.` for the
+    end of the data, even inside quotes."""
     return any(
         _any_contains(column, mark)
         for column in batch.columns
@@ -134,7 +134,7 @@ def _checked_number(text: str) -> float:
 
 
 def _depth(text: str) -> int:
-    """At most how deep brackets stand in each other; brackets in strings count too."""
+    """How deep brackets are nested. An estimate: brackets inside strings count too."""
     deepest = depth = 0
     for bracket in re.findall(r"[\[\]{}]", text):
         depth += 1 if bracket in "[{" else -1

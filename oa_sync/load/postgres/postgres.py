@@ -1,4 +1,4 @@
-"""The load target for `--destination postgres`; why and how stands in the package's docstring."""
+"""The load target for `--destination postgres`; the package's docstring says why and how."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class Postgres:
     # -- reading back ---------------------------------------------------------------------------
 
     def held_open(self) -> contextlib.AbstractContextManager[None]:
-        """For several steps in a row; the connection is open anyway."""
+        """Nothing to do: the connection stays open anyway."""
         return contextlib.nullcontext()
 
     def columns(self) -> list[LoadedColumn]:
@@ -122,8 +122,8 @@ class Postgres:
     ) -> list[dict[str, Any]]:
         """The loaded rows of this workspace with `keys`, whole, as column name -> value.
 
-        JSON columns come as text. Keys that are not loaded are left out, and with `null` all rows in
-        which that column has a value.
+        JSON columns come as text. Keys that are not loaded are left out. With `null`, so are rows in which
+        that column has a value.
         """
         if not keys or not self.has_table(table):
             return []
@@ -241,8 +241,8 @@ class Postgres:
         )
 
     def _extend(self, tables: Sequence[StagedTable]) -> None:
-        """Make room for what is staged, before and apart from the rows: readers of a table that gets a
-        column wait for this transaction, and not for the rows."""
+        """Make the tables and columns that are needed, in a transaction before that of the rows: readers of
+        a table that gets a column wait for this short one only."""
         with self._changing_tables():
             self._catalog.create_dataset(self._connection)
             for staged in tables:

@@ -1,1 +1,1 @@
-"""Where things stand in JSON text: found with NumPy, without decoding a value."""
+"""Where rows and values are in JSON text: found with NumPy or msgspec, without decoding a value."""

@@ -1,9 +1,8 @@
-"""The bytes of a text as bits, 64 to a word: which are of a kind, and which stand in strings.
+"""The bytes of a text as bits, 64 to a word: which are of a kind, and which are inside strings.
 
-The way of simdjson (Langdale and Lemire, "Parsing Gigabytes of JSON per Second", 2019), stage one:
-the bits of all unescaped quotes are turned into the bits of all bytes inside strings by a prefix
-XOR (six shifts, then one XOR carried from word to word), and what stands inside a string is masked
-away before any position is written.
+This is stage one of simdjson (Langdale and Lemire, "Parsing Gigabytes of JSON per Second", 2019). A
+prefix XOR (six shifts, then one XOR carried from word to word) turns the bits of all unescaped quotes
+into the bits of all bytes inside strings. Those are masked out before any position is written.
 
 What did not help: `table[bytes]` (0.4 GB/s: numpy widens the index to 8 bytes), `bytes.translate`
 (1.3 GB/s for this step alone, and it holds the GIL), one `flatnonzero` over all eight kinds of byte
@@ -28,7 +27,7 @@ QUOTE, BACKSLASH, COLON, COMMA = (ord(c) for c in '"\\:,')
 OPEN_OBJECT, CLOSE_OBJECT, OPEN_LIST, CLOSE_LIST = (ord(c) for c in "{}[]")
 
 BLOCK = 1 << 18
-"""Bytes looked at in one go: what numpy makes of them stays in the cache."""
+"""Bytes read in one step: what numpy makes of them stays in the cache."""
 
 WORD = np.dtype("<u8")
 ALL = np.uint64(0xFFFF_FFFF_FFFF_FFFF)
@@ -39,13 +38,13 @@ _TOP = np.uint64(63)
 
 @dataclass
 class StringMask:
-    """Which bytes stand inside strings, for a text that comes in pieces."""
+    """Which bytes are inside strings, for a text that comes in pieces."""
 
     inside: bool = False
     _escaped: bool = False
 
     def mask(self, block: Bytes) -> Words:
-        """One bit a byte, lowest first: set from an opening quote to the byte before its closing."""
+        """One bit a byte, lowest first: set from an opening quote to the byte before the closing one."""
         size = len(block)
         quotes = _padded(size)
         np.equal(block, np.uint8(QUOTE), out=quotes[:size])
@@ -60,7 +59,7 @@ class StringMask:
         return words
 
     def _escaped_positions(self, block: Bytes) -> Index | None:
-        """Where the byte is escaped by a backslash before it: every second one of a run escapes."""
+        """The bytes that a backslash before them escapes: in a series, only every second one does."""
         slashes = np.equal(block, np.uint8(BACKSLASH))
         carried = self._escaped
         if not slashes.any():
@@ -71,14 +70,14 @@ class StringMask:
         adjacent = np.diff(at) == 1
         if adjacent.any() or carried:
             order = np.arange(len(at))
-            run_start = np.concatenate(([True], ~adjacent))
-            in_run = order - np.maximum.accumulate(np.where(run_start, order, 0))
+            series_start = np.concatenate(([True], ~adjacent))
+            in_series = order - np.maximum.accumulate(np.where(series_start, order, 0))
             if carried and at[0] == 0:
-                first_run = (
-                    len(at) if run_start[1:].sum() == 0 else int(np.argmax(run_start[1:])) + 1
+                first_series = (
+                    len(at) if series_start[1:].sum() == 0 else int(np.argmax(series_start[1:])) + 1
                 )
-                in_run[:first_run] += 1
-            at = at[(in_run & 1) == 0]
+                in_series[:first_series] += 1
+            at = at[(in_series & 1) == 0]
         escaped = at + 1
         self._escaped = bool(len(escaped)) and int(escaped[-1]) == len(block)
         if self._escaped:
@@ -97,7 +96,7 @@ def bits_of(block: Bytes, kinds: Collection[int]) -> Words:
 
 
 def bracket_bits(block: Bytes, kinds: Collection[int] = ()) -> Words:
-    r"""One bit a byte: whether it is a bracket, one of `kinds`, or `\` or `|`, which come along.
+    r"""One bit a byte: whether it is a bracket or one of `kinds`; `\` and `|` are set as well.
 
     `[\]` and `{|}` are neighbours once 0x20 is set: one comparison finds all six.
     """

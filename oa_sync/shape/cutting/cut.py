@@ -2,8 +2,8 @@
 
 Nothing inside an element is parsed. `cut` takes a whole document, `Cutter` a stream of any length
 in bounded memory; both give the same elements. What is not cut out (the head) is checked to be
-valid JSON; of the elements only that each is one value between two commas and that its brackets
-pair: the rest is the concern of whoever parses them.
+valid JSON. Of an element only two things are checked: it is one value between two commas, and its
+brackets pair. Whoever parses it checks the rest.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _PIECE = 1 << 20
 
 
 class HeadTooLargeError(InvalidJsonError):
-    """What stands outside the list is larger than the memory that is set apart for it."""
+    """The document around the list is larger than the memory allowed for it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,8 +43,8 @@ class Cut:
 def cut(body: Buffer, path: Path) -> Cut:
     """Cut the list at `path` (keys from the outside in; `()`: the document is the list) out of `body`.
 
-    Raises InvalidJsonError where `body` is not JSON, is cut short, has more behind its end, or names
-    a key of `path` twice in one object (RFC 8259 leaves open which one counts).
+    Raises InvalidJsonError if `body` is not JSON, ends too early, goes on after its end, or has a key
+    of `path` twice in one object (RFC 8259 leaves open which one counts).
     """
     if isinstance(body, memoryview):
         body = bytes(body)
@@ -65,13 +65,13 @@ def cut(body: Buffer, path: Path) -> Cut:
     closed = _first_at_level(inner, len(path))
     end = _list_end(inner, closed)
     elements = Elements(data, inner.slice(0, closed), len(path) + 1, 0)
-    spans = elements.split(start, end, final=True, behind_element=False)
+    spans = elements.split(start, end, final=True, after_element=False)
     return _cut_at(body, path, (start, end), spans)
 
 
 def cut_compact(body: bytes, path: Path) -> Cut | None:
-    """As `cut`, of a body that is JSON in every byte but strings that may not be UTF-8; None where that, or the
-    list, cannot be told at a glance (see `oa_sync.shape.cutting.compact`). Raises InvalidJsonError as `cut` does."""
+    """As `cut`, by the quick way (see `oa_sync.shape.cutting.compact`); None if that cannot cut `body`. What it
+    cuts is valid JSON, except that strings may not be UTF-8. Raises InvalidJsonError as `cut` does."""
     spans = compact_spans(body, path)
     if spans is None:
         return None
@@ -79,7 +79,7 @@ def cut_compact(body: bytes, path: Path) -> Cut | None:
 
 
 def _cut_at(body: Text, path: Path, inside: tuple[int, int], spans: tuple[Index, Index]) -> Cut:
-    """Cut the list out that is `inside` these two positions, with the `spans` of its elements."""
+    """Cut out the list between the two positions `inside`; `spans` are those of its elements."""
     start, end = inside
     head = b"".join((body[:start], body[end:]))
     check_head(head, path, start, end - start)
@@ -89,8 +89,8 @@ def _cut_at(body: Text, path: Path, inside: tuple[int, int], spans: tuple[Index,
 class Cutter:
     """Cuts a document that comes in pieces: `feed` them all, then `finish`.
 
-    `max_rows_bytes`: about how much of the list is held back to make one block of rows (more, where
-    a single row is larger). `max_head_bytes`: how large the rest of the document may be.
+    `max_rows_bytes`: about how many bytes of the list are collected for one block of rows (more if a
+    single row is larger). `max_head_bytes`: how large the rest of the document may be.
     """
 
     def __init__(
@@ -109,12 +109,12 @@ class Cutter:
         self._window_start = 0
         self._window_entries: list[Structure] = []
         self._flush_at = max_rows_bytes
-        self._behind_element = False
+        self._after_element = False
 
     def feed(self, chunk: Buffer) -> list[Rows]:
         """The rows that `chunk` completes, in blocks; mostly none until a block is full.
 
-        Chunks of 256 KB or more cost least; at 16 KB calls take longer than the bytes.
+        Chunks of 256 KB or more cost least; at 16 KB the calls cost more than the work on the bytes.
 
         Raises InvalidJsonError as `cut` does, and when the head grows beyond its bound.
         """
@@ -126,7 +126,7 @@ class Cutter:
     def finish(self) -> bytes:
         """The head, once the whole document was fed.
 
-        Raises InvalidJsonError where the document was cut short or is not JSON.
+        Raises InvalidJsonError if the document ended too early or is not JSON.
         """
         self._scanner.finish()
         head = bytes(self._head)
@@ -176,13 +176,13 @@ class Cutter:
         start, window = self._window_start, bytes(self._window)
         entries = Structure.concat(self._window_entries)
         elements = Elements(np.frombuffer(window, np.uint8), entries, len(self.path) + 1, start)
-        starts, ends = elements.split(start, end, final=final, behind_element=self._behind_element)
+        starts, ends = elements.split(start, end, final=final, after_element=self._after_element)
         if len(starts):
             yield Rows(window, starts - start, ends - start, start)
             done = int(ends[-1])
             self._window = bytearray(window[done - start :])
             self._window_start = done
-            self._behind_element = True
+            self._after_element = True
             kept = int(np.searchsorted(entries.positions, done))
             entries = entries.slice(kept)
         self._window_entries = [entries]

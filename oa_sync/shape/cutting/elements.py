@@ -17,7 +17,7 @@ NO_SPANS = np.empty(0, np.int64)
 
 @dataclass(frozen=True)
 class Elements:
-    """A stretch of a list: `data` from `base` on, and the brackets within."""
+    """A part of a list: `data` from `base` on, and the brackets in it."""
 
     data: Bytes
     entries: Structure
@@ -25,16 +25,16 @@ class Elements:
     base: int
 
     def split(
-        self, start: int, end: int, *, final: bool, behind_element: bool
+        self, start: int, end: int, *, final: bool, after_element: bool
     ) -> tuple[Index, Index]:
         """The elements that are complete between `start` and `end`.
 
-        `final`: the list ends at `end`. `behind_element`: an element ended at `start`, so a comma
+        `final`: the list ends at `end`. `after_element`: an element ended at `start`, so a comma
         must come first.
         """
-        spans = self._of_containers(start, end, final, behind_element)
+        spans = self._of_containers(start, end, final, after_element)
         if spans is None:
-            spans = self._of_any(start, end, final, behind_element)
+            spans = self._of_any(start, end, final, after_element)
         starts, ends = spans
         if len(ends):
             complete = int(np.searchsorted(self.entries.positions, ends[-1]))
@@ -42,7 +42,7 @@ class Elements:
         return starts, ends
 
     def _of_containers(
-        self, start: int, end: int, final: bool, behind_element: bool
+        self, start: int, end: int, final: bool, after_element: bool
     ) -> tuple[Index, Index] | None:
         """The elements if all are objects or lists, else None: then commas must be looked for."""
         at = self.entries.positions[self.entries.levels == self.level]
@@ -51,14 +51,14 @@ class Elements:
         if not complete:
             return None
         leading, commas = self._gap(start, int(starts[0]))
-        if not leading or commas != int(behind_element):
+        if not leading or commas != int(after_element):
             return None
         if final and (len(at) != complete or self._gap(int(ends[-1]), end) != (True, 0)):
             return None
         return (starts, ends) if self._single_commas(ends[:-1], starts[1:]) else None
 
     def _gap(self, start: int, end: int) -> tuple[bool, int]:
-        """Whether a stretch is only whitespace and commas, and how many commas."""
+        """Whether there is only whitespace and commas from `start` to `end`, and how many commas."""
         text = self.data[start - self.base : end - self.base].tobytes()
         return not text.strip(b" \t\r\n,"), text.count(b",")
 
@@ -69,7 +69,7 @@ class Elements:
             return True
         if (lengths == 1).all():
             return bool((self.data[starts - self.base] == COMMA).all())
-        # The index of every byte in the gaps costs 24 bytes each: not for gaps full of scalars.
+        # Each byte in a gap costs 24 bytes of index: too much for gaps full of scalars.
         if int(lengths.min()) < 1 or int(lengths.sum()) * 4 > len(self.data):
             return False
         content = self.data[positions_within(starts - self.base, ends - self.base)]
@@ -80,15 +80,15 @@ class Elements:
         return bool((counts == 1).all())
 
     def _of_any(
-        self, start: int, end: int, final: bool, behind_element: bool
+        self, start: int, end: int, final: bool, after_element: bool
     ) -> tuple[Index, Index]:
-        """The elements of any kind: what stands between two commas of the list itself."""
+        """The elements of any kind: all that is between two commas of the list itself."""
         inner = self.data[start - self.base : end - self.base]
         entries = Scanner(separators=True, offset=start).scan(inner)
         commas = entries.positions[(entries.levels == 0) & (entries.kinds == COMMA)]
-        edges = commas if behind_element else np.concatenate(([start - 1], commas))
+        edges = commas if after_element else np.concatenate(([start - 1], commas))
         before = int(edges[0]) if len(edges) else end
-        if behind_element and self._text(start, before).strip(b" \t\r\n"):
+        if after_element and self._text(start, before).strip(b" \t\r\n"):
             raise InvalidJsonError("an element of a list is not one value", start)
         if not len(edges):
             return NO_SPANS, NO_SPANS
@@ -97,7 +97,7 @@ class Elements:
             starts, ends = starts[:-1], ends[:-1]
         starts, ends = trimmed(self.data, starts - self.base, ends - self.base)
         starts, ends = starts + self.base, ends + self.base
-        if final and len(starts) == 1 and starts[0] == ends[0] and not behind_element:
+        if final and len(starts) == 1 and starts[0] == ends[0] and not after_element:
             return NO_SPANS, NO_SPANS
         self._check_single(entries, starts, ends)
         return starts, ends

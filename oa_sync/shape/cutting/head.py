@@ -1,4 +1,4 @@
-"""What stands around a cut list: the way to the list, and the rest of the document."""
+"""What is around a cut list: the path to the list, and the rest of the document."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class ListFinder:
         return False
 
     def _is_on_path(self, level: int, position: int, data: Text) -> bool:
-        """Whether the container at `position` stands behind the key that the path has there."""
+        """Whether the container at `position` is the value of the path's key at this level."""
         if level == 0:
             return True
         key = self._path[level - 1]
@@ -74,7 +74,7 @@ class ListFinder:
 
 
 def _has_key(data: Text, position: int, key: str) -> bool:
-    """Whether the value at `position` stands behind `key`."""
+    """Whether the value at `position` is that of a member called `key`."""
     colon = _skip_back(data, position)
     if colon < 1 or data[colon - 1] != COLON:
         return False
@@ -89,9 +89,9 @@ def _skip_back(data: Text, position: int) -> int:
 
 
 def check_head(head: bytes, path: Path, cut_at: int, cut_bytes: int) -> None:
-    """Raise InvalidJsonError unless `head` is one JSON value that names the path's keys once.
+    """Raise InvalidJsonError unless `head` is one JSON value with each key of the path at most once.
 
-    `cut_bytes` were taken out at `cut_at`: offsets are told as in the whole document.
+    `cut_bytes` were taken out at `cut_at`: offsets in errors are those of the whole document.
     """
     text = head.removeprefix(BYTE_ORDER_MARK)
     skipped = len(head) - len(text)
@@ -108,8 +108,8 @@ def check_head(head: bytes, path: Path, cut_at: int, cut_bytes: int) -> None:
 def check_json(text: bytes, base: int) -> None:
     """Raise InvalidJsonError unless `text`, which begins at `base`, is one JSON value.
 
-    What orjson refuses is asked again of the standard library: it knows lone surrogates and numbers
-    beyond a double, both legal by RFC 8259.
+    If orjson refuses it, the standard library decides: it reads lone surrogates and numbers beyond a
+    double, both legal by RFC 8259.
     """
     try:
         orjson.loads(text)
@@ -132,14 +132,14 @@ def _refuse_constant(name: str) -> None:
 
 
 def _may_name_twice(text: bytes, path: Path) -> bool:
-    """False only where each key of `path` is certain to stand in `text` no more often than in it."""
+    """False only if surely no key of `path` is in `text` more often than in `path`."""
     if b"\\u" in text or b"\\/" in text:
         return bool(path)
     return any(text.count(as_written(key)) > path.count(key) for key in set(path))
 
 
 class _Pairs(list[tuple[str, Any]]):
-    """An object as it was written, keys that stand twice included."""
+    """An object as it was written, with keys that stand twice."""
 
 
 def _check_named_once(value: Any, path: Path) -> None:

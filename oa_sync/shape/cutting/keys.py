@@ -1,4 +1,4 @@
-"""Keys by their bytes: which members of some rows are called so, however the key is written."""
+"""Finds a key in some rows by its bytes, however it is written."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ from oa_sync.shape.cutting.structure import Levels
 
 
 class Keys:
-    """The keys of an outline; each is looked for once, at all levels."""
+    """The keys of an outline; each is searched once, at all levels."""
 
     def __init__(self, rows: Outline) -> None:
         self._outline = rows
         self._tails = _eight_bytes_before(rows.data, rows.colons)
         self._found: dict[str, tuple[Index, Levels]] = {}
 
-    def colons_behind(self, key: str) -> tuple[Index, Levels]:
-        """The colons behind that key, in document order, and the levels they stand at."""
+    def colons_after(self, key: str) -> tuple[Index, Levels]:
+        """The colons after that key, in document order, and their levels."""
         if key not in self._found:
             self._found[key] = self._find(key)
         return self._found[key]
 
     def _find(self, key: str) -> tuple[Index, Levels]:
-        """The colons that stand behind the key anywhere, and their levels."""
+        """The colons after the key anywhere, and their levels."""
         raw = as_written(key)
         candidates = self._outline.colons
         found = candidates[_may_end_with(self._tails, raw)]
-        found = found[_stands_before(self._outline.data, found, raw)]
+        found = found[_ends_at(self._outline.data, found, raw)]
         spaced = candidates[(self._tails >> TOP_BYTE) != QUOTE]
         if len(spaced):
             ends = without_trailing(self._outline.data, np.zeros_like(spaced), spaced)
-            found = np.union1d(found, spaced[_stands_before(self._outline.data, ends, raw)])
+            found = np.union1d(found, spaced[_ends_at(self._outline.data, ends, raw)])
         found = (
             np.union1d(found, self._written_otherwise(key)) if len(self._outline.escaped) else found
         )
@@ -46,7 +46,7 @@ class Keys:
         return found, levels
 
     def _written_otherwise(self, key: str) -> Index:
-        """The colons that stand behind the key written with escapes where none are needed."""
+        """The colons after the key where it is written with escapes that it does not need."""
         colons = self._outline.escaped
         ends = without_trailing(self._outline.data, np.zeros_like(colons), colons)
         reach = longest_written(key)
@@ -59,7 +59,7 @@ class Keys:
 
 
 def as_written(key: str) -> bytes:
-    """The key as it is mostly written, with its quotes."""
+    """The key as it is usually written, with its quotes."""
     return json.dumps(key, ensure_ascii=False).encode("utf-8", "surrogatepass")
 
 
@@ -69,7 +69,7 @@ def longest_written(key: str) -> int:
 
 
 def ends_with_key(text: bytes, key: str) -> bool:
-    """Whether `text`, with at least `longest_written` bytes if there were as many, ends with the key."""
+    """Whether `text` ends with the key; it has `longest_written` bytes, unless the document has fewer."""
     start = text.rfind(b'"', 0, len(text) - 1)
     while start > 0 and text[start - 1] == BACKSLASH:
         start = text.rfind(b'"', 0, start)
@@ -89,7 +89,7 @@ def _eight_bytes_before(data: Bytes, at: Index) -> Words:
     windows = np.ndarray((9,), "<u8", padded.data, 0, (1,))[at[:early]]
     if early == len(at):
         return windows
-    # One number begins at every byte: numpy reads them where they are, aligned or not.
+    # A number begins at every byte: numpy reads them in place, aligned or not.
     every = np.ndarray((len(data) - 7,), "<u8", data.data, 0, (1,))
     return np.concatenate((windows, every[at[early:] - 8]))
 
@@ -102,11 +102,11 @@ def _may_end_with(tails: Words, raw: bytes) -> Mask:
     return hits
 
 
-def _stands_before(data: Bytes, ends: Index, raw: bytes) -> Mask:
+def _ends_at(data: Bytes, ends: Index, raw: bytes) -> Mask:
     """Whether the key `raw` ends at each position."""
     starts = ends - len(raw)
     same = np.flatnonzero(starts > 0)
-    # A quote behind a backslash does not begin a key: the key is longer.
+    # A quote after a backslash does not begin a key: the key is longer.
     same = same[data[starts[same] - 1] != BACKSLASH]
     for i, byte in enumerate(raw):
         same = same[data[starts[same] + i] == byte]

@@ -1,16 +1,17 @@
 """JSON rows with the text of chosen values taken out, so that a parser need not know their types.
 
-A column that stays JSON may hold any value, of a kind that changes from row to row; a parser with
-declared types cannot read that. `lift` takes the texts of such values out and leaves `0` in their
-place, in a copy of the same length: declared as an integer, the column then says where a text
-belongs (0), and where none does (null).
+A JSON column may hold any value, and its kind may change from row to row; a parser with declared
+types cannot read that. `lift` takes the texts of such values out and leaves `0` in their place, in a
+copy of the same length. Declared as an integer, the column then says which rows have a text (0) and
+which have none (null).
 
-No loop over rows or members. A member is a colon at the right level within the right container; its
-key stands right before, its value between the colon and the next comma or closing bracket.
+There is no loop over rows or members. A member is a colon at the right level within the right
+container; its key is right before the colon, its value between the colon and the next comma or
+closing bracket.
 
-Measured on one core, blocks of 4 MB: 0.15 to 0.23 GB/s with all it does, about what orjson needs to
-make Python objects of the same rows, and numpy lets other threads run meanwhile. The time is spread
-evenly: half for the outline, a quarter for keys and values, the rest for the copy.
+Measured on one core, blocks of 4 MB: 0.15 to 0.23 GB/s in all. orjson takes about as long to make
+Python objects of the same rows, but numpy lets other threads run meanwhile. Half of the time goes to
+the outline, a quarter to keys and values, the rest to the copy.
 """
 
 from __future__ import annotations
@@ -40,21 +41,21 @@ from oa_sync.shape.cutting.spans import (
     without_trailing,
 )
 from oa_sync.shape.cutting.structure import Buffer, InvalidJsonError, Scanner, Structure, index
-from oa_sync.shape.naming import ITEM, Path
+from oa_sync.shape.naming import ELEMENT, Path
 
 _SPACE, _ZERO, _FIRST_OF_NULL = (ord(c) for c in " 0n")
 
 
 class DuplicateKeyError(ValueError):
-    """A key on the way to a lifted value stands twice in one object: parsers differ on which counts."""
+    """A key on the path of a lifted value stands twice in one object: parsers differ on which counts."""
 
 
 @dataclass(frozen=True)
 class Lifted:
-    """`buffer`: the rows, each lifted value overwritten by `0` and spaces. `texts`: what stood there.
+    """`buffer`: the rows, each lifted value overwritten by `0` and spaces. `texts`: what was there.
 
-    For every path asked for, the exact text of each value but `null`, in document order, as an
-    Arrow `string` array.
+    `texts` has, for every path asked for, the exact text of each value except `null`, in document
+    order, as an Arrow `string` array.
     """
 
     buffer: bytes
@@ -68,9 +69,8 @@ def lift(ndjson: Buffer, paths: Collection[Path]) -> Lifted:
     one of `paths` gives no texts: the value is gone with that of the upper one. Where a path meets a
     value of another kind (a list at a key, an object at `[]`, a scalar), there is nothing to take.
 
-    Raises DuplicateKeyError, and InvalidJsonError where brackets do not pair, a value is missing, or
-    a container is not alone between its commas. Whether a lifted text is valid JSON in itself is not
-    looked at.
+    Raises DuplicateKeyError, and InvalidJsonError if brackets do not pair, a value is missing, or a
+    container is not alone between its commas. It does not check that a lifted text is valid JSON.
     """
     root = _Step()
     for path in paths:
@@ -88,7 +88,7 @@ def lift(ndjson: Buffer, paths: Collection[Path]) -> Lifted:
 def depth(ndjson: Buffer) -> np.ndarray[tuple[int], np.dtype[np.int32]]:
     """How deep each row nests: 1 for a row without an object or list inside.
 
-    Raises InvalidJsonError where brackets are not balanced.
+    Raises InvalidJsonError if brackets are not balanced.
     """
     scanner = Scanner()
     entries = scanner.scan(np.frombuffer(ndjson, np.uint8))
@@ -101,7 +101,7 @@ def depth(ndjson: Buffer) -> np.ndarray[tuple[int], np.dtype[np.int32]]:
 
 @dataclass
 class _Step:
-    """A place on the way down: what to do with the value there."""
+    """One key of the paths: what to do with the value there."""
 
     take: bool = False
     below: dict[str, _Step] = field(default_factory=dict)
@@ -143,23 +143,23 @@ class _Walk:
         return _Containers(0, at[0::2], at[1::2])
 
     def down(self, step: _Step, path: Path, parents: _Containers) -> Iterator[tuple[Path, _Spans]]:
-        """What is to be taken from within `parents`, by path."""
+        """The spans of the values to take from within `parents`, by path."""
         for key, below in step.below.items():
-            if key == ITEM and not below.take:
+            if key == ELEMENT and not below.take:
                 inner = self._containers_in(parents)
             else:
-                slots = self._elements(parents) if key == ITEM else self._members(parents, key)
-                (starts, ends), inner = self._values(slots, parents.level + 1)
+                before = self._elements(parents) if key == ELEMENT else self._members(parents, key)
+                (starts, ends), inner = self._values(before, parents.level + 1)
                 if below.take:
-                    filled = self._data[starts] != _FIRST_OF_NULL
-                    yield (*path, key), (starts[filled], ends[filled])
+                    not_null = self._data[starts] != _FIRST_OF_NULL
+                    yield (*path, key), (starts[not_null], ends[not_null])
                     continue
             if len(inner.opens):
                 yield from self.down(below, (*path, key), inner)
 
     def _members(self, parents: _Containers, key: str) -> Index:
         """The colons of the members called `key` in those parents that are objects."""
-        colons, levels = self._keys.colons_behind(key)
+        colons, levels = self._keys.colons_after(key)
         colons = colons[levels == parents.level + 1]
         colons, owners = _within(colons, self._of_kind(parents, OPEN_OBJECT))
         twice = owners[1:] == owners[:-1]
@@ -169,7 +169,7 @@ class _Walk:
         return colons
 
     def _elements(self, parents: _Containers) -> Index:
-        """What stands before each element in those parents that are lists: `[` or a comma."""
+        """The `[` or comma before each element in those parents that are lists."""
         lists = self._of_kind(parents, OPEN_LIST)
         starts, ends = trimmed(self._data, lists.opens + 1, lists.closes)
         if self._index is None:
@@ -187,9 +187,9 @@ class _Walk:
         closes, _ = _within(at[1::2], lists)
         return _Containers(parents.level + 1, opens, closes)
 
-    def _values(self, slots: Index, level: int) -> tuple[_Spans, _Containers]:
-        """The values behind the bytes at `slots`: their spans, and which of them are containers."""
-        starts = slots + 1
+    def _values(self, before: Index, level: int) -> tuple[_Spans, _Containers]:
+        """The values after the bytes at `before`: their spans, and the containers among them."""
+        starts = before + 1
         if len(starts) and is_whitespace(self._data[starts]).any():
             starts = without_leading(self._data, starts, self._outline.next_stop(starts))
         opening = np.flatnonzero(
@@ -200,13 +200,13 @@ class _Walk:
         closes = at[np.searchsorted(at, opens) + 1]
         ends = starts.copy()
         ends[opening] = closes + 1
-        behind = ends.copy()
-        stops = self._outline.next_stop(behind)
+        value_ends = ends.copy()
+        stops = self._outline.next_stop(value_ends)
         ends = stops
         if len(stops) and is_whitespace(self._data[stops - 1]).any():
-            ends = without_trailing(self._data, behind, stops)
+            ends = without_trailing(self._data, value_ends, stops)
         alone = ends > starts
-        alone[opening] = ends[opening] == behind[opening]
+        alone[opening] = ends[opening] == value_ends[opening]
         kinds = self._data[stops]
         alone &= (kinds == COMMA) | (kinds == CLOSE_OBJECT) | (kinds == CLOSE_LIST)
         if not alone.all():
@@ -221,14 +221,14 @@ class _Walk:
         return _Containers(containers.level, containers.opens[fits], containers.closes[fits])
 
     def _brackets_at(self, level: int) -> Index:
-        """The brackets of the values at a level: opening and closing ones take turns."""
+        """The brackets of the values at a level: opening and closing ones alternate."""
         if level not in self._brackets:
             self._brackets[level] = np.flatnonzero(self._outline.brackets.levels == level)
         return self._brackets[level]
 
 
 def _within(at: Index, parents: _Containers) -> tuple[Index, Index]:
-    """Those of the positions that stand in one of the parents, and in which."""
+    """The positions that are inside one of the parents, and the number of that parent."""
     owners = np.searchsorted(parents.opens, at) - 1
     inside = owners >= 0
     inside[inside] = at[inside] < parents.closes[owners[inside]]

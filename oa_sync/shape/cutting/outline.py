@@ -1,8 +1,8 @@
-"""The nesting of some rows, and the way from any byte to the next structural one.
+"""The nesting of some rows, and a way to find the next structural byte from any position.
 
-A full index writes down where every colon and comma stands; whoever reads a few members of each row
-wants few of them. Here they stay bits, 64 to a word: positions are made only of the colons that may
-follow a wanted key, and the end of a value is looked up only for the values that are taken.
+A full index holds the position of every colon and comma, but to read a few members of each row needs
+few of them. Here they stay bits, 64 to a word: positions are made only of the colons that may follow
+a wanted key, and the end of a value is looked up only for the values that are taken.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ _ESCAPED_PLAIN = (ord("u"), ord("/"))
 
 @dataclass(frozen=True, eq=False)
 class Outline:
-    """Rows as bytes, their brackets, and where the colons behind some keys stand.
+    """Rows as bytes, their brackets, and the positions of the colons after some keys.
 
-    `colons` are at least all of those whose key ends with one of the bytes asked for, or is written
-    with escapes; `escaped` those among them of the latter kind.
+    `colons` are at least all those whose key ends with one of the bytes asked for or is written with
+    escapes; `escaped` are those whose key is written with escapes.
     """
 
     data: Bytes
@@ -47,14 +47,14 @@ class Outline:
     _filled: Index
 
     def next_stop(self, at: Index) -> Index:
-        """The first structural byte outside strings at or behind each position, or the text's end."""
+        """The first structural byte outside strings at or after each position, or the text's end."""
         return _next(self._stops, self._filled, at, len(self.data))
 
 
 def outline(data: Bytes, last_bytes: Collection[int]) -> Outline:
     """Read whole rows; `last_bytes`: the last bytes of the keys that will be asked for.
 
-    Raises InvalidJsonError where brackets do not pair, or the text ends too early.
+    Raises InvalidJsonError if brackets do not pair, or the text ends too early.
     """
     strings = StringMask()
     parts: list[tuple[Words, Words, Words, Words]] = []
@@ -80,12 +80,12 @@ def outline(data: Bytes, last_bytes: Collection[int]) -> Outline:
         if parts
         else (np.empty(0, np.uint64),) * 4
     )
-    behind_quote = _later(_later(inside, 1) & ~inside, 1)
-    colons &= _later(last, 2) | ~behind_quote
+    after_quote = _later(_later(inside, 1) & ~inside, 1)
+    colons &= _later(last, 2) | ~after_quote
     filled = np.flatnonzero(stops)
-    behind = np.unique(_next(stops, filled, np.concatenate(escapes), len(data)))
-    behind = behind[behind < len(data)]
-    escaped = behind[data[behind] == COLON]
+    after = np.unique(_next(stops, filled, np.concatenate(escapes), len(data)))
+    after = after[after < len(data)]
+    escaped = after[data[after] == COLON]
     wanted = positions(colons, len(data))
     return Outline(
         data,
@@ -98,7 +98,7 @@ def outline(data: Bytes, last_bytes: Collection[int]) -> Outline:
 
 
 def _escapes(block: Bytes) -> Index:
-    r"""Where an escape begins that a plain character can be written with: `\u` or `\/`."""
+    r"""Where an escape begins that can stand for a plain character: `\u` or `\/`."""
     slashes = block[:-1] == BACKSLASH
     if not slashes.any():
         return np.empty(0, np.int64)
@@ -108,14 +108,14 @@ def _escapes(block: Bytes) -> Index:
 
 
 def _later(words: Words, bits: int) -> Words:
-    """The same bits, each at a position higher by `bits`."""
+    """The same bits, each moved to a position higher by `bits`."""
     moved = words << np.uint64(bits)
     moved[1:] |= words[:-1] >> np.uint64(64 - bits)
     return moved
 
 
 def _next(words: Words, filled: Index, at: Index, end: int) -> Index:
-    """The first set bit at or behind each position, or `end`; `filled`: the words that have one."""
+    """The first set bit at or after each position, or `end`; `filled`: the words with set bits."""
     if not len(filled):
         return np.full(len(at), end)
     word = at >> 6

@@ -1,9 +1,9 @@
-"""Where the brackets, colons and commas of a JSON text stand, found with numpy at memory speed.
+"""Where the brackets, colons and commas of a JSON text are, found with numpy at memory speed.
 
-What stands inside strings is masked away as bits (see `bits`), so the arrays that everything above
-works on hold only real structure: 2 entries for a flat row without separators, about one for every
-10 bytes with them. Measured on one core (numpy 2.4, 165-byte report rows): brackets 1.0 GB/s, with
-colons and commas 0.4 GB/s, levels included.
+Bytes inside strings are masked out as bits (see `oa_sync.shape.cutting.bits`), so the arrays hold
+only real structure: 2 entries for a flat row without separators, about one for every 10 bytes with
+them. Measured on one core (numpy 2.4, 165-byte report rows): brackets 1.0 GB/s, with colons and
+commas 0.4 GB/s, levels included.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ _SORT_FROM_LEVEL = 20
 _ONES = np.uint64(0x0101_0101_0101_0101)
 _RAMP = np.uint64(0x0807_0605_0403_0201)
 
-# Bits that tell the kinds apart: { 7b, } 7d, [ 5b, ] 5d have 0x40, of them only the openers have
+# Bits that tell the kinds apart: { 7b, } 7d, [ 5b, ] 5d have 0x40, and only the opening ones have
 # 0x02; : is 3a and , is 2c.
 _IS_BRACKET, _IS_OPEN = 0x40, 0x02
 
 
 class InvalidJsonError(ValueError):
-    """The text is not JSON. `offset` is the byte where that shows, counted from its beginning."""
+    """The text is not JSON. `offset`: the byte where that was seen, from the text's beginning."""
 
     def __init__(self, reason: str, offset: int) -> None:
         super().__init__(f"not valid JSON: {reason} (at byte {offset})")
@@ -52,11 +52,11 @@ class InvalidJsonError(ValueError):
 
 @dataclass(frozen=True)
 class Structure:
-    """The brackets, and where asked for the colons and commas, that stand outside strings.
+    """The brackets outside strings, and the colons and commas if they were asked for.
 
     `positions` are byte offsets in ascending order, `kinds` the bytes found there. `levels` count
-    the containers around an entry: an opening and its closing bracket have the level of the value
-    they make (0: not inside anything), a colon or comma that of the members it separates (>= 1
+    the containers around an entry: an opening and its closing bracket have the level of their value
+    (0: not inside anything), a colon or comma has the level of the members it separates (>= 1
     inside a container).
     """
 
@@ -97,9 +97,9 @@ class Structure:
 
 @dataclass
 class Scanner:
-    """Finds structure in a text that comes in pieces; carries strings, escapes and levels over.
+    """Finds structure in a text that comes in pieces; strings, escapes and levels may span pieces.
 
-    `separators`: colons and commas too. After the last piece, `finish` tells a text that was cut.
+    `separators`: colons and commas too. After the last piece, `finish` detects a text that was cut.
     """
 
     separators: bool = False
@@ -110,8 +110,8 @@ class Scanner:
     def scan(self, piece: Bytes) -> Structure:
         """The structure of the next piece, at positions in the whole text.
 
-        Raises InvalidJsonError where more brackets are closed than open, and for a backslash or a
-        bar outside a string.
+        Raises InvalidJsonError if more brackets are closed than open, and for a backslash or a bar
+        outside a string.
         """
         found: list[Index] = []
         for start in range(0, len(piece), BLOCK):
@@ -134,7 +134,7 @@ class Scanner:
 
 
 def levels_of(at: Index, kinds: Bytes, before: int = 0) -> tuple[Levels, int]:
-    """How many containers are around each entry, and behind the last, with `before` at the start.
+    """How many containers are around each entry, and after the last; `before` are at the start.
 
     Raises InvalidJsonError as `Scanner.scan` does.
     """
@@ -164,10 +164,10 @@ def check_balance(in_string: bool, depth: int, size: int) -> None:
 
 
 def _running(steps: Bytes, before: int) -> Levels:
-    """`before` plus the running sum of `steps - 1`; one byte an entry while that holds it.
+    """`before` plus the running sum of `steps - 1`; one byte an entry if all sums fit.
 
-    Eight sums at once: a product with 01 01 … 01 puts into each byte of a word the sum of those up
-    to it. `np.cumsum` waits for memory at every entry and takes five times as long.
+    Eight sums at once: a product with 01 01 … 01 puts into each byte of a word the sum of the bytes
+    up to it. `np.cumsum` waits for memory at every entry and takes five times as long.
     """
     words = np.zeros((len(steps) + 7) // 8, WORD)
     padded = words.view(np.uint8)
@@ -177,7 +177,7 @@ def _running(steps: Bytes, before: int) -> Levels:
     base = np.cumsum((words >> TOP_BYTE).astype(np.int64) - 8) + before
     base = np.concatenate(([before], base[:-1]))
     if int(base.min()) >= 0 and int(base.max()) + 16 <= 255:
-        # Held 8 higher than they are, so that a sum below 0 shows and borrows from no other byte.
+        # Kept 8 higher than they are, so that a sum below 0 is seen and borrows from no other byte.
         words += (base + 8).astype(WORD) * _ONES - _RAMP
         if not len(steps) or int(padded.min()) >= 8:
             return padded[: len(steps)] - np.uint8(8)
@@ -187,7 +187,7 @@ def _running(steps: Bytes, before: int) -> Levels:
 def index(buffer: Buffer) -> Structure:
     """All brackets, colons and commas of a whole text: one JSON document, or many in a row.
 
-    Raises InvalidJsonError where brackets do not pair, or the text ends too early.
+    Raises InvalidJsonError if brackets do not pair, or the text ends too early.
     """
     scanner = Scanner(separators=True)
     structure = scanner.scan(np.frombuffer(buffer, np.uint8))
@@ -199,8 +199,8 @@ def index(buffer: Buffer) -> Structure:
 def check_pairs(structure: Structure) -> None:
     """Raise InvalidJsonError unless every bracket is closed by its own kind.
 
-    For a structure whose levels begin and end alike: at one level, opening and closing brackets
-    take turns.
+    For a structure that begins and ends at the same level: at each level, opening and closing
+    brackets alternate.
     """
     brackets = structure
     if not structure.is_bracket().all():
@@ -221,7 +221,7 @@ def check_pairs(structure: Structure) -> None:
 
 
 def _by_level(levels: Levels) -> Iterator[Index]:
-    """The entries of each level, by one pass a level; sorted by level at once where many nest."""
+    """The entries of each level, one pass a level; if many levels nest, all at once, sorted by level."""
     deepest = int(levels.max()) if len(levels) else -1
     if deepest > _SORT_FROM_LEVEL:
         yield np.argsort(levels, kind="stable")

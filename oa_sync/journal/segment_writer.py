@@ -17,7 +17,7 @@ HANDED_OVER_BYTES = 256 * 1024
 bounded."""
 
 
-class Steps:
+class SegmentWriter:
     """Writes every item to the journal before it is handed over. Closes a segment when it is large or
     old, so that a crash after an hour costs minutes. A segment holds a key at most once."""
 
