@@ -121,6 +121,7 @@ class At:
         self.spot, self.place, self.target = spot, spot.name, spot.shared_target()
         self.table = f"t{spot.number()}"
         self._test, self._differs = test, differs
+        self.is_compared = False
 
     @property
     def dataset(self) -> str:
@@ -129,6 +130,7 @@ class At:
 
     def expected(self, usual: Any) -> Any:
         """What this test finds here: `usual`, unless this place is known to differ."""
+        self.is_compared = True
         found = self._differs.get((self._test, self.place))
         return usual if found is None else found.found
 

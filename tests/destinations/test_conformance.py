@@ -50,8 +50,10 @@ def spot(
 
 
 @pytest.fixture
-def at(request: pytest.FixtureRequest, spot: Spot) -> At:
-    return At(spot, request.function.__name__, DEVIATES)
+def at(request: pytest.FixtureRequest, spot: Spot) -> Iterator[At]:
+    at = At(spot, request.function.__name__, DEVIATES)
+    yield at
+    assert at.is_compared or (request.function.__name__, spot.name) not in DEVIATES
 
 
 def moment(day: int, second: int = 0, microsecond: int = 0) -> datetime:
