@@ -14,6 +14,7 @@ from tests.support.postgres import Postgres, shared_postgres, sharing
 
 REST: Mapping[str, tuple[str, ...]] = {
     # Every destination. Nearly every other test loads DuckDB; one that is quick stands for the others.
+    "destinations/test_conformance.py": ("[memory]", "[parquet]", "[postgres]", "deviations_name"),
     "destinations/test_copy.py": ("in_use", "nothing_loaded", "into_parquet"),
     "destinations/test_history.py": ("[postgres]", "nothing_changed", "in_its_definition"),
     "destinations/test_matrix.py": ("[postgres]", "by_the_next[parquet]"),
