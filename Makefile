@@ -2,6 +2,7 @@
 # make test       run the tests: about three minutes on two quiet cores
 # make test-rest  run what is slow: every destination, kills and storms, more examples of each property
 # make test-all   both, one after the other
+# make simulate SEED=1 NIGHTS=3000  play nights of bad luck from a seed (docs/simulation.md)
 # make bench      measure speed and memory: half an hour on a quiet machine (BENCH_ARGS='--workloads rows')
 #
 # PYTEST_ARGS goes to pytest: make test PYTEST_ARGS='tests/sync -x'. CONTRIBUTING.md tells more.
@@ -11,6 +12,8 @@ PYTHON ?= python3
 VENV ?= .venv
 # On two cores: many tests wait for a process or a server, and each process more imports everything once more.
 TEST_PROCESSES ?= 3
+SEED ?= 0
+NIGHTS ?= 3000
 BIN := $(VENV)/bin
 PYTEST = $(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist worksteal
 # Where it is set, every worker and every command that a test starts compiles all of oa-sync anew.
@@ -20,7 +23,7 @@ unexport PYTHONDONTWRITEBYTECODE
 PIP = $(if $(wildcard $(BIN)/pip),$(BIN)/python -m pip,$(PYTHON) -m pip --python $(BIN)/python)
 INSTALL = @echo "installing oa-sync and what it needs into $(VENV)"; $(PIP) install --quiet --editable
 
-.PHONY: demo test test-rest test-all bench lint picture clean
+.PHONY: demo test test-rest test-all simulate bench lint picture clean
 
 demo: $(VENV)/.installed
 	@$(BIN)/oa-sync demo
@@ -34,6 +37,9 @@ test-rest: $(VENV)/.installed-test
 test-all:
 	@$(MAKE) --no-print-directory test
 	@$(MAKE) --no-print-directory test-rest
+
+simulate: $(VENV)/.installed-test
+	@$(BIN)/python -m tests.simulation --seed $(SEED) --nights $(NIGHTS) $(if $(LIES),--lies) $(if $(LOG),--log)
 
 bench: $(VENV)/.installed-bench
 	@$(BIN)/python -m tests.benchmarks.speed $(BENCH_ARGS)
