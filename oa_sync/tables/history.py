@@ -112,14 +112,15 @@ class History:
             self._versions()[item.key] = current
 
     def follow(self, outputs: Iterable[Output]) -> Iterator[Output]:
-        """`outputs`, and with each batch the batches of its history."""
+        """`outputs`, and before each batch the batches of its history: a row says that its version is loaded,
+        as it says so of its children, and must not say so before it is true."""
         for output in outputs:
-            yield output
             if isinstance(output, Batch):
                 if output.hints.name == self._name:
                     yield from self._rows(output)
                 else:
                     yield from self._lists(output)
+            yield output
 
     # -- the resource's own rows ----------------------------------------------------------------
 

@@ -30,4 +30,18 @@ KEPT: tuple[Kept, ...] = (
         "a history that missed a version: the only row of a segment was left out when its history was refused"
         " once, after its own table was loaded",
     ),
+    Kept(
+        2023,
+        20,
+        None,
+        "a history that missed a version: a load was killed between a table and its history, and the home"
+        " folder was lost before it was repeated; now the history is loaded first",
+    ),
+    Kept(
+        2070,
+        20,
+        "complete, with a row that is gone",
+        "rows of a parent that is gone stay one sync longer, where the parent's absence was proven by its"
+        " detail and not by the list: to be mended with the one door for deletions",
+    ),
 )

@@ -160,9 +160,11 @@ class _World:
             case "home is lost":
                 machine.lose_home()
                 self._settled = False
+                self._asked.clear()  # a lost ledger has counted nothing (docs/quota.md)
             case "home is an older copy" if self._backup is not None:
                 machine.restore(self._backup)
                 self._settled = False
+                self._asked.clear()
         machine.disk.room = night.full_disk
         for _ in range(0 if early else night.edits):
             self._source.edit(self._now())
