@@ -40,8 +40,11 @@ KEPT: tuple[Kept, ...] = (
     Kept(
         2070,
         20,
-        "complete, with a row that is gone",
+        "complete, with a row of a parent that is gone",
         "rows of a parent that is gone stay one sync longer, where the parent's absence was proven by its"
         " detail and not by the list: to be mended with the one door for deletions",
     ),
 )
+
+KNOWN = frozenset(kept.alarm for kept in KEPT if kept.alarm)
+"""Alarms of faults that stand: nights that are drawn go on after them."""

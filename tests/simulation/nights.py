@@ -5,17 +5,9 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass, field
 
+from tests.simulation.lies import LIES, NO_DETAILS
+
 HOUR = 3_600.0
-LIES = (
-    "empty list",
-    "cut list",
-    "empty page",
-    "no paging",
-    "no details",
-    "other envelope",
-    "stale",
-)
-"""Answers that look right and are not. What is to come of each stands in `kept.py`."""
 FAULTS = ("500", "503", "429", "reset", "timeout", "cut body", "html", "refused")
 
 
@@ -129,7 +121,7 @@ def drawn(number: int, chance: random.Random, lists: int, kinds: Kinds) -> Night
     elif what < 0.75:
         night.full_refresh = True
     elif what < 0.85 and kinds.lies:
-        night.lie, night.lie_list = chance.choice(LIES), chance.randrange(lists)
+        night.lie, night.lie_list = chance.choice((*LIES, NO_DETAILS)), chance.randrange(lists)
     elif what < 0.88:
         night.upgrade = chance.choice(("history on", "detail on", "children off"))
     return night

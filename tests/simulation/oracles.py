@@ -131,12 +131,20 @@ def _complete_means_equal(seen: Seen) -> Iterator[Alarm]:
         steady = {*seen.before[plan.name], *loaded}
         for key in sorted(steady, key=str):
             row, true = loaded.get(key), seen.before[plan.name].get(key)
-            if true is None:
+            if true is None and row is not None and _lost_its_parent(seen, plan, row):
+                yield Alarm("complete, with a row of a parent that is gone", f"{plan.name} {key}")
+            elif true is None:
                 yield Alarm("complete, with a row that is gone", f"{plan.name} {key}")
             elif row is None:
                 yield Alarm("complete, without a row", f"{plan.name} {key}")
             else:
                 yield from _fields_equal(seen, plan, key, row, true)
+
+
+def _lost_its_parent(seen: Seen, plan: ListPlan, row: Row) -> bool:
+    if plan.parent is None:
+        return False
+    return not any(str(key[0]) == str(row["parent"]) for key in seen.before[plan.parent])
 
 
 def _fields_equal(seen: Seen, plan: ListPlan, key: Key, row: Row, true: Row) -> Iterator[Alarm]:

@@ -23,6 +23,7 @@ from oa_sync.journal.segment_writer import SegmentWriter
 from oa_sync.settings import Settings
 from oa_sync.workspace.report import SyncReport
 from oa_sync.workspace.surroundings import Surroundings
+from tests.simulation.lies import LIES, NO_DETAILS, told
 from tests.simulation.machine import Machine
 from tests.simulation.nights import HOUR, Kinds, Night
 from tests.simulation.nights import drawn as drawn_night
@@ -57,6 +58,8 @@ class Play:
     largest: int = 24
     world: World | None = None
     given: dict[int, Night] = field(default_factory=dict)
+    known: frozenset[str] = frozenset()
+    """Kinds of alarms that do not end the play."""
 
     def __post_init__(self) -> None:
         self.world = self.world or drawn_world(self.seed, largest=self.largest)
@@ -106,7 +109,8 @@ class _World:
             night = self._play.given.get(number, drawn)
             self._play.played.append(night)
             self._play.log.append(str(night))
-            found = next(self._alarms(night), None)
+            raised = [one for one in self._alarms(night) if one.kind not in self._play.known]
+            found = raised[0] if raised else None
             if found is not None:
                 return Found(self._play.seed, night, found)
         return None
@@ -156,6 +160,8 @@ class _World:
         if night.waits >= HOUR:
             machine.disk.settled()
         machine.clock.wall += night.wall_step
+        if night.wall_step > 0:
+            self._asked.clear()  # a clock that jumps forwards looks like time that passed (quota/ledger.py)
         match night.home:
             case "home is lost":
                 machine.lose_home()
@@ -299,9 +305,20 @@ class _World:
                     return status, headers, body[: len(body) // 2]
                 case "html":
                     return 200, {"content-type": "text/html"}, b"<html>maintenance</html>"
-            return status, headers, body
+            return self._lied(night, path, status, headers, body)
 
         return spoil
+
+    def _lied(
+        self, night: Night, path: str, status: int, headers: dict[str, str], body: bytes
+    ) -> tuple[int, dict[str, str], bytes]:
+        """The answer, with the lie of the night in it."""
+        plan = self._world.lists[night.lie_list % len(self._world.lists)]
+        if night.lie == NO_DETAILS and path.startswith(f"{plan.name}-of"):
+            return 404, {}, b'{"error": {"message": "there is none"}}'
+        if night.lie in LIES and path.rpartition("/")[2] == plan.name and status == 200:
+            return status, {}, told(night.lie, plan, body)
+        return status, headers, body
 
     def _over_limit(self) -> int:
         """Seconds that the server asks to wait, where others have spent what we have not; 0: none."""

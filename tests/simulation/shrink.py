@@ -20,10 +20,12 @@ class Case:
     world: World
     nights: tuple[Night, ...]
 
-    def found(self, kinds: Kinds) -> Found | None:
+    def found(self, kinds: Kinds, known: frozenset[str] = frozenset()) -> Found | None:
         """The alarm that it raises."""
         given = {night.number: night for night in self.nights}
-        return Play(self.seed, kinds, world=self.world, given=given).run(len(self.nights))
+        return Play(self.seed, kinds, world=self.world, given=given, known=known).run(
+            len(self.nights)
+        )
 
     def __str__(self) -> str:
         return "\n".join(map(str, (self.world, *self.nights)))
@@ -39,7 +41,7 @@ def shrunk(play: Play, found: Found) -> Case:
         improved = False
         for smaller in _smaller(case):
             tries -= 1
-            again = smaller.found(play.kinds)
+            again = smaller.found(play.kinds, play.known)
             if again is not None and again.alarm.kind == found.alarm.kind:
                 last = again.night.number + 1
                 case, improved = replace(smaller, nights=smaller.nights[:last]), True

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.simulation.kept import KEPT, Kept
+from tests.simulation.kept import KEPT, KNOWN, Kept
 from tests.simulation.play import Play
 
 ROOT = Path(__file__).parents[2]
@@ -19,7 +19,7 @@ NIGHTS_A_WORLD = 20
 @pytest.mark.parametrize("first", range(0, 15, 5))
 def test_three_hundred_nights_raise_no_alarm(first: int) -> None:
     for seed in range(first, first + 5):
-        play = Play(seed)
+        play = Play(seed, known=KNOWN)
         found = play.run(NIGHTS_A_WORLD)
         assert found is None, (
             f"{found}\n{play.world}\nmake simulate SEED={seed} NIGHTS={NIGHTS_A_WORLD}"
@@ -33,7 +33,7 @@ def test_three_thousand_nights_of_this_commit_raise_no_alarm(part: int) -> None:
     first = 1_000_000 + seed_of_this_commit() % 10_000_000 + 10 * part
     print(f"make simulate SEED={first} NIGHTS={10 * NIGHTS_A_WORLD}")
     for seed in range(first, first + 10):
-        play = Play(seed)
+        play = Play(seed, known=KNOWN)
         found = play.run(NIGHTS_A_WORLD)
         assert found is None, (
             f"{found}\n{play.world}\nmake simulate SEED={seed} NIGHTS={NIGHTS_A_WORLD}"
