@@ -68,8 +68,10 @@ class SchemaChanges:
         if any((change.table, change.column) in self._emitted for change in widened):
             yield BREAK
         for change in widened:
-            self._target.widen(change.table, change.column, change.after)
+            # The history first: what has to be widened is told by the table, so that a sync killed in
+            # between widens both again.
             self._target.widen(history_table(change.table), change.column, change.after)
+            self._target.widen(change.table, change.column, change.after)
 
 
 SAMPLE = 50

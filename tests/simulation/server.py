@@ -47,6 +47,7 @@ class Server(httpx.AsyncBaseTransport):
         assert request.headers.get("authorization") == f"Bearer {KEY}"
         path = unquote(request.url.raw_path.decode().partition("?")[0]).removeprefix("/v1/")
         await asyncio.sleep(self.world.latency / 2)
+        at = self.now()
         self.before(path)
         query = {name: values[-1] for name, values in parse_qs(request.url.query.decode()).items()}
         what, status, headers, document = self.answer(
@@ -54,7 +55,7 @@ class Server(httpx.AsyncBaseTransport):
         )
         body = json.dumps(document, ensure_ascii=False).encode()
         status, headers, body = self.spoil(path, status, headers, body)
-        self.asked.append(Asked(self.now(), what.kind, what.name, what.key, status))
+        self.asked.append(Asked(at, what.kind, what.name, what.key, status))
         self.after()
         await asyncio.sleep(self.world.latency / 2)
         headers = {"content-type": "application/json", "date": _date(self.instant()), **headers}
