@@ -204,6 +204,8 @@ class _World:
                 self._asked.clear()
         if report is not None and report.status == "complete":
             self._settled, self._changed = not touched, set(touched)
+        elif night.full_refresh:
+            self._settled = False  # what it had not come to is backlog now
         if night.number % 5 == 2 and machine.home.exists():
             self._backup = machine.back_up()
 
