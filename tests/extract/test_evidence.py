@@ -94,6 +94,14 @@ def test_the_total_of_the_first_page_counts_and_no_later_one() -> None:
     assert grown.evidence.proven, "new was not in the list"
 
 
+def test_more_rows_of_before_than_the_first_total_prove_nothing() -> None:
+    """The total was too low, or a row has a wrong time: one that was counted may stand for one unseen."""
+    reader = Reader()
+    reader.next(old("a"), 2)
+    reader.next(old("b", "c"), 2)
+    assert not reader.evidence.proven
+
+
 def test_a_row_of_two_pages_counts_once() -> None:
     reader = Reader()
     reader.next(old("a", "b"), 3)
