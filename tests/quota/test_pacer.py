@@ -211,7 +211,9 @@ def test_a_run_that_waits_for_the_minute_ends_soon_after_the_day_does(
         waiting = asyncio.create_task(pacer.acquire())
         await asyncio.sleep(0)
         pacer.observe(429, {"Retry-After": "7200"})
-        with pytest.raises(BudgetExhausted):
+        with pytest.raises(
+            BudgetExhausted, match="the server says that the day's requests are spent"
+        ):
             await waiting
 
     run(work())
@@ -326,7 +328,14 @@ def test_answers_that_tell_nothing_new_do_not_touch_the_ledger(
 ) -> None:
     pacer = limiter(ledger, clock)
     run(spend(pacer, 3))
-    monkeypatch.setattr(ledger, "_transaction", None)
+    touched: list[object] = []
+    transaction = ledger._transaction
+
+    def noted(*asked: Any) -> Any:
+        touched.append(asked)
+        return transaction(*asked)
+
+    monkeypatch.setattr(ledger, "_transaction", noted)
     reset = str(int(START.timestamp()) + 40)
     for remaining in ("27", "28", "30", "999999"):
         pacer.observe(
@@ -338,6 +347,12 @@ def test_answers_that_tell_nothing_new_do_not_touch_the_ledger(
             },
         )
         pacer.observe(200, {"X-RateLimit-Remaining": remaining, "X-RateLimit-Reset": "banana"})
+    assert not touched
+    pacer.observe(
+        200,
+        {"X-RateLimit-Limit": "30", "X-RateLimit-Remaining": "26", "X-RateLimit-Reset": reset},
+    )
+    assert touched, "one that tells less does"
 
 
 def test_a_caller_that_gives_up_waiting_gives_its_slot_back(

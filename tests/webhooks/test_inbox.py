@@ -174,7 +174,8 @@ def test_workspaces_have_inboxes_of_their_own_whatever_their_labels(tmp_path: Pa
 
 
 steps = st.lists(
-    st.tuples(st.sampled_from(["append", "acknowledge", "reopen"]), st.lists(st.integers(0, 5)))
+    st.tuples(st.sampled_from(["append", "acknowledge", "reopen"]), st.lists(st.integers(0, 5))),
+    min_size=1,
 )
 
 
