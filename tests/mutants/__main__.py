@@ -30,7 +30,8 @@ from tests.mutants.running import run
 
 ACCEPTED = Path(__file__).with_name("SURVIVORS.md")
 EXTRACT, QUOTA, SHAPE = "tests/extract/test_", "tests/quota/test_", "tests/shape/test_"
-FAULTS, WEBHOOKS = "tests/faults/test_", "tests/webhooks/test_"
+FAULTS, JOURNAL = "tests/faults/test_", "tests/journal/test_"
+WEBHOOKS = "tests/webhooks/test_"
 
 REACHED: Mapping[str, Sequence[str]] = {
     "oa_sync.extract.lists.changes": [EXTRACT + "changes.py"],
@@ -40,7 +41,7 @@ REACHED: Mapping[str, Sequence[str]] = {
     "oa_sync.extract.lists.early_stop": [EXTRACT + "early_stop.py"],
     "oa_sync.extract.lists.reading": [EXTRACT + "scan.py", EXTRACT + "scan_decisions.py"],
     "oa_sync.extract.lists.absent": [EXTRACT + "scan.py"],
-    "oa_sync.extract.lists.order": [EXTRACT + "scan_early_stop.py"],
+    "oa_sync.extract.lists.order": [EXTRACT + "order.py"],
     "oa_sync.extract.lists.order_memory": [EXTRACT + "scan_early_stop.py"],
     "oa_sync.quota.ledger": [
         *(QUOTA + name for name in ("day_bounds.py", "ledger.py", "forecast.py", "pacer.py"))
@@ -52,14 +53,10 @@ REACHED: Mapping[str, Sequence[str]] = {
     "oa_sync.quota.limits": [QUOTA + "limits.py", QUOTA + "day_bounds.py", QUOTA + "ledger.py"],
     "oa_sync.quota.headers": [QUOTA + "headers.py"],
     "oa_sync.quota.pacer": [QUOTA + "pacer.py", QUOTA + "windows.py"],
-    "oa_sync.journal.items": [EXTRACT + "changes.py", EXTRACT + "scan.py"],
-    "oa_sync.journal.journal": [
-        FAULTS + "disk.py",
-        FAULTS + "flow.py",
-        EXTRACT + "large_bodies.py",
-    ],
-    "oa_sync.journal.queue": [FAULTS + "flow.py"],
-    "oa_sync.journal.segment_writer": [FAULTS + "flow.py"],
+    "oa_sync.journal.items": [EXTRACT + "changes.py", EXTRACT + "scan.py", JOURNAL + "journal.py"],
+    "oa_sync.journal.journal": [JOURNAL + "journal.py"],
+    "oa_sync.journal.queue": [JOURNAL + "queue.py"],
+    "oa_sync.journal.segment_writer": [JOURNAL + "segment_writer.py", FAULTS + "flow.py"],
     "oa_sync.webhooks.inbox": [WEBHOOKS + "inbox.py"],
     "oa_sync.webhooks.group_commit": [WEBHOOKS + "group_commit.py"],
     "oa_sync.webhooks.signature": [WEBHOOKS + "signature.py"],

@@ -34,7 +34,7 @@ def run_of(status: str | None, observed: datetime = BEGIN) -> LoadedRun:
     return LoadedRun(("r",), status, observed, Sighting(BEGIN, "add"), stalled=False)
 
 
-@given(st.lists(st.floats(0, 3 * 86400), max_size=60))
+@given(st.lists(st.floats(0, 3 * 86400), min_size=1, max_size=60))
 def test_a_run_is_asked_at_least_once_a_day_and_seldom_twice_at_an_age(waits: list[float]) -> None:
     """Whenever syncs run: `waits` are the seconds between them."""
     now = observed = BEGIN
