@@ -44,7 +44,7 @@ REACHED: Mapping[str, Sequence[str]] = {
     "oa_sync.extract.lists.order": [EXTRACT + "order.py"],
     "oa_sync.extract.lists.order_memory": [EXTRACT + "scan_early_stop.py"],
     "oa_sync.quota.ledger": [
-        *(QUOTA + name for name in ("day_bounds.py", "ledger.py", "forecast.py", "pacer.py"))
+        *(QUOTA + name for name in ("ledger_rules.py", "day_bounds.py", "ledger.py", "pacer.py"))
     ],
     "oa_sync.quota.book": [
         *(QUOTA + name for name in ("day_bounds.py", "schedule.py", "ledger.py"))
