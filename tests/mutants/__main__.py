@@ -42,7 +42,7 @@ REACHED: Mapping[str, Sequence[str]] = {
     "oa_sync.extract.lists.reading": [EXTRACT + "scan.py", EXTRACT + "scan_decisions.py"],
     "oa_sync.extract.lists.absent": [EXTRACT + "scan.py"],
     "oa_sync.extract.lists.order": [EXTRACT + "order.py"],
-    "oa_sync.extract.lists.order_memory": [EXTRACT + "scan_early_stop.py"],
+    "oa_sync.extract.lists.order_memory": [EXTRACT + "order_memory.py"],
     "oa_sync.quota.ledger": [
         *(QUOTA + name for name in ("ledger_rules.py", "day_bounds.py", "ledger.py", "pacer.py"))
     ],
