@@ -40,7 +40,7 @@ REACHED: Mapping[str, Sequence[str]] = {
     "oa_sync.extract.lists.evidence": [EXTRACT + "evidence.py"],
     "oa_sync.extract.lists.early_stop": [EXTRACT + "early_stop.py"],
     "oa_sync.extract.lists.reading": [EXTRACT + "scan.py", EXTRACT + "scan_decisions.py"],
-    "oa_sync.extract.lists.absent": [EXTRACT + "scan.py"],
+    "oa_sync.extract.lists.absent": [EXTRACT + "absent.py"],
     "oa_sync.extract.lists.order": [EXTRACT + "order.py"],
     "oa_sync.extract.lists.order_memory": [EXTRACT + "order_memory.py"],
     "oa_sync.quota.ledger": [
