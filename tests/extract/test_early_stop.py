@@ -54,6 +54,12 @@ def test_a_list_may_be_left_where_all_conditions_hold() -> None:
     assert reading.stop.rest == 2
 
 
+def test_a_list_that_was_read_to_its_end_has_no_rest() -> None:
+    reading = Reading()
+    assert reading.page(LOADED)
+    assert reading.stop.rest == 0
+
+
 # -- 1: the versions of what was read fall ----------------------------------------------------------
 
 

@@ -232,10 +232,12 @@ def test_rows_are_missing_where_a_row_stood_on_two_pages() -> None:
 # -- missing ----------------------------------------------------------------------------------------
 
 
-def test_a_row_that_may_be_new_does_not_count_once_a_change_was_seen() -> None:
+@pytest.mark.parametrize("after", [timedelta(0), 2 * SECOND])
+def test_a_row_that_may_be_new_does_not_count_once_a_change_was_seen(after: timedelta) -> None:
     reader = Reader()
     reader.next(old("a", "b"), 4)
-    reader.next(young("new"), 4)
+    reader.next({"new": START + after}, 4)
+    assert reader.evidence.keys == {"a", "b", "new"}
     reader.next(old("c"), 3)
     assert reader.evidence.missing == 1
 
@@ -315,6 +317,7 @@ def read(*totals: int, seen: int = 1, news: bool = False) -> Evidence:
 def test_as_many_deletions_as_missing_rows_explain_them() -> None:
     assert read(3, 1).is_explained
     assert read(3, 2, 1).is_explained
+    assert read(3, 3, 1).is_explained
 
 
 def test_fewer_deletions_than_missing_rows_do_not() -> None:
@@ -333,6 +336,14 @@ def test_a_row_that_may_be_new_may_hide_a_deletion() -> None:
 def test_where_nothing_is_missing_nothing_needs_an_explanation() -> None:
     assert read(1, 2, news=True).missing == 0
     assert read(1, 2, news=True).is_explained
+
+
+def test_a_page_that_tells_no_total_says_nothing_of_deletions() -> None:
+    reader = Reader()
+    reader.next(old("a"), 3)
+    reader.next({}, None)
+    reader.next({}, 1)
+    assert reader.evidence.is_explained
 
 
 def test_totals_are_taken_in_the_order_in_which_they_were_received() -> None:
@@ -358,6 +369,7 @@ def test_seams_lie_between_pages_in_turn_and_behind_the_last_one() -> None:
     assert first == seam
     assert (first.left.keys, first.right and first.right.keys) == ({"a"}, {"b"})
     assert (last.left.keys, last.right) == ({"b"}, None)
+    assert reader.next(old("c"), 3) == list(reader.evidence.seams())[1]
 
 
 def test_a_seam_is_open_unless_its_pages_share_a_row() -> None:

@@ -91,7 +91,7 @@ def test_nothing_is_read_where_nothing_is_missing() -> None:
 
 
 def test_1_a_seam_where_the_total_changed_is_looked_into_first() -> None:
-    told = Told(windows=[[page("dxe", 5, 3)]])
+    told = Told(windows=[[page("dxe", 5, 3)]], head=[page("ab", 5, 0)])
     case = Case(told, page("ab", 6, 0), page("cd", 6, 2), page("e", 5, 4))
     assert case.run() == [("2", "4")]
     assert case.evidence.proven
@@ -101,6 +101,15 @@ def test_1_pages_that_share_a_row_have_no_seam_between_them() -> None:
     told = Told(windows=[[page("cxd", 5, 3)]])
     case = Case(told, page("ab", 5, 0), page("bc", 6, 2), page("d", 5, 4))
     assert case.run() == [("2", "4")]
+
+
+def test_1_a_seam_that_was_looked_into_in_vain_is_not_looked_into_again() -> None:
+    told = Told(
+        windows=[[page("bc", 6, 1)], [page("c", 6, 2, is_last=True)]], head=[page("ab", 6, 0)]
+    )
+    case = Case(told, page("ab", 7, 0), page("c", 6, 2))
+    assert not case.evidence.is_explained
+    assert case.run() == [("0", "2"), ("2", "end"), ("head", "0")]
 
 
 def test_1_no_further_seam_is_looked_into_once_nothing_is_missing() -> None:
@@ -226,6 +235,16 @@ def test_of_two_windows_by_cursor_the_first_may_touch_the_left_page_and_the_last
     assert case.evidence.keys == set("abxc"), "both windows were taken in"
 
 
+def test_of_two_windows_by_cursor_the_search_goes_on_behind_the_last() -> None:
+    lead, spanning = page("ab", 30, 0, cursor=True), page("xy", 30, 2, cursor=True)
+    told = Told(windows=[[lead, spanning], [page("yc", 30, 4, cursor=True)]])
+    case = Case(told, page("ab", 30, 0, cursor=True))
+    right = page("cd", 30, 10, cursor=True)
+    seam = Seam(next(case.evidence.seams()).left, Window(right.place, frozenset("cd")))
+    asyncio.run(case.healing._close(seam))
+    assert told.asked == [("0", "10"), ("2", "10")]
+
+
 # -- 2: the top of the list -------------------------------------------------------------------------
 
 
@@ -274,6 +293,18 @@ def test_a_list_that_cannot_be_crossed_is_read_once_more_to_its_end() -> None:
     case = Case(told, page("ab", 7, 0), page("c", 6, 2), page("d", 6, 3), page("e", 6, 4))
     assert not case.evidence.is_explained
     assert case.run() == [("0", "2"), ("head", "0"), ("head", "2"), ("head", "4")]
+
+
+def test_a_list_that_cannot_be_crossed_is_not_read_again_where_nothing_is_missing() -> None:
+    told = Told(windows=[[]], head=[page("ab", 3, 0, cursor=True)])
+    case = Case(
+        told,
+        page("ab", 4, 0, cursor=True),
+        page("c", 3, 2, cursor=True),
+        page("d", 3, 3, cursor=True),
+    )
+    case.at_once(case.seams[1])
+    assert case.run() == [("0", "2")]
 
 
 def test_a_list_that_cannot_be_crossed_is_read_only_until_nothing_is_missing() -> None:

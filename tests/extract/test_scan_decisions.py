@@ -89,6 +89,15 @@ def test_only_rows_that_wait_for_no_detail_are_handed_on() -> None:
     assert scan.take_full() == []
 
 
+def test_a_row_that_is_not_full_is_not_handed_on_though_its_detail_is_loaded() -> None:
+    """Its list row changed without a new version."""
+    known = {"a": Known("v", "h", "v", deleted=False)}
+    scan = Scan(REPORTS, known)
+    scan.add(page({"id": "a", "updated_at": "v"}))
+    assert not scan.pending["a"].wants_detail
+    assert scan.take_full() == []
+
+
 def test_a_full_row_handed_on_that_stands_on_a_later_page_too_is_not_written_again() -> None:
     scan = Scan(WITHOUT_DETAIL, {})
     scan.add(page(row("a"), row("b")))
@@ -208,6 +217,25 @@ def test_each_pending_row_has_its_own_bytes() -> None:
         "a": "a",
         "c": "c",
     }
+
+
+class Counting(PageRead):
+    """Counts how often it is cut into the bytes of its rows."""
+
+    cuts = 0
+
+    def raw_rows(self) -> list[bytes]:
+        Counting.cuts += 1
+        return super().raw_rows()
+
+
+@pytest.mark.parametrize(("known", "cuts"), [({}, 1), (loaded(REPORTS, rows_of(3)), 0)])
+def test_a_page_is_cut_once_and_only_where_a_row_is_pending(
+    known: dict[str, Known], cuts: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Counting, "cuts", 0)
+    Scan(REPORTS, known).add(Counting(rows_of(3), 3, 0, True, START, True))
+    assert Counting.cuts == cuts
 
 
 def test_an_unchanged_row_whose_detail_is_not_loaded_is_pending() -> None:
