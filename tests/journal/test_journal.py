@@ -185,7 +185,7 @@ def test_nothing_appended_makes_no_segment(tmp_path: Path) -> None:
 
 
 def test_files_and_folders_are_for_their_owner_alone(tmp_path: Path) -> None:
-    folder = tmp_path / "home" / "journal"
+    folder = tmp_path / "not there" / "home" / "journal"
     segment = written(Journal(folder), PLAIN)
     modes = [stat.S_IMODE(path.stat().st_mode) for path in (segment, folder, folder.parent)]
     assert modes == [0o600, 0o700, 0o700]
@@ -223,6 +223,13 @@ class Refusing(Disk):
     """Fails where it is told to; a write fails after half of it."""
 
     refuses = ""
+
+    def __init__(self) -> None:
+        self.closed: list[int] = []
+
+    def close(self, handle: int) -> None:
+        self.closed.append(handle)
+        super().close(handle)
 
     def write(self, handle: int, data: bytes | bytearray | memoryview) -> None:
         if self.refuses == "write":
@@ -289,7 +296,9 @@ def test_a_segment_that_is_not_made_durable_is_kept_and_the_next_is_another(
     journal = Journal(tmp_path, disk)
     journal.append(detail("a"))
     refused(disk, "sync", journal.rotate)
+    assert len(disk.closed) == 1
     second = written(journal, detail("b"))
+    assert len(disk.closed) == 2
     assert [keys(journal, segment) for segment in journal.segments()] == [["a"], ["b"]]
     assert second.name == "00000002.oaj"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -62,17 +63,63 @@ def test_the_bytes_of_row_and_body_count() -> None:
     assert on_loop(work) is True
 
 
-def test_there_is_room_again_when_less_than_the_bound_is_in_flight() -> None:
+@pytest.mark.parametrize(("bound", "rooms"), [(70_001, [True, True]), (70_000, [False, True])])
+def test_there_is_room_again_when_less_than_the_bound_is_in_flight(
+    bound: int, rooms: list[bool]
+) -> None:
+    """Each item is more than what is taken at once."""
+
     async def work(queue: Queue) -> list[bool]:
-        found = [await waits(queue.put([item("a", 70_000), item("b", 70_000)]))]
-        next(queue.segments())  # takes a: 64 KiB at once, and no more
-        found.append(await waits(queue.put([])))
-        queue._take_some()
-        found.append(await waits(queue.put([])))
+        putting = asyncio.ensure_future(queue.put([item("a", 70_000), item("b", 70_000)]))
+        await asyncio.sleep(0)
+        found = []
+        for _ in range(2):
+            queue._take_some()
+            for _ in range(5):
+                await asyncio.sleep(0)
+            found.append(putting.done())
         return found
 
-    assert on_loop(work, 70_001) == [True, False, False]
-    assert on_loop(work, 70_000) == [True, True, False]
+    assert on_loop(work, bound) == rooms
+
+
+def test_the_ends_of_segments_weigh_nothing() -> None:
+    async def work(queue: Queue) -> list[bool]:
+        for _ in range(50):
+            queue.end_segment(None)
+            next(queue.segments())
+        return [await waits(queue.put([item("a", 99)])), await waits(queue.put([item("b", 1)]))]
+
+    assert on_loop(work) == [False, True]
+
+
+class Noted(threading.Condition):
+    """Says when somebody begins to wait."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun = threading.Event()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.begun.set()
+        return super().wait(timeout)
+
+
+def test_a_consumer_that_waits_hears_of_the_next_item() -> None:
+    async def work() -> list[str]:
+        filled = Noted()
+        queue = SegmentQueue[str](100, filled)
+
+        def taken() -> list[str]:
+            return [one.key for one in next(queue.segments()).items()]
+
+        taking = asyncio.ensure_future(asyncio.to_thread(taken))
+        assert await asyncio.to_thread(filled.begun.wait, 60)
+        await queue.put([item("a")])
+        queue.close()
+        return await asyncio.wait_for(taking, 60)
+
+    assert asyncio.run(work()) == ["a"]
 
 
 def test_items_taken_together_are_taken_off_together() -> None:

@@ -179,7 +179,7 @@ def _mutant(
     # A number says nothing without what it stands in.
     around = (
         slot.parent
-        if isinstance(slot.parent, ast.expr) and isinstance(node, ast.Constant)
+        if isinstance(slot.parent, ast.expr | ast.keyword) and isinstance(node, ast.Constant)
         else None
     )
     before = _text(around or node)

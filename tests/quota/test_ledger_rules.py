@@ -45,6 +45,18 @@ def spend(ledger: Ledger, limits: Limits, count: int) -> None:
     assert len(ledger.reserve(ME, limits, count).slots) == count
 
 
+# -- the account: where its number moves, an upgrade forgets what is spent ---------------------------
+
+
+def test_the_account_of_a_key_is_that_of_earlier_versions(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ledger, "salt", lambda: bytes(range(16)))
+    accounts = [ledger.account("oa_live_secret", ""), ledger.account(None, "https://a.example/")]
+    assert accounts == [7_929_996_621_211_600_807, 8_810_238_452_529_125_550]
+    assert max(accounts) < 2**63
+
+
 # -- a grant ----------------------------------------------------------------------------------------
 
 
@@ -71,12 +83,28 @@ def test_a_booking_takes_what_the_day_has_left_beyond_the_share_and_no_more(
     assert len(ledger.reserve(ME, limits, 9, keep=3).slots) == 7
     denied = ledger.reserve(ME, limits, keep=3)
     assert (denied.allowed, denied.reason, denied.day_left) == (False, "day", 3)
+    assert denied.wait_seconds == DAY + 2
     assert len(ledger.reserve(ME, limits, 9).slots) == 3
 
 
 def test_a_share_of_the_whole_day_is_denied_for_ever(ledger: Ledger) -> None:
     denied = ledger.reserve(ME, Limits(None, 5), keep=5)
     assert (denied.allowed, denied.wait_seconds, denied.resets_at) == (False, None, None)
+
+
+def test_a_smaller_plan_than_was_spent_has_nothing_left_and_not_less_than_nothing(
+    ledger: Ledger,
+) -> None:
+    spend(ledger, Limits(None, 10), 10)
+    denied = ledger.reserve(ME, Limits(None, 5))
+    assert (denied.allowed, denied.day_left) == (False, 0)
+    assert ledger.usage(ME, Limits(None, 5)).left_today == 0
+
+
+def test_the_wait_of_a_grant_is_that_of_its_first_slot(ledger: Ledger) -> None:
+    grant = ledger.reserve(ME, Limits(600, None), 99)
+    assert (grant.slots[0].wait, grant.wait_seconds) == (0.0, 0.0)
+    assert grant.slots[-1].wait > 0.9
 
 
 def test_no_booking_takes_more_than_a_batch(ledger: Ledger) -> None:
@@ -116,10 +144,11 @@ def test_a_slot_is_taken_off_the_second_for_which_it_was_counted(
 ) -> None:
     limits = Limits(None, 5)
     slots = ledger.reserve(ME, limits, 2).slots
-    clock.advance(DAY)
+    clock.advance(100)
     spend(ledger, limits, 1)
     ledger.release(ME, limits, slots)
-    clock.advance(2)
+    assert ledger.usage(ME, limits).used_day == 1
+    clock.advance(DAY + 2 - 100)
     assert ledger.usage(ME, limits).used_day == 1
 
 
@@ -160,9 +189,17 @@ def test_a_higher_reading_is_believed_once_the_lower_one_has_ended(
     ledger: Ledger, clock: WallClock
 ) -> None:
     ledger.correct(ME, TEN, Reading("minute", 1, 5.0))
-    clock.advance(10)
+    clock.advance(6)
     ledger.correct(ME, TEN, Reading("minute", 5, 30.0))
     assert waits(ledger, TEN, 6) == [0.0] * 5 + [31.0]
+
+
+def test_a_single_request_of_others_counts(ledger: Ledger) -> None:
+    ledger.correct(ME, TEN, Reading("minute", 9, 30.0))
+    assert waits(ledger, TEN, 10) == [0.0] * 9 + [31.0]
+    limits = Limits(None, 100)
+    ledger.correct(ME, limits, Reading("day", 89, None))
+    assert ledger.usage(ME, limits).used_day == 11
 
 
 def test_a_reading_of_a_window_without_limit_is_nothing(ledger: Ledger) -> None:
@@ -177,16 +214,16 @@ def test_a_reading_of_a_window_without_limit_is_nothing(ledger: Ledger) -> None:
 
 @pytest.mark.parametrize(
     ("reset_in", "ends"),
-    [(3_600.0, 3_602), (None, DAY + 2), (float(DAY), DAY + 2), (DAY - 1.0, DAY + 1)],
+    [(3_600.0, 3_601), (None, DAY + 2), (float(DAY), DAY + 2), (DAY - 1.0, DAY)],
 )
 def test_requests_of_others_leave_the_rolling_day_when_the_server_frees_them(
     ledger: Ledger, clock: WallClock, reset_in: float | None, ends: int
 ) -> None:
     limits = Limits(None, 100)
     ledger.correct(ME, limits, Reading("day", 25, reset_in))
-    clock.advance(ends - 2)
+    clock.advance(ends - 1)
     assert ledger.usage(ME, limits).left_today == 25
-    clock.advance(2)
+    clock.advance(1)
     assert ledger.usage(ME, limits).left_today == 100
 
 
@@ -304,6 +341,8 @@ def test_more_than_now_is_allowed_when_the_oldest_request_leaves_or_enough_of_th
         (99, 0, at(60 + DAY + 2)),  # as many as a day does allow
         (2, 1, at(DAY + 2)),
         (6, 4, at(60 + DAY + 2)),
+        (99, 4, at(60 + DAY + 2)),
+        (1, 10, None),  # the day allows none
     ],
 )
 def test_so_many_are_allowed_when_as_many_have_left_the_day(
@@ -314,6 +353,13 @@ def test_so_many_are_allowed_when_as_many_have_left_the_day(
     clock.advance(60)
     spend(ledger, limits, 4)
     assert ledger.allows_at(ME, limits, want, keep=keep) == instant
+
+
+def test_what_has_left_the_day_since_is_allowed_now(ledger: Ledger, clock: WallClock) -> None:
+    limits = Limits(None, 10)
+    spend(ledger, limits, 10)
+    clock.advance(DAY + 2)
+    assert ledger.allows_at(ME, limits, 1) is None
 
 
 def test_none_is_allowed_before_the_end_of_a_refusal(ledger: Ledger) -> None:

@@ -51,6 +51,7 @@ class Account:
         self.state = book.state
         for sql, values in book.close():
             self._execute(sql, values)
+        self.numbers = [number for number, _ in slots]
         return [(instant - NOW) / SECOND for _, instant in slots]
 
     def days(self) -> list[tuple[int, int]]:
@@ -172,7 +173,9 @@ def test_no_slot_lies_before_the_end_of_a_refusal() -> None:
 def test_an_account_without_a_minutes_limit_sends_at_once_or_after_a_refusal() -> None:
     account = Account()
     assert account.book(None, 3) == [0.0] * 3
+    assert account.numbers == [1, 2, 3]
     assert account.book(None, 2, not_before=NOW + 7 * SECOND) == [7.0] * 2
+    assert account.numbers == [4, 5]
     assert account.state.latest == NOW + 7 * SECOND
     assert account.state.seq == 5
 

@@ -95,3 +95,13 @@ def test_unusable_secrets_are_a_configuration_error_that_tells_none(value: str |
     with pytest.raises(ConfigurationError, match="OPENANALYST_WEBHOOK_SECRET") as raised:
         parse_secrets(value)
     assert not any(part in str(raised.value) for part in ("hidden", "a1b2", "c3d4", "e5f6"))
+
+
+@pytest.mark.parametrize("value", [None, "", "  "])
+def test_no_secret_is_told_apart_from_one_that_is_empty(value: str | None) -> None:
+    with pytest.raises(
+        ConfigurationError, match="no webhook secret: set OPENANALYST_WEBHOOK_SECRET"
+    ):
+        parse_secrets(value)
+    with pytest.raises(ConfigurationError, match="nothing before or after a comma"):
+        parse_secrets("a, ")
