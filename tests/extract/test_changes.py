@@ -18,7 +18,7 @@ from oa_sync.extract.lists.changes import (
     needs_detail,
     version_of,
 )
-from oa_sync.journal.items import key_of
+from oa_sync.journal.items import key_of, values_of
 
 ROW = {
     "id": 7,
@@ -72,6 +72,19 @@ def test_the_key_of_a_row_without_primary_key_is_that_of_earlier_versions() -> N
 )
 def test_the_text_of_a_key_is_that_of_earlier_versions(values: tuple[Any, ...], key: str) -> None:
     assert key_of(values) == key
+
+
+@pytest.mark.parametrize(
+    "values", [("a\x1fb",), (None,), (7,), ("acme", None, 2.5, True), ("", "")]
+)
+def test_a_key_gives_its_values_back(values: tuple[Any, ...]) -> None:
+    """A single text may hold the very character that parts the values of a composite key."""
+    assert values_of(key_of(values), len(values)) == values
+
+
+def test_a_key_of_another_number_of_values_is_refused() -> None:
+    with pytest.raises(ValueError, match="is not made of 3 values"):
+        values_of(key_of(("a", "b")), 3)
 
 
 # -- hash and version -------------------------------------------------------------------------------

@@ -66,6 +66,10 @@ def test_one_row_without_an_instant_ends_the_order(cursor: str | None) -> None:
     assert not order_of(row("a", 2), {"id": "b", "updated_at": cursor}).is_falling
 
 
+def test_a_list_without_rows_shows_no_order() -> None:
+    assert not order_of().is_by_change
+
+
 def test_a_list_without_a_cursor_field_has_no_order() -> None:
     assert not Order(UNDATED).is_falling
 
@@ -114,8 +118,11 @@ def test_a_new_row_and_a_deleted_one_show_no_move() -> None:
     assert not order_of(row("a", -1), row("b", 5), known=loaded(b=5), fell_at=P).is_by_change
 
 
-def test_of_several_changed_rows_the_one_that_stood_lowest_counts() -> None:
-    known = loaded(a=9, c=3, b=5)
+@pytest.mark.parametrize("was", [{"a": 9, "c": 3}, {"a": 3, "c": 9}, {"a": 9, "c": None}])
+def test_of_several_changed_rows_the_one_that_stood_lowest_counts(
+    was: dict[str, float | None],
+) -> None:
+    known = loaded(**was, b=5)
     rows = (row("a", -2), row("c", -1), row("b", 5))
     assert order_of(*rows, known=known, fell_at=P).is_by_change
 
@@ -145,6 +152,7 @@ def scattered(n: int) -> int:
 
 def test_twenty_falls_and_a_time_of_creation_in_no_order_show_it() -> None:
     assert told(FALLS + 1, created_at=scattered)
+    assert told(FALLS + 2, created_at=scattered)
     assert FALLS == 20
 
 
@@ -168,10 +176,27 @@ def test_a_time_that_is_later_than_the_version_is_none_of_creation() -> None:
     assert told(FALLS + 1, due_at=lambda n: scattered(n) if n != 7 else n)
 
 
-@pytest.mark.parametrize("hours", [lambda n: n + 24, lambda n: 99 - n, lambda n: 99])
+@pytest.mark.parametrize(
+    "hours",
+    [
+        lambda n: n + 24,
+        lambda n: n // 2 + 24,
+        lambda n: 99 - n,
+        lambda n: 99 - n // 2,
+        lambda n: 99,
+    ],
+)
 def test_another_time_that_is_in_order_may_explain_that_of_the_versions(hours: Any) -> None:
     """It falls, rises, or stands still."""
     assert not told(FALLS + 1, created_at=scattered, other_at=hours)
+
+
+def test_a_time_that_was_later_than_the_version_once_is_none_of_creation() -> None:
+    assert not told(FALLS + 1, due_at=lambda n: n - 1 if n < 2 else scattered(n))
+
+
+def test_a_time_in_the_future_in_no_order_explains_nothing() -> None:
+    assert told(FALLS + 1, created_at=scattered, due_at=lambda n: n - 1 - n * 7 % 5)
 
 
 def test_a_time_that_one_row_lacks_is_none_of_creation_but_may_be_in_order() -> None:

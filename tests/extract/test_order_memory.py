@@ -124,6 +124,13 @@ def test_the_days_until_the_whole_list_is_due_can_be_chosen(days: float, may: bo
     assert may_stop(LEARNED, full_scan_days=days) is may
 
 
+@pytest.mark.parametrize("field", ["since", "read_whole_at"])
+@pytest.mark.parametrize("time", [None, "no time", 7])
+def test_a_fact_without_its_times_is_none(field: str, time: Any) -> None:
+    assert LearnedOrder.from_fact(LEARNED.to_fact()) == LEARNED
+    assert LearnedOrder.from_fact({**LEARNED.to_fact(), field: time}) is None
+
+
 # -- what a scan leaves remembered ------------------------------------------------------------------
 
 
@@ -155,6 +162,14 @@ def test_an_order_by_change_stays_one_while_the_versions_fall() -> None:
     again = ended(whole(), replace(LEARNED, by_change=False)).learned
     assert again is not None
     assert not again.by_change
+
+
+def test_a_scan_that_shows_the_order_is_remembered_as_such() -> None:
+    scan = whole()
+    scan.order._saw_move = True
+    found = ended(scan).learned
+    assert found is not None
+    assert found.by_change
 
 
 def test_a_scan_that_stopped_early_moves_its_beginning_on_and_not_the_whole_reading() -> None:

@@ -49,12 +49,20 @@ def segments(
     return handed
 
 
-@pytest.mark.parametrize(("size", "expected"), [(49, [["a", "b", "c"]]), (50, [["a", "b"], ["c"]])])
+@pytest.mark.parametrize(
+    ("sizes", "expected"),
+    [
+        ([49, 50, 1], ["abc"]),
+        ([50, 50, 1], ["ab", "c"]),
+        ([100, 49, 50, 1], ["a", "bcd"]),
+        ([100, 50, 50, 1], ["a", "bc", "d"]),
+    ],
+)
 def test_a_segment_is_closed_when_it_has_the_bytes(
-    tmp_path: Path, size: int, expected: list[list[str]]
+    tmp_path: Path, sizes: list[int], expected: list[str]
 ) -> None:
-    items = [item(key, size) for key in "abc"]
-    assert segments(tmp_path, [items], max_bytes=100) == expected
+    items = [item(key, size) for key, size in zip("abcd", sizes, strict=False)]
+    assert ["".join(keys) for keys in segments(tmp_path, [items], max_bytes=100)] == expected
 
 
 @pytest.mark.parametrize(("seconds", "expected"), [(299.0, [["a", "b"]]), (300.0, [["a"], ["b"]])])
