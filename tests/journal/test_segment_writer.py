@@ -12,7 +12,7 @@ import pytest
 from oa_sync.journal.items import Item, Kind
 from oa_sync.journal.journal import Journal
 from oa_sync.journal.queue import SegmentQueue
-from oa_sync.journal.segment_writer import SegmentWriter
+from oa_sync.journal.segment_writer import HANDED_OVER_BYTES, SegmentWriter
 from tests.support.clock import ManualClock
 
 NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)
@@ -92,3 +92,21 @@ def test_one_key_of_two_resources_may_stand_in_one_segment(tmp_path: Path) -> No
 
 def test_nothing_emitted_is_one_segment_for_the_bookkeeping(tmp_path: Path) -> None:
     assert segments(tmp_path, []) == [[]]
+
+
+def test_a_large_page_is_handed_over_in_pieces_while_it_is_written(tmp_path: Path) -> None:
+    """So that what is in flight stays bounded, and loading can begin."""
+
+    async def handed_over() -> int:
+        queue: SegmentQueue[str] = SegmentQueue(max_bytes=HANDED_OVER_BYTES)
+        writer = SegmentWriter(Journal(tmp_path), queue, ManualClock())
+        page = [item(key, HANDED_OVER_BYTES) for key in "abc"]
+        emitting = asyncio.ensure_future(writer.emit(page))
+        for _ in range(5):
+            await asyncio.sleep(0)
+        found = len(queue._waiting)
+        emitting.cancel()
+        await asyncio.gather(emitting, return_exceptions=True)
+        return found
+
+    assert asyncio.run(handed_over()) == 1
