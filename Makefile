@@ -3,6 +3,7 @@
 # make test-rest  run what is slow: every destination, kills and storms, more examples of each property
 # make test-all   both, one after the other
 # make simulate SEED=1 NIGHTS=3000  play nights of bad luck from a seed (docs/simulation.md)
+# make mutants MODULE=oa_sync.quota.book  change one thing at a time, and see whether a test fails (tests/mutants)
 # make bench      measure speed and memory: half an hour on a quiet machine (BENCH_ARGS='--workloads rows')
 #
 # PYTEST_ARGS goes to pytest: make test PYTEST_ARGS='tests/sync -x'. CONTRIBUTING.md tells more.
@@ -23,7 +24,7 @@ unexport PYTHONDONTWRITEBYTECODE
 PIP = $(if $(wildcard $(BIN)/pip),$(BIN)/python -m pip,$(PYTHON) -m pip --python $(BIN)/python)
 INSTALL = @echo "installing oa-sync and what it needs into $(VENV)"; $(PIP) install --quiet --editable
 
-.PHONY: demo test test-rest test-all simulate bench lint picture clean
+.PHONY: demo test test-rest test-all simulate mutants bench lint picture clean
 
 demo: $(VENV)/.installed
 	@$(BIN)/oa-sync demo
@@ -40,6 +41,9 @@ test-all:
 
 simulate: $(VENV)/.installed-test
 	@$(BIN)/python -m tests.simulation --seed $(SEED) --nights $(NIGHTS) $(if $(LIES),--lies) $(if $(LOG),--log)
+
+mutants: $(VENV)/.installed-test
+	@$(BIN)/python -m tests.mutants $(MODULE)
 
 bench: $(VENV)/.installed-bench
 	@$(BIN)/python -m tests.benchmarks.speed $(BENCH_ARGS)

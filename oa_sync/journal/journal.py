@@ -19,6 +19,7 @@ So the file is at once cut back to the end of its last whole record.
 from __future__ import annotations
 
 import mmap
+import os
 import struct
 import zlib
 from collections.abc import Iterator
@@ -116,16 +117,18 @@ class Journal:
             OaSyncError: a record is intact, but this version cannot read it.
         """
         with segment.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
             while len(head := file.read(_HEAD.size)) == _HEAD.size:
                 magic, crc, header_length, row_length, body_length = _HEAD.unpack(head)
-                if magic != _MAGIC:
+                has_body = body_length != _NO_BODY
+                length = header_length + row_length + (body_length if has_body else 0)
+                # Before anything is read: a damaged length may be more than the memory holds.
+                if magic != _MAGIC or file.tell() + length > size:
                     return
                 header = file.read(header_length)
                 row = file.read(row_length)
-                body = None if body_length == _NO_BODY else _body(file, body_length)
-                whole = len(header) == header_length and len(row) == row_length
-                whole = whole and (body is None or len(body) == body_length)
-                if not whole or _crc(header, row, body or b"") != crc:
+                body = _body(file, body_length) if has_body else None
+                if _crc(header, row, body or b"") != crc:
                     return
                 try:
                     item = _item(orjson.loads(header), row, body)
@@ -205,7 +208,7 @@ def _crc(header: bytes, row: bytes, body: bytes | memoryview) -> int:
 
 
 def _body(file: BinaryIO, length: int) -> bytes | memoryview:
-    """The next `length` bytes of `file`, fewer where it ends; a large body stays in the file."""
+    """The next `length` bytes of `file`; a large body stays in the file."""
     if length < MAPPED_BYTES:
         return file.read(length)
     start = file.tell()

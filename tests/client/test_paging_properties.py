@@ -6,7 +6,7 @@ import asyncio
 import json
 from typing import Any
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from oa_sync.client.paging import Page, pages
@@ -95,6 +95,8 @@ def test_every_row_comes_once_and_no_request_is_wasted(
     ),
     concurrency=st.integers(1, 3),
 )
+@example(kind="page", count=25, cap=4, changes=[("append", 0)] * 9, concurrency=2)
+@example(kind="offset", count=25, cap=4, changes=[("append", 0)] * 9, concurrency=3)
 def test_a_list_that_changes_meanwhile_is_read_to_its_end(
     kind: str, count: int, cap: int, changes: list[tuple[str, int]], concurrency: int
 ) -> None:

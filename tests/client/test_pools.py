@@ -46,7 +46,7 @@ def test_a_request_that_fails_leaves_its_place_to_the_next() -> None:
     async def ask() -> None:
         async with httpx.AsyncClient(transport=Pools(make)) as client:
             for _ in range(2 * POOL_SIZE):
-                with pytest.raises(httpx.ConnectError):
+                with pytest.raises(httpx.ConnectError, match="nobody there"):
                     await client.get("http://127.0.0.1:9/")
 
     asyncio.run(ask())

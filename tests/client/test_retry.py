@@ -191,6 +191,8 @@ def test_a_refused_request_is_not_called_received() -> None:
     options = {"method": "POST", "json": {"task": "t"}, "idempotent": False}
     for status in (400, 429):
         error, _, seen, _ = outcome(reply({}, status), OK, **options)
+        assert error is not None
+        assert str(status) in str(error)
         assert "received" not in str(error)
         assert seen == 1
 

@@ -40,7 +40,7 @@ def client_of(base: str, **options: Any) -> ApiClient:
     ["https://api.example.com/v1", "http://127.3.0.9:80", "http://[::1]/v1", "http://localhost"],
 )
 def test_https_and_loopback_are_accepted(base: str) -> None:
-    client_of(base)
+    assert client_of(base).base == base.removesuffix(":80")
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_https_and_loopback_are_accepted(base: str) -> None:
     ],
 )
 def test_other_base_urls_are_refused(base: str) -> None:
-    with pytest.raises(ConfigurationError) as caught:
+    with pytest.raises(ConfigurationError, match=r"^base URL: ") as caught:
         client_of(base)
     assert "pass" not in str(caught.value)
 
@@ -65,7 +65,8 @@ def test_other_base_urls_are_refused(base: str) -> None:
     "key", ["oa_x\ny", "oa_x\r\nX-Evil: 1", "oa\x00x", "oa x", "ключ", "", "  "]
 )
 def test_a_key_that_cannot_be_sent_is_refused_without_showing_it(key: str) -> None:
-    with pytest.raises(ConfigurationError) as caught:
+    reason = "which no key has" if key.strip() else "missing; set OPENANALYST_API_KEY"
+    with pytest.raises(ConfigurationError, match=reason) as caught:
         credential(BearerAuth(), key)
     assert not key.strip() or key not in str(caught.value)
     assert "Evil" not in str(caught.value)
@@ -189,7 +190,7 @@ def test_the_secret_never_reaches_another_host(way: str, auth: str) -> None:
 def test_an_absolute_url_with_a_user_is_refused() -> None:
     async def run() -> None:
         async with api(in_turn(OK)) as (server, client):
-            with pytest.raises(RedirectRefusedError):
+            with pytest.raises(RedirectRefusedError, match="GET of an absolute URL"):
                 await client.request("GET", server.url.replace("//", "//u:p@") + "/v1/reports")
             await client.request("GET", server.url + "/v1/reports?after=x")
             assert server.seen[0].target == "/v1/reports?after=x"
@@ -208,7 +209,9 @@ def test_a_credential_signs_requests_of_its_own_origin_only() -> None:
         with pytest.raises(RedirectRefusedError):
             bearer().sign(request, base)
         assert "authorization" not in request.headers
-    bearer().sign(httpx.Request("GET", "https://API.example.com:443/x"), base)
+    request = httpx.Request("GET", "https://API.example.com:443/x")
+    bearer().sign(request, base)
+    assert request.headers["authorization"] == f"Bearer {KEY}"
 
 
 def test_loopback_is_not_asked_through_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:

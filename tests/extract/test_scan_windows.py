@@ -97,6 +97,7 @@ def test_there_is_no_window_where_the_size_of_a_page_cannot_be_chosen(paginator:
 
 
 @example(108, 4)
+@example(1000, 100)  # the last assert at least once
 @given(st.integers(1, 3000), st.integers(2, 120))
 def test_a_page_around_a_place_exists_and_is_no_larger_than_allowed(place: int, most: int) -> None:
     found = window_around(place, most)

@@ -4,7 +4,7 @@ from datetime import timedelta
 from email.utils import format_datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from oa_sync.quota.headers import Reading, lowered, read_rate_limit, read_retry_after
@@ -113,6 +113,8 @@ def test_retry_after_in_every_form(text: str, seconds: float | None) -> None:
         st.one_of(st.text(), st.integers().map(str), st.floats().map(str)),
     )
 )
+@example({"Retry-After": "-7", "X-RateLimit-Remaining": "-7", "X-RateLimit-Limit": "30"})
+@example({"Retry-After": "1e9", "X-RateLimit-Remaining": "7", "Date": "Mon, 99 Foo 2026"})
 def test_no_header_breaks_the_reading(headers: dict[str, str]) -> None:
     wait = read_retry_after(lowered(headers), START)
     assert wait is None or 0 <= wait <= 86_400

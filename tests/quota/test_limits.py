@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
 
 import pytest
@@ -23,6 +24,7 @@ def test_flags_replace_the_plans_limits_and_zero_is_unlimited() -> None:
     assert limits_of("free") == Limits(30, 500)
     assert limits_of("free", rpm=7) == Limits(7, 500)
     assert limits_of("free", rpm=0, rpd=150) == Limits(None, 150)
+    assert limits_of("free", rpd=0) == Limits(30, None)
     assert limits_of("enterprise", rpd=9, day="UTC") == Limits(None, 9, "UTC")
 
 
@@ -44,6 +46,8 @@ def test_a_limit_is_a_positive_number(per_minute: int | None, per_day: int | Non
 )
 def test_the_share_kept_for_others(per_day: int | None, reserve: float, others: int) -> None:
     assert kept(per_day, reserve) == others
+    usable = Limits(None, per_day).usable_per_day(reserve)
+    assert usable == (None if per_day is None else per_day - others)
 
 
 @pytest.mark.parametrize(
@@ -59,3 +63,18 @@ def test_the_day_of_a_time_zone_may_have_23_or_25_hours(evening: datetime, hours
     begins = berlin.day_floor(now) + 1 + 60
     ends = berlin.counts_until(begins, now) - 60
     assert ends - begins == hours * 3600
+
+
+@pytest.mark.parametrize("name", ["UTC", "utc"])
+def test_the_day_of_utc_does_not_depend_on_the_time_zone_of_the_machine(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    try:
+        now = int(datetime(2026, 3, 2, 9, tzinfo=UTC).timestamp()) * 1_000_000
+        begins = int(datetime(2026, 3, 2, tzinfo=UTC).timestamp())
+        assert Limits(None, 5, name).day_floor(now) == begins - 60 - 1
+    finally:
+        monkeypatch.undo()
+        time.tzset()

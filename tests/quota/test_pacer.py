@@ -3,8 +3,10 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Coroutine
+from contextlib import closing
 from datetime import timedelta
 from email.utils import format_datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +15,7 @@ from oa_sync.errors import BudgetExhausted
 from oa_sync.quota.ledger import Grant, Ledger
 from oa_sync.quota.limits import PLANS, Limits
 from oa_sync.quota.pacer import QuotaLimiter
+from oa_sync.quota.sqlite_ledger import SqliteLedger
 from tests.support.clock import START, ManualClock
 
 FREE = PLANS["free"]
@@ -211,7 +214,9 @@ def test_a_run_that_waits_for_the_minute_ends_soon_after_the_day_does(
         waiting = asyncio.create_task(pacer.acquire())
         await asyncio.sleep(0)
         pacer.observe(429, {"Retry-After": "7200"})
-        with pytest.raises(BudgetExhausted):
+        with pytest.raises(
+            BudgetExhausted, match="the server says that the day's requests are spent"
+        ):
             await waiting
 
     run(work())
@@ -326,7 +331,14 @@ def test_answers_that_tell_nothing_new_do_not_touch_the_ledger(
 ) -> None:
     pacer = limiter(ledger, clock)
     run(spend(pacer, 3))
-    monkeypatch.setattr(ledger, "_transaction", None)
+    touched: list[object] = []
+    transaction = ledger._transaction
+
+    def noted(*asked: Any) -> Any:
+        touched.append(asked)
+        return transaction(*asked)
+
+    monkeypatch.setattr(ledger, "_transaction", noted)
     reset = str(int(START.timestamp()) + 40)
     for remaining in ("27", "28", "30", "999999"):
         pacer.observe(
@@ -338,6 +350,12 @@ def test_answers_that_tell_nothing_new_do_not_touch_the_ledger(
             },
         )
         pacer.observe(200, {"X-RateLimit-Remaining": remaining, "X-RateLimit-Reset": "banana"})
+    assert not touched
+    pacer.observe(
+        200,
+        {"X-RateLimit-Limit": "30", "X-RateLimit-Remaining": "26", "X-RateLimit-Reset": reset},
+    )
+    assert touched, "one that tells less does"
 
 
 def test_a_caller_that_gives_up_waiting_gives_its_slot_back(
@@ -397,3 +415,29 @@ def test_a_clock_that_leaps_forward_does_not_refill_the_day_of_this_run(
     run(spend(pacer, 5))
     clock._start += timedelta(days=3)
     assert run(spend(pacer, 1)) == 0
+
+
+class Oversleeper(ManualClock):
+    """A clock on which the wait for the slot at 60.9 s ends `late` seconds too late, once."""
+
+    late = 0.0
+
+    async def sleep(self, seconds: float) -> None:
+        await super().sleep(seconds)
+        if self.monotonic() > 60.8:
+            self.advance(self.late)
+            self.late = 0.0
+
+
+@pytest.mark.parametrize(("late", "bookings"), [(0.0, 2), (0.39, 2), (0.41, 3)])
+def test_a_slot_is_used_up_to_0_4_seconds_late_and_then_given_back(
+    tmp_path: Path, late: float, bookings: int
+) -> None:
+    """What the guard of 0.9 s has left is for the network."""
+    clock, limits = Oversleeper(), Limits(1, None)
+    clock.late = late
+    with closing(SqliteLedger(tmp_path / "quota.sqlite3", clock)) as store:
+        counting = CountingLedger(store)
+        assert run(spend(limiter(counting, clock, limits), 2)) == 2
+        assert counting.bookings == bookings
+        assert store.usage(ME, limits).used_day == 2

@@ -78,7 +78,7 @@ def test_an_address_that_does_not_work_is_a_configuration_error(postgres_url: st
 
 
 def test_a_malformed_address_does_not_show_its_password() -> None:
-    with pytest.raises(ConfigurationError) as caught:
+    with pytest.raises(ConfigurationError, match=r"--quota-url .*: .*check the address") as caught:
         PostgresLedger("postgresql://me:hunter2@host:notaport/db?sslmode=hunter2=1")
     assert "hunter2" not in str(caught.value)
 

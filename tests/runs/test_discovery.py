@@ -10,6 +10,7 @@ import duckdb
 import pytest
 
 from oa_sync.emulator.data import SAMPLE, load_workspace
+from oa_sync.errors import LockHeldError
 from oa_sync.workspace.lock import sync_lock
 from tests.runs.following import DAY, Site, site
 from tests.support.command import OA_SYNC as COMMAND
@@ -91,7 +92,10 @@ def test_adding_does_not_wait_for_a_running_sync(tmp_path: Path) -> None:
     with site(tmp_path) as api:
         settings = api.settings
         with sync_lock(settings.home / "locks", settings.fingerprint(), "here", api.clock):
-            oa_sync(api, tmp_path, "runs", "add", "run_1")
+            with pytest.raises(LockHeldError, match="another sync is running"):
+                api.sync()
+            told = oa_sync(api, tmp_path, "runs", "add", "run_1")
+        assert told == "1 registered; the next sync of 'default' asks\n"
 
 
 @pytest.mark.parametrize("text", ["..", "a\x07b", "x" * 600])

@@ -115,7 +115,7 @@ def test_a_refused_start_registers_nothing(tmp_path: Path) -> None:
 
 def test_a_spent_budget_sends_nothing(tmp_path: Path) -> None:
     with site(tmp_path, changes={"max_requests": 0}) as api:
-        with pytest.raises(BudgetExhausted):
+        with pytest.raises(BudgetExhausted, match="that --max-requests allows are spent"):
             start(api)
         assert api.server.state.counters.total == 0
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from oa_sync.shape.cutting.compact import MOST_BYTES, compact_spans
@@ -211,8 +211,7 @@ def test_a_document_cut_short_is_always_refused(text: str, data: st.DataObject) 
 def test_a_comma_more_or_less_in_the_list_is_always_refused(text: str, data: st.DataObject) -> None:
     body = text.encode()
     rows = cut(body, ("data",)).rows
-    if not len(rows):
-        return
+    assume(len(rows))
     row = data.draw(st.integers(0, len(rows) - 1))
     end = int(rows.ends[row])
     more = body[:end] + b"," + body[end:]

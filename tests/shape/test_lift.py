@@ -171,6 +171,7 @@ def test_nothing_asked_or_nothing_there_leaves_the_rows_alone() -> None:
         for wanted in ([], [("a",)], [("b", ELEMENT, "a")]):
             lifted = lift(source, wanted)
             assert lifted.buffer == source
+            assert lifted.texts.keys() == set(wanted)
             assert all(len(found) == 0 for found in lifted.texts.values())
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from typing import Any
 
-from hypothesis import example, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from oa_sync.shape.learned import LearnedSchema
@@ -37,6 +37,7 @@ def test_both_passes_give_the_same_tables(batches: Batches) -> None:
 
 @given(some_batches)
 def test_nothing_is_dropped(batches: Batches) -> None:
+    assume(any(any(json_rows.leaves(row)) for batch in batches for row in batch))
     shaper = Shaper(json_rows.SPEC)
     for batch in batches:
         extras = json_rows.numbered(batch)
@@ -72,7 +73,7 @@ def _columns(shaper: Shaper) -> dict[tuple[str, tuple[str, ...]], tuple[str, str
 @examples(40)
 def test_types_only_widen_and_names_stay(batches: Batches) -> None:
     shaper = Shaper(json_rows.SPEC)
-    before = LearnedSchema()
+    before, compared = LearnedSchema(), 0
     for batch in batches:
         shaper.shape(json_rows.ndjson(batch), json_rows.numbered(batch))
         after = shaper.learned
@@ -81,7 +82,9 @@ def test_types_only_widen_and_names_stay(batches: Batches) -> None:
                 now = after.tables[table][path]
                 assert now.name == column.name
                 assert WIDER.index(now.data_type) >= WIDER.index(column.data_type)
+                compared += 1
         before = after
+    assume(compared)
 
 
 @given(some_batches)
@@ -90,6 +93,7 @@ def test_every_column_has_a_name_of_its_own(batches: Batches) -> None:
     shaper = Shaper(json_rows.SPEC)
     for batch in batches:
         shaper.shape(json_rows.ndjson(batch), json_rows.numbered(batch))
+    assume(shaper.learned.tables)
     for table, columns in shaper.learned.tables.items():
         names = [c.name for c in columns.values()]
         assert len(set(names)) == len(names), table

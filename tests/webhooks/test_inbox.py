@@ -144,8 +144,8 @@ def test_permissions_of_an_older_folder_are_tightened(tmp_path: Path, clock: Man
 
 def test_every_commit_is_flushed_to_the_disk(inbox: Inbox) -> None:
     # What a power cut takes cannot be seen from here; that SQLite was told to flush can.
-    (level,) = inbox._connection.execute("PRAGMA synchronous").fetchone()
-    assert level == 2
+    for name, expected in (("synchronous", 2), ("fullfsync", 1)):
+        assert inbox._connection.execute(f"PRAGMA {name}").fetchone() == (expected,)
 
 
 def test_deleted_file_is_made_anew_rather_than_written_in_vain(
@@ -158,6 +158,37 @@ def test_deleted_file_is_made_anew_rather_than_written_in_vain(
     assert inbox.append(b"kept", START)
     with closing(Inbox(tmp_path / "inbox", clock)) as other:
         assert bodies(other) == [b"kept"]
+
+
+def test_file_that_is_in_place_is_not_opened_again(inbox: Inbox) -> None:
+    connection = inbox._connection
+    inbox.append(b"one", START)
+    assert bodies(inbox) == [b"one"]
+    assert inbox._connection is connection
+
+
+def test_what_fails_half_way_stores_nothing_and_does_not_stand_in_the_way(inbox: Inbox) -> None:
+    inbox.append(b"one", START)
+    with pytest.raises(ValueError, match="hexadecimal"):
+        inbox.acknowledge([delivery_id(b"one"), "no id"])
+    assert inbox.append(b"two", START)
+    assert bodies(inbox) == [b"one", b"two"]
+
+
+def test_closed_inbox_is_an_error(inbox: Inbox) -> None:
+    inbox.close()
+    with pytest.raises(OaSyncError, match="closed database"):
+        inbox.append(b"one", START)
+
+
+def test_folders_above_are_made(tmp_path: Path, clock: ManualClock) -> None:
+    with closing(Inbox(tmp_path / "home" / "inbox" / "label", clock)) as made:
+        assert made.append(b"one", START)
+
+
+def test_folder_of_a_workspace_is_that_of_earlier_versions() -> None:
+    """Where it moves, an upgrade loses what waits there."""
+    assert inbox_folder(Path("home"), "default") == Path("home/inbox/37a8eec1ce19687d")
 
 
 def test_damaged_file_is_an_error_that_names_it(tmp_path: Path, clock: ManualClock) -> None:
@@ -174,7 +205,8 @@ def test_workspaces_have_inboxes_of_their_own_whatever_their_labels(tmp_path: Pa
 
 
 steps = st.lists(
-    st.tuples(st.sampled_from(["append", "acknowledge", "reopen"]), st.lists(st.integers(0, 5)))
+    st.tuples(st.sampled_from(["append", "acknowledge", "reopen"]), st.lists(st.integers(0, 5))),
+    min_size=1,
 )
 
 

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from oa_sync.webhooks.payload import RunEvent, json_object, run_event
@@ -112,6 +112,11 @@ def test_what_is_no_json_object_is_none(body: bytes) -> None:
         ),
     ).map(lambda value: json.dumps(value).encode())
 )
+@example(b'{"run_id": "run_1", "status": "completed"}')
+@example(b'{"data": {"run_id": 7}, "run_id": " "}')
 def test_no_body_raises(body: bytes) -> None:
-    event = run_event(body)
+    event, payload = run_event(body), json_object(body)
     assert event is None or (event.run_id and event.run_id.encode())
+    named = (payload or {}).get("run_id")
+    assert event is not None or not (isinstance(named, str) and named.strip())
+    assert payload is not None or event is None

@@ -1,0 +1,260 @@
+"""What one list row is reduced to, and how it differs from what is loaded."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from oa_sync.definitions.model import Resource
+from oa_sync.errors import InvalidResponseError
+from oa_sync.extract.lists.changes import (
+    Change,
+    Known,
+    compare,
+    content_hash,
+    is_full,
+    listed,
+    needs_detail,
+    version_of,
+)
+from oa_sync.journal.items import key_of, values_of
+
+ROW = {
+    "id": 7,
+    "name": "Umsatz é",
+    "tags": ["b", "a"],
+    "size": {"rows": 2.5, "cols": None},
+    "ok": True,
+}
+LOADED = Known("v1", "h1", "v1", deleted=False)
+
+
+def resource(**words: Any) -> Resource:
+    """A resource whose rows have an id and a time, and a detail unless `words` say otherwise."""
+    return Resource.model_validate(
+        {
+            "name": "reports",
+            "endpoint": {"path": "reports", "incremental": {"cursor_path": "updated_at"}},
+            "primary_key": ["id"],
+            "detail": {"path": "reports/{id}"},
+            **words,
+        }
+    )
+
+
+REPORTS = resource()
+UNDATED = resource(endpoint={"path": "reports"})
+WITHOUT_DETAIL = resource(detail=None)
+BY_TWO = resource(primary_key=["tenant", "id"])
+WITHOUT_KEY = resource(primary_key=[], detail=None)
+
+
+# -- golden values: where one of these moves, an upgrade writes every row of a warehouse again ------
+
+
+def test_the_hash_of_a_row_is_that_of_earlier_versions() -> None:
+    assert content_hash(ROW) == "b38701a110edb4724cefc8a27a0f9aeb"
+
+
+def test_the_key_of_a_row_without_primary_key_is_that_of_earlier_versions() -> None:
+    assert listed(WITHOUT_KEY, ROW).key == "b38701a110edb4724cefc8a27a0f9aeb"
+
+
+@pytest.mark.parametrize(
+    ("values", "key"),
+    [
+        (("rpt_1",), "rpt_1"),
+        ((7,), "\x1e7"),
+        (("acme", 7), "acme\x1f\x1e7"),
+        ((7, True, 2.5, None), "\x1e7\x1f\x1eTrue\x1f\x1e2.5\x1f\x1e"),
+    ],
+)
+def test_the_text_of_a_key_is_that_of_earlier_versions(values: tuple[Any, ...], key: str) -> None:
+    assert key_of(values) == key
+
+
+@pytest.mark.parametrize(
+    "values", [("a\x1fb",), (None,), (7,), ("acme", None, 2.5, True), ("", "")]
+)
+def test_a_key_gives_its_values_back(values: tuple[Any, ...]) -> None:
+    """A single text may hold the very character that parts the values of a composite key."""
+    assert values_of(key_of(values), len(values)) == values
+
+
+def test_a_key_of_another_number_of_values_is_refused() -> None:
+    with pytest.raises(ValueError, match="is not made of 3 values"):
+        values_of(key_of(("a", "b")), 3)
+
+
+# -- hash and version -------------------------------------------------------------------------------
+
+
+def test_the_hash_does_not_depend_on_the_order_of_keys_at_any_depth() -> None:
+    turned = {key: ROW[key] for key in reversed(ROW)}
+    turned["size"] = {"cols": None, "rows": 2.5}
+    assert content_hash(turned) == content_hash(ROW)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"tags": ["a", "b"]}, {"size": {"rows": 2.5}}, {"ok": 1}, {"id": "7"}, {"more": None}],
+)
+def test_the_hash_tells_every_other_content_apart(change: dict[str, Any]) -> None:
+    assert content_hash({**ROW, **change}) != content_hash(ROW)
+
+
+@pytest.mark.parametrize(
+    ("value", "version"),
+    [("2026-03-02T09:00:00Z", "2026-03-02T09:00:00Z"), (17, "17"), (0, "0"), (False, "false")],
+)
+def test_the_version_is_the_cursor_field_as_text(value: Any, version: str) -> None:
+    row = {"id": "a", "updated_at": value}
+    assert listed(REPORTS, row).version == version
+
+
+@pytest.mark.parametrize("row", [{}, {"updated_at": None}, {"updated_at": {}}, {"updated_at": [1]}])
+def test_a_cursor_field_that_is_no_scalar_is_no_version_and_the_hash_stands_for_it(
+    row: dict[str, Any],
+) -> None:
+    assert version_of(REPORTS, row) is None
+    entry = listed(REPORTS, {"id": "a", **row})
+    assert entry.version == entry.row_hash
+
+
+def test_without_a_cursor_field_the_hash_is_the_version() -> None:
+    entry = listed(UNDATED, {"id": "a", "updated_at": "2026-03-02T09:00:00Z"})
+    assert version_of(UNDATED, {"updated_at": "2026-03-02T09:00:00Z"}) is None
+    assert entry.version == entry.row_hash
+
+
+# -- keys -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("missing", [None, {}, {"a": 1}, [], ["a"]])
+@pytest.mark.parametrize("part", ["tenant", "id"])
+def test_a_composite_key_with_one_part_that_is_no_scalar_is_refused(
+    part: str, missing: Any
+) -> None:
+    row = {"tenant": "acme", "id": 7, part: missing}
+    with pytest.raises(InvalidResponseError, match=r"a row has no tenant \+ id"):
+        listed(BY_TWO, row)
+
+
+def test_a_composite_key_with_one_part_absent_is_refused_and_the_row_s_keys_are_named() -> None:
+    with pytest.raises(InvalidResponseError, match="its keys are id, name; set primary_key"):
+        listed(BY_TWO, {"id": 7, "name": "x"})
+
+
+@pytest.mark.parametrize("value", [0, False, "", 0.0])
+def test_a_key_that_is_false_in_python_is_a_key(value: Any) -> None:
+    entry = listed(BY_TWO, {"tenant": "acme", "id": value})
+    assert entry.key_values == ("acme", value)
+
+
+def test_rows_that_are_appended_are_told_apart_by_their_content() -> None:
+    appended = resource(write_disposition="append", detail=None)
+    one, two = (listed(appended, {"id": "a", "n": n}) for n in (1, 2))
+    assert one.key == one.row_hash
+    assert one.key != two.key
+
+
+def test_a_row_is_kept_without_its_lists() -> None:
+    assert listed(REPORTS, ROW).row == {key: ROW[key] for key in ("id", "name", "size", "ok")}
+
+
+# -- which list rows are full -----------------------------------------------------------------------
+
+WITH_STEPS = resource(children={"steps": {"table": "steps", "parent_key": ["report_id"]}})
+WITH_FIELD = resource(detail={"path": "reports/{id}", "fields": ["body"]})
+WITH_BOTH = resource(
+    detail={"path": "reports/{id}", "fields": ["body", "steps"]},
+    children={"steps": {"table": "steps", "parent_key": ["report_id"]}},
+)
+
+
+@pytest.mark.parametrize(
+    ("detailed", "row", "full"),
+    [
+        (WITHOUT_DETAIL, {}, True),
+        # Nothing says what the detail brings: each new or changed row is asked for.
+        (REPORTS, {"body": "x"}, False),
+        # A child list counts only as a list. The cursor dialect gives a count of steps in its place.
+        (WITH_STEPS, {}, False),
+        (WITH_STEPS, {"steps": None}, False),
+        (WITH_STEPS, {"steps": 3}, False),
+        (WITH_STEPS, {"steps": {}}, False),
+        (WITH_STEPS, {"steps": "[]"}, False),
+        (WITH_STEPS, {"steps": []}, True),
+        (WITH_STEPS, {"steps": [{"n": 1}]}, True),
+        # A field that is no child list counts whatever it holds, but null.
+        (WITH_FIELD, {}, False),
+        (WITH_FIELD, {"body": None}, False),
+        (WITH_FIELD, {"body": ""}, True),
+        (WITH_FIELD, {"body": 0}, True),
+        (WITH_FIELD, {"body": []}, True),
+        # All of them, whichever comes first.
+        (WITH_BOTH, {"body": "x", "steps": []}, True),
+        (WITH_BOTH, {"body": "x", "steps": 3}, False),
+        (WITH_BOTH, {"body": None, "steps": []}, False),
+        (WITH_BOTH, {"steps": []}, False),
+    ],
+)
+def test_a_list_row_is_full_when_it_has_every_field_of_the_detail(
+    detailed: Resource, row: dict[str, Any], full: bool
+) -> None:
+    assert is_full(detailed, row) is full
+    assert listed(detailed, {"id": "a", **row}).full is full
+
+
+# -- comparison -------------------------------------------------------------------------------------
+
+
+def entry_of(version: str = "v1", row_hash: str = "h1", *, full: bool = False) -> Any:
+    entry = listed(REPORTS, {"id": "a"})
+    return type(entry)(entry.key, entry.key_values, version, row_hash, full)
+
+
+@pytest.mark.parametrize(
+    ("known", "change"),
+    [
+        (None, Change.NEW),
+        (Known("v1", "h1", "v1", deleted=True), Change.NEW),
+        (Known("v0", "h1", "v1", deleted=False), Change.CHANGED),
+        (Known("v1", "h0", "v1", deleted=False), Change.CHANGED),
+        (Known(None, "h1", "v1", deleted=False), Change.CHANGED),
+        (Known("v1", None, "v1", deleted=False), Change.CHANGED),
+        (Known("v1", "h1", None, deleted=False), Change.UNCHANGED),
+        (LOADED, Change.UNCHANGED),
+    ],
+)
+def test_a_row_is_unchanged_only_if_version_and_content_are_those_of_a_living_row(
+    known: Known | None, change: Change
+) -> None:
+    assert compare(entry_of(), known) is change
+
+
+@pytest.mark.parametrize(
+    ("known", "needed"),
+    [
+        (None, True),
+        (LOADED, False),
+        (Known("v1", "h1", None, deleted=False), True),
+        (Known("v1", "h1", "v0", deleted=False), True),
+        # The row changed without a new version, and the detail of this version is there.
+        (Known("v1", "h0", "v1", deleted=False), False),
+    ],
+)
+def test_a_detail_is_asked_for_unless_this_version_of_it_is_loaded(
+    known: Known | None, needed: bool
+) -> None:
+    assert needs_detail(REPORTS, entry_of(), known) is needed
+
+
+@pytest.mark.parametrize(
+    ("detailed", "full"), [(REPORTS, True), (WITHOUT_DETAIL, False), (WITHOUT_DETAIL, True)]
+)
+def test_no_detail_is_asked_for_where_it_would_bring_nothing(
+    detailed: Resource, full: bool
+) -> None:
+    assert not needs_detail(detailed, entry_of(full=full), None)

@@ -1,0 +1,108 @@
+"""`make mutants MODULE=…`: change one thing of a module at a time, and see whether a test fails.
+
+A change that no test sees (a *survivor*) says that a decision has no test. Read each: write the test, or
+say in `SURVIVORS.md` why there can be none (the code does the same with the change) or needs none. Such a
+line begins as the survivor was printed, and what stands there is not printed again. Exit code 1 where a
+survivor is left over.
+
+    make mutants MODULE=oa_sync.extract.lists.early_stop
+    make mutants MODULE='oa_sync.quota.book oa_sync.quota.limits'
+    make mutants                       # all modules of the table below, in turn
+
+`REACHED` names the tests that are to see a module's mutants: those that say what it decides. A test of
+whole syncs sees much less than it seems to, since later steps repair what a wrong one did. Of these files
+only the tests run that enter the changed function.
+
+Why not a library, in November 2026: **mutmut 3.8** has a fork server too, but leaves out every decorated
+function, and so all properties, which is where `evidence.py` and `scan.py` decide. **cosmic-ray 8.7**
+starts a new process of tests for each mutant, and writes the change into the working tree.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from tests.mutants.changes import Mutant
+from tests.mutants.running import run
+
+ACCEPTED = Path(__file__).with_name("SURVIVORS.md")
+EXTRACT, QUOTA, SHAPE = "tests/extract/test_", "tests/quota/test_", "tests/shape/test_"
+FAULTS, JOURNAL = "tests/faults/test_", "tests/journal/test_"
+WEBHOOKS = "tests/webhooks/test_"
+
+REACHED: Mapping[str, Sequence[str]] = {
+    "oa_sync.extract.lists.changes": [EXTRACT + "changes.py"],
+    "oa_sync.extract.lists.scan": [EXTRACT + "scan_decisions.py", EXTRACT + "scan_hands_on.py"],
+    "oa_sync.extract.lists.healing": [EXTRACT + "healing.py"],
+    "oa_sync.extract.lists.evidence": [EXTRACT + "evidence.py"],
+    "oa_sync.extract.lists.early_stop": [EXTRACT + "early_stop.py"],
+    "oa_sync.extract.lists.reading": [EXTRACT + "scan.py", EXTRACT + "scan_decisions.py"],
+    "oa_sync.extract.lists.absent": [EXTRACT + "absent.py"],
+    "oa_sync.extract.lists.order": [EXTRACT + "order.py"],
+    "oa_sync.extract.lists.order_memory": [EXTRACT + "order_memory.py"],
+    "oa_sync.quota.ledger": [
+        *(QUOTA + name for name in ("ledger_rules.py", "day_bounds.py", "ledger.py", "pacer.py"))
+    ],
+    "oa_sync.quota.book": [
+        *(QUOTA + name for name in ("day_bounds.py", "schedule.py", "ledger.py"))
+    ],
+    "oa_sync.quota.schedule": [QUOTA + "schedule.py", QUOTA + "ledger.py"],
+    "oa_sync.quota.limits": [QUOTA + "limits.py", QUOTA + "day_bounds.py", QUOTA + "ledger.py"],
+    "oa_sync.quota.headers": [QUOTA + "headers.py"],
+    "oa_sync.quota.pacer": [QUOTA + "pacer.py", QUOTA + "windows.py"],
+    "oa_sync.journal.items": [EXTRACT + "changes.py", EXTRACT + "scan.py", JOURNAL + "journal.py"],
+    "oa_sync.journal.journal": [JOURNAL + "journal.py", FAULTS + "flow.py"],
+    "oa_sync.journal.queue": [JOURNAL + "queue.py", FAULTS + "flow.py"],
+    "oa_sync.journal.segment_writer": [JOURNAL + "segment_writer.py", FAULTS + "flow.py"],
+    "oa_sync.webhooks.inbox": [WEBHOOKS + "inbox.py", WEBHOOKS + "group_commit.py"],
+    "oa_sync.webhooks.group_commit": [WEBHOOKS + "group_commit.py"],
+    "oa_sync.webhooks.signature": [WEBHOOKS + "signature.py"],
+    "oa_sync.webhooks.payload": [WEBHOOKS + "payload.py"],
+    "oa_sync.shape.learn": [SHAPE + "map_rule.py", SHAPE + "learn.py", SHAPE + "shaper.py"],
+    "oa_sync.shape.lattice": [SHAPE + "learn.py"],
+    "oa_sync.shape.naming": [SHAPE + "naming.py"],
+    "oa_sync.shape.temporal": [SHAPE + "temporal.py"],
+}
+
+
+def main() -> int:
+    """Exit code 1 where a mutant survived that is not accepted, 2 for a module that is not in the table."""
+    modules = sys.argv[1:]
+    if not modules:
+        codes = [subprocess.call([sys.executable, "-m", "tests.mutants", each]) for each in REACHED]
+        return max(codes)
+    if unknown := [module for module in modules if module not in REACHED]:
+        print(f"not in REACHED (tests/mutants/__main__.py): {', '.join(unknown)}")
+        return 2
+    if len(modules) > 1:  # a pytest each: it imports a test file only once
+        return max(
+            subprocess.call([sys.executable, "-m", "tests.mutants", each]) for each in modules
+        )
+    return _one(modules[0])
+
+
+def _one(module: str) -> int:
+    lines = ACCEPTED.read_text(encoding="utf-8").splitlines()
+    accepted = [each.split(" — ")[0] for each in lines if each.startswith("- ")]
+    left: list[Mutant] = []
+
+    def told(mutant: Mutant) -> None:
+        line = f"- {module} {mutant}"
+        if not any(line == each or (each[-1] == "→" and each in line) for each in accepted):
+            left.append(mutant)
+            print(f"{line}  (line {mutant.line})", flush=True)
+
+    outcome = run(module, REACHED[module], told)
+    print(
+        f"{module}: {outcome.made} mutants, {outcome.killed} killed, {outcome.ended} by the time limit,"
+        f" {len(outcome.survivors)} survived, {len(left)} of them not accepted;"
+        f" {outcome.seconds / outcome.made:.2f} s a mutant, {outcome.start:.1f} s to start"
+    )
+    return 1 if left else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
