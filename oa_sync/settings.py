@@ -1,15 +1,18 @@
 """Every setting: by a flag, else the environment, `.dlt/secrets.toml`, `.dlt/config.toml`, its default.
 
-The result is one frozen `Settings`; nothing else in the package reads the environment for its own
-settings. dlt's own configuration (destination credentials and the like) is left to dlt.
+The result is one frozen `Settings`, which is checked wherever it is made; nothing else in the package reads
+the environment for its own settings. dlt's own configuration (destination credentials and the like) is left
+to dlt.
 """
 
 from __future__ import annotations
 
+import difflib
 import hashlib
+import logging
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, get_args
@@ -17,6 +20,8 @@ from typing import Literal as L  # noqa: N817
 from urllib.parse import urlsplit
 
 from oa_sync.errors import ConfigurationError
+
+logger = logging.getLogger(__name__)
 
 DEFAULT_BASE_URL = "https://api.openanalyst.com/v1"
 Dialect = L["auto", "page", "cursor"]
@@ -53,10 +58,26 @@ _ENVIRONMENT = {
     "dataset_name": "OA_SYNC_DATASET_NAME",
 }
 
+_OTHER_VARIABLES = ("OA_SYNC_DOWNLOAD_HOSTS",)
+"""Variables that are no settings of a sync, and may be set beside them."""
+
+
+def _default_home() -> Path:
+    import platformdirs
+
+    return Path(platformdirs.user_data_dir("oa-sync", appauthor=False))
+
 
 @dataclass(frozen=True)
 class Settings:
-    """What one command works with. Build it with `resolve`; paths are absolute, numbers are numbers."""
+    """What one command works with. Paths are absolute, numbers are numbers, whoever made it.
+
+    `resolve` builds it from flags, the environment and files. Built directly it reads none of them: what is
+    left out has its default.
+
+    Raises:
+        ConfigurationError: a value is not valid.
+    """
 
     api_key: str | None = field(default=None, repr=False)
     base_url: str = DEFAULT_BASE_URL
@@ -74,7 +95,8 @@ class Settings:
     """After so many days a list is read whole, even if a scan could stop early; 0: every time."""
     grace_seconds: float = 300
     """How long a Parquet file on a disk keeps the pages that were replaced, for readers; 0: not at all."""
-    home: Path = Path("~/.local/share/oa-sync")
+    home: Path = field(default_factory=_default_home)
+    """The folder of ledger, journal, inbox and locks; the user's data folder of this platform."""
     quota_url: str | None = field(default=None, repr=False)
     workspace: str = "default"
     destination: str = "duckdb"
@@ -83,6 +105,17 @@ class Settings:
     dataset_name: str = "openanalyst"
     report_rows: ReportRowsForm = "json"
     source: str | None = None
+
+    def __post_init__(self) -> None:
+        for setting in fields(self):
+            value = getattr(self, setting.name)
+            if value is None and setting.name in _MAY_BE_NONE:
+                continue
+            value = _convert(setting.name, value, setting.name)
+            if setting.name in _PATHS:
+                value = _absolute(Path.cwd(), value, setting.name)
+            object.__setattr__(self, setting.name, value)
+        _check(self)
 
     def require_api_key(self) -> str:
         """The API key.
@@ -125,56 +158,101 @@ def resolve(
     """Merge `flags` (None: not given), the environment and the `.dlt` files into `Settings`.
 
     Raises:
-        ConfigurationError: a value is not valid; the message says where it came from.
+        ConfigurationError: a value is not valid, or a name is not that of a setting; the message says where
+            it came from.
     """
     environ = os.environ if environ is None else environ
     cwd = Path.cwd() if cwd is None else cwd
-    files = _toml_settings(cwd)
+    names = [setting.name for setting in fields(Settings)]
+    for name in flags:
+        _must_be_known(name, names, "")
+    _look_for_typing_errors(environ)
+    files = _toml_settings(cwd, names)
     values: dict[str, Any] = {}
-    for setting in fields(Settings):
-        name = setting.name
+    for name in names:
+        variable = _ENVIRONMENT.get(name, "")
+        in_file, file = files.get(name, (None, None))
         for origin, value in (
             (f"--{name.replace('_', '-')}", flags.get(name)),
-            (_ENVIRONMENT.get(name, ""), environ.get(_ENVIRONMENT.get(name, "")) or None),
-            (f".dlt: [sources.openanalyst] {name}", files.get(name)),
+            (variable, environ.get(variable) or None),
+            (f"{file}: [sources.openanalyst] {name}", in_file),
         ):
             if value is not None:
-                values[name] = _convert(name, value, origin)
+                converted = _convert(name, value, origin)
+                values[name] = _absolute(cwd, converted, origin) if name in _PATHS else converted
                 break
-    values["home"] = _absolute(cwd, values.get("home") or _default_home())
-    values["database"] = _absolute(cwd, values.get("database", Settings.database))
-    settings = Settings(**values)
-    _check(settings)
-    return settings
+    values.setdefault("database", cwd / "oa_sync.duckdb")
+    return Settings(**values)
 
 
-def _default_home() -> Path:
-    import platformdirs
-
-    return Path(platformdirs.user_data_dir("oa-sync", appauthor=False))
-
-
-def _absolute(cwd: Path, path: Path) -> Path:
-    return Path(os.path.normpath(cwd / path.expanduser()))
+def _must_be_known(name: str, names: Iterable[str], where: str) -> None:
+    if name not in (known := list(names)):
+        near = difflib.get_close_matches(name, known, 1)
+        hint = f"; did you mean {near[0]!r}?" if near else f"; there are {', '.join(known)}"
+        raise ConfigurationError(f"{where}{name!r} is not a setting{hint}")
 
 
-def _toml_settings(cwd: Path) -> dict[str, Any]:
-    """The `[sources.openanalyst]` tables of secrets over config, project folder over `~/.dlt`."""
-    merged: dict[str, Any] = {}
-    for folder in (Path.home() / ".dlt", cwd / ".dlt"):
-        for name in ("config.toml", "secrets.toml"):
-            path = folder / name
-            try:
-                data = tomllib.loads(path.read_text(encoding="utf-8"))
-            except (FileNotFoundError, NotADirectoryError, PermissionError):
-                continue
-            except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-                raise ConfigurationError(f"{path}: not valid TOML: {error}") from None
-            section = data.get("sources", {})
-            section = section.get("openanalyst", {}) if isinstance(section, dict) else {}
-            if isinstance(section, dict):
-                merged.update(section)
+def _look_for_typing_errors(environ: Mapping[str, str]) -> None:
+    """Refuse a variable that looks like a mistyped one of ours; tell of others that begin like ours.
+
+    Other programs, or another version of this one, may have variables of such names, so those go on.
+    """
+    known = [*_ENVIRONMENT.values(), *_OTHER_VARIABLES]
+    for name in environ:
+        if name.startswith("OA_SYNC_") and name not in known and "__" not in name:
+            near = difflib.get_close_matches(name, known, 1, cutoff=0.85)
+            if near:
+                raise ConfigurationError(f"{name} is not a setting; did you mean {near[0]}?")
+            logger.warning("%s is set, but no setting has this name; it is ignored", name)
+
+
+def _absolute(cwd: Path, path: Path, origin: str) -> Path:
+    try:
+        return Path(os.path.normpath(cwd / path.expanduser()))
+    except RuntimeError:
+        raise ConfigurationError(
+            f"{origin}: {str(path)!r}: there is no such user, or no home folder is known; write the path"
+            " out"
+        ) from None
+
+
+def _toml_settings(cwd: Path, names: list[str]) -> dict[str, tuple[Any, Path]]:
+    """The values of the `[sources.openanalyst]` tables, each with its file: secrets over config, project
+    folder over `~/.dlt`."""
+    merged: dict[str, tuple[Any, Path]] = {}
+    for path in _toml_files(cwd):
+        section = _openanalyst_table(path)
+        for name, value in section.items():
+            if not isinstance(value, dict):  # a table is dlt's: settings of one of its resources
+                _must_be_known(name, names, f"{path}: [sources.openanalyst] ")
+                merged[name] = value, path
     return merged
+
+
+def _toml_files(cwd: Path) -> list[Path]:
+    try:
+        folders = [Path.home() / ".dlt", cwd / ".dlt"]
+    except RuntimeError:  # a user without a home folder, as in some containers
+        folders = [cwd / ".dlt"]
+    return [folder / name for folder in folders for name in ("config.toml", "secrets.toml")]
+
+
+def _openanalyst_table(path: Path) -> dict[str, Any]:
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except OSError as error:  # dlt reads the same files, and would fail of them with other words
+        raise ConfigurationError(
+            f"{path}: cannot be read: {error.strerror}; let this user read it, or remove it"
+        ) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{path}: not valid TOML: {error}") from None
+    section = data.get("sources", {})
+    section = section.get("openanalyst", {}) if isinstance(section, dict) else {}
+    if not isinstance(section, dict):
+        raise ConfigurationError(f"{path}: sources.openanalyst is not a table")
+    return section
 
 
 _CHOICES: dict[str, tuple[str, ...]] = {
@@ -185,11 +263,13 @@ _CHOICES: dict[str, tuple[str, ...]] = {
 _INTEGERS = {"rpm", "rpd", "max_requests"}
 _AMOUNTS = {"full_scan_days": ("days", MOST_DAYS), "grace_seconds": ("seconds", MOST_GRACE)}
 _PATHS = {"home", "database"}
+_SECRETS = {"api_key", "quota_url"}
+_MAY_BE_NONE = {"api_key", "rpm", "rpd", "max_requests", "quota_url", "bucket_url", "source"}
 
 
 def _convert(name: str, value: Any, origin: str) -> Any:
     if name in _CHOICES:
-        if value not in _CHOICES[name]:
+        if not isinstance(value, str) or value not in _CHOICES[name]:
             raise ConfigurationError(
                 f"{origin}: {value!r} is not one of {', '.join(_CHOICES[name])}"
             )
@@ -203,30 +283,37 @@ def _convert(name: str, value: Any, origin: str) -> Any:
             raise ConfigurationError(f"{origin}: {value!r} is not a whole number from 0 up")
         return number
     if name == "reserve":
-        try:
-            share = float(value)
-        except (TypeError, ValueError):
-            share = -1.0
+        share = _number(value)
         if not 0.0 <= share < 1.0:
             raise ConfigurationError(f"{origin}: {value!r} is not a share from 0 to below 1")
         return share
     if name in _AMOUNTS:
         unit, most = _AMOUNTS[name]
-        try:
-            amount = float(value)
-        except (TypeError, ValueError):
-            amount = -1.0
+        amount = _number(value)
         if not 0.0 <= amount <= most:
             raise ConfigurationError(
                 f"{origin}: {value!r} is not a number of {unit} from 0 to {most}"
             )
         return amount
-    if name in _PATHS:
-        return Path(str(value))
-    text = str(value)
-    if name != "api_key" and any(ord(char) < 32 for char in text):
+    if name in _PATHS and isinstance(value, os.PathLike):
+        value = os.fspath(value)
+    if not isinstance(value, str):
+        what = "a path" if name in _PATHS else "a text"
+        shown = "the value" if name in _SECRETS else repr(value)
+        raise ConfigurationError(f"{origin}: {shown} is not {what}")
+    if name != "api_key" and any(ord(char) < 32 for char in value):
         raise ConfigurationError(f"{origin}: the value holds a control character")
-    return text
+    if name in _PATHS and not value:
+        raise ConfigurationError(f"{origin}: the path is empty; leave it out for the default")
+    return Path(value) if name in _PATHS else value
+
+
+def _number(value: Any) -> float:
+    """`value` as a number; -1 for anything that is none."""
+    try:
+        return -1.0 if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError, OverflowError):
+        return -1.0
 
 
 def _check(settings: Settings) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from oa_sync.errors import ConfigurationError
-from oa_sync.settings import resolve
+from oa_sync.settings import Settings, resolve
 
 KEY = "oa_" + "5" * 20
 
@@ -92,3 +93,78 @@ def test_the_key_is_in_no_text_of_the_settings(folder: Path) -> None:
     assert KEY not in repr(settings)
     with pytest.raises(ConfigurationError, match="OPENANALYST_API_KEY"):
         resolve({}, environ={}, cwd=folder).require_api_key()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("rpm", "many", "rpm: 'many' is not a whole number"),
+        ("rpd", True, "rpd: True is not a whole number"),
+        ("reserve", 7, "reserve: 7 is not a share"),
+        ("reserve", False, "reserve: False is not a share"),
+        ("plan", ["free"], "is not one of free"),
+        ("plan", None, "plan: None is not one of"),
+        ("workspace", 2026, "workspace: 2026 is not a text"),
+        ("database", ["a"], r"database: \['a'\] is not a path"),
+        ("database", "", "the path is empty"),
+        ("database", "a\0b", "control character"),
+        ("home", "~no-such-user-here/x", "no such user"),
+        ("home", None, "home: None is not a path"),
+        ("base_url", "http://api.example.com", "plain http://"),
+    ],
+)
+def test_settings_made_by_hand_are_checked_like_those_of_flags(
+    name: str, value: Any, words: str, folder: Path
+) -> None:
+    with pytest.raises(ConfigurationError, match=words):
+        Settings(**{name: value})
+    with pytest.raises(ConfigurationError, match=words):
+        dataclasses.replace(Settings(), **{name: value})
+
+
+def test_settings_made_by_hand_have_the_same_home_and_paths_as_resolved_ones(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+    by_hand, resolved = Settings(), resolve({}, environ={}, cwd=folder)
+    assert by_hand == resolved
+    assert by_hand.home.is_absolute()
+    assert Settings(home="~/oa", database="x.duckdb") == resolve(  # type: ignore[arg-type]
+        {"home": "~/oa", "database": "x.duckdb"}, environ={}, cwd=folder
+    )
+    assert not (folder / "~").exists()
+
+
+def test_a_secret_of_the_wrong_type_is_not_repeated(folder: Path) -> None:
+    with pytest.raises(ConfigurationError, match="api_key: the value is not a text"):
+        Settings(api_key=[KEY])  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", ["databse", "max_request", "apikey"])
+def test_a_mistyped_name_is_told_wherever_it_stands(name: str, folder: Path) -> None:
+    with pytest.raises(ConfigurationError, match=f"'{name}' is not a setting; did you mean"):
+        resolve({name: "x"}, environ={}, cwd=folder)
+    config = folder / ".dlt" / "config.toml"
+    config.write_text(f"[sources.openanalyst]\n{name} = 'x'\n")
+    with pytest.raises(
+        ConfigurationError, match=rf"config\.toml: .*'{name}' is not a setting; did"
+    ):
+        resolve({}, environ={}, cwd=folder)
+    config.write_text(f"[sources.openanalyst.{name}]\nx = 1\n[sources.other]\n{name} = 1\n")
+    assert resolve({}, environ={}, cwd=folder).workspace == "default", "tables there are dlt's"
+
+
+def test_a_mistyped_variable_is_told_and_one_of_another_program_goes_on(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(ConfigurationError, match="did you mean OA_SYNC_DATABASE"):
+        resolve({}, environ={"OA_SYNC_DATABSE": "x"}, cwd=folder)
+    environ = {"OA_SYNC_IMAGE_TAG": "7", "OA_SYNC__DESTINATION__TYPE": "duckdb"}
+    assert resolve({}, environ=environ, cwd=folder).workspace == "default"
+    assert [one.args for one in caplog.records] == [("OA_SYNC_IMAGE_TAG",)]
+
+
+def test_a_file_of_settings_that_cannot_be_read_is_named(folder: Path) -> None:
+    (folder / ".dlt" / "config.toml").mkdir()
+    with pytest.raises(ConfigurationError, match=r"config\.toml: cannot be read: Is a directory"):
+        resolve({}, environ={}, cwd=folder)
