@@ -5,9 +5,11 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 
 from oa_sync._version import __version__
 from oa_sync.errors import ConfigurationError
+from oa_sync.process_wide import log_levels
 
 _OURS = frozenset({"accept-encoding", "connection", "content-length", "host", "transfer-encoding"})
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -36,7 +38,7 @@ def request_headers(extra: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def keep_urls_and_headers_out_of_logs() -> None:
-    """httpx logs whole URLs at INFO and hpack whole headers at DEBUG: both can hold the key."""
-    for name in ("httpx", "httpcore", "hpack"):
-        logging.getLogger(name).setLevel(logging.WARNING)
+def without_urls_and_headers_in_logs() -> AbstractContextManager[None]:
+    """For the `with` block: httpx logs whole URLs at INFO and hpack whole headers at DEBUG, and both can hold
+    the key."""
+    return log_levels(logging.WARNING, "httpx", "httpcore", "hpack")

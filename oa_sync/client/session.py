@@ -7,6 +7,7 @@ import importlib.util
 import logging
 import ssl
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from types import TracebackType
@@ -18,7 +19,7 @@ import httpx
 from oa_sync.client.auth import Credential
 from oa_sync.client.body import BodyLimits, read_body, read_error_body
 from oa_sync.client.failures import Failure, VendorError, api_error, connection_failure
-from oa_sync.client.headers import keep_urls_and_headers_out_of_logs, request_headers
+from oa_sync.client.headers import request_headers, without_urls_and_headers_in_logs
 from oa_sync.client.origin import base_url, below, is_absolute, linked
 from oa_sync.client.pools import MULTIPLEXED, POOL_SIZE, Pools
 from oa_sync.client.response import Response, checked_body, server_date
@@ -119,7 +120,7 @@ class ApiClient:
         self._body_limits = body_limits or BodyLimits()
         self._in_flight = asyncio.Semaphore(max_concurrency)
         self.counts = RequestCounts()
-        keep_urls_and_headers_out_of_logs()
+        self._quiet = ExitStack()
         times = self._timeouts
         limits = httpx.Limits(
             max_connections=max_concurrency,
@@ -164,7 +165,12 @@ class ApiClient:
         return str(self._base)
 
     async def __aenter__(self) -> ApiClient:
-        await self._http.__aenter__()
+        self._quiet.enter_context(without_urls_and_headers_in_logs())
+        try:
+            await self._http.__aenter__()
+        except BaseException:
+            self._quiet.close()
+            raise
         return self
 
     async def __aexit__(
@@ -173,7 +179,8 @@ class ApiClient:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        await self._http.__aexit__(kind, error, trace)
+        with self._quiet:
+            await self._http.__aexit__(kind, error, trace)
 
     async def request(
         self,

@@ -43,7 +43,7 @@ from oa_sync.workspace.announced import announced
 from oa_sync.workspace.connection import Connection, connect
 from oa_sync.workspace.lock import postgres_lock, sync_lock
 from oa_sync.workspace.report import SyncReport
-from oa_sync.workspace.stopping import StoppableClock, Stopping
+from oa_sync.workspace.stopping import Stop, StoppableClock, Stopping, run_stoppable
 from oa_sync.workspace.surroundings import Surroundings
 
 logger = logging.getLogger(__name__)
@@ -52,7 +52,7 @@ Progress = Callable[[str, str, int, int | None], None]
 T = TypeVar("T")
 
 
-def _silent(stage: str, resource: str, done: int, total: int | None) -> None:
+def _no_progress(stage: str, resource: str, done: int, total: int | None) -> None:
     """Shows no progress."""
 
 
@@ -63,13 +63,16 @@ def sync(
     full_refresh: bool = False,
     history: bool = False,
     clock: Clock | None = None,
-    progress: Progress = _silent,
+    progress: Progress = _no_progress,
+    stop: Stop | None = None,
 ) -> SyncReport:
     """Bring the destination up to date and report.
 
-    `resources` limits the sync to these (default: all of the definition). `full_refresh` asks for every
-    detail again. `history` keeps every version of every row, from now on. `progress(stage, resource,
-    done, total)` is called as the sync goes on.
+    `resources` limits the sync to these, or to this one (default: all of the definition). `full_refresh` asks
+    for every detail again. `history` keeps every version of every row, from now on. `progress(stage,
+    resource, done, total)` is called as the sync goes on; if it raises, that is logged, and it is called no
+    more. `stop` ends the sync early; so do SIGTERM and Ctrl-C, where this is the main thread. Inside a running
+    event loop (a notebook) the loop waits for the end; `sync_async` does not block it.
 
     Failures of the API or the destination are in the report (`status`, `error`). Everything that was
     fetched is then loaded, or kept for the next sync.
@@ -78,15 +81,18 @@ def sync(
         ConfigurationError: settings, definition or a resource name are wrong; nothing was done.
         LockHeldError: another sync of this workspace and destination is running.
     """
-    return asyncio.run(
-        sync_async(
+    around = Surroundings(clock or Clock())
+    return run_stoppable(
+        lambda stop: sync_async(
             settings,
             resources,
             full_refresh=full_refresh,
             history=history,
             progress=progress,
-            around=Surroundings(clock or Clock()),
-        )
+            stop=stop,
+            around=around,
+        ),
+        stop,
     )
 
 
@@ -96,11 +102,13 @@ async def sync_async(
     *,
     full_refresh: bool = False,
     history: bool = False,
-    progress: Progress = _silent,
+    progress: Progress = _no_progress,
+    stop: Stop | None = None,
     around: Surroundings | None = None,
     target: Target | None = None,
 ) -> SyncReport:
-    """As `sync`, on the running event loop.
+    """As `sync`, on the running event loop, whose signal handlers stay as they are. If it is cancelled, what
+    was fetched is kept, and the next sync loads it; `stop` ends it in order, with a report.
 
     `around`: the sync's time, chance, disk, network and threads. `target`: an opened target to load into,
     which stays open (None: that of the settings).
@@ -108,8 +116,27 @@ async def sync_async(
     around = around or Surroundings()
     locks, name = settings.home / "locks", settings.fingerprint()
     with sync_lock(locks, name, _what(settings), around.clock):
-        one_sync = _Sync(settings, around, progress, full_refresh, history)
-        return await one_sync.run(tuple(resources), target)
+        one_sync = _Sync(settings, around, _guarded(progress), full_refresh, history)
+        names = (resources,) if isinstance(resources, str) else tuple(resources)
+        return await one_sync.run(names, target, stop)
+
+
+def _guarded(progress: Progress) -> Progress:
+    """`progress`, until it raises: it is the caller's, and a fault in it must not end the sync."""
+    is_broken = False
+
+    def call(stage: str, resource: str, done: int, total: int | None) -> None:
+        nonlocal is_broken
+        if not is_broken:
+            try:
+                progress(stage, resource, done, total)
+            except Exception:
+                is_broken = True
+                logger.warning(
+                    "the progress callback failed; the sync goes on without", exc_info=True
+                )
+
+    return call
 
 
 class _Sync:
@@ -129,14 +156,16 @@ class _Sync:
         sync_id = str(uuid.UUID(int=around.random.getrandbits(128), version=4))
         self._report = SyncReport(sync_id, settings.workspace, started_at=self._clock.now())
 
-    async def run(self, names: tuple[str, ...], opened: Target | None) -> SyncReport:
+    async def run(
+        self, names: tuple[str, ...], opened: Target | None, stop: Stop | None
+    ) -> SyncReport:
         """Sync, close what was opened here, and put errors into the report."""
         self._stopping = Stopping()
         with (
             self._around.loading_thread() as self._load_thread,
             contextlib.ExitStack() as self._locks,
             contextlib.closing(Journal(self._settings.journal, self._around.disk)) as journal,
-            self._stopping.on_signals(),
+            self._stopping.on(stop),
         ):
             target = opened or self._target()
             try:

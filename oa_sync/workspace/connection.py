@@ -126,7 +126,7 @@ class Connection:
         except Interrupted:
             if self.client.counts.made == made:
                 raise
-            raise Interrupted(f"stopped by a signal; {sent}") from None
+            raise Interrupted(f"stopped before the answer came; {sent}") from None
 
     def open_list(
         self, resource: Resource, path: str | None, params: Mapping[str, Any]

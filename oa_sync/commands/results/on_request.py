@@ -25,7 +25,7 @@ from oa_sync.tables.target import Target
 from oa_sync.workspace.connection import Connection, connect
 from oa_sync.workspace.lock import sync_lock
 from oa_sync.workspace.report import EXIT_CODES, Requests, Status
-from oa_sync.workspace.stopping import StoppableClock, Stopping
+from oa_sync.workspace.stopping import Stop, StoppableClock, Stopping, run_stoppable
 from oa_sync.workspace.surroundings import Surroundings
 
 T = TypeVar("T")
@@ -131,15 +131,17 @@ def load_on_request(settings: Settings, table: str, clock: Clock, work: Work) ->
     what = f"workspace {settings.workspace!r} into {settings.destination}"
     report = ResultReport(table, settings.workspace, clock.now())
     with sync_lock(settings.home / "locks", settings.fingerprint(), what, clock):
-        asyncio.run(_run(settings, report, clock, work))
+        run_stoppable(lambda stop: _run(settings, report, clock, work, stop))
     report.finished_at = clock.now()
     return report
 
 
-async def _run(settings: Settings, report: ResultReport, clock: Clock, work: Work) -> None:
+async def _run(
+    settings: Settings, report: ResultReport, clock: Clock, work: Work, stop: Stop
+) -> None:
     stopping = Stopping()
     target = open_target(settings, settings.home / "dlt" / settings.fingerprint())
-    with ThreadPoolExecutor(1, "load") as thread, stopping.on_signals():
+    with ThreadPoolExecutor(1, "load") as thread, stopping.on(stop):
 
         async def on_thread(function: Callable[[], T]) -> T:
             return await asyncio.get_running_loop().run_in_executor(thread, function)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -27,7 +26,7 @@ from oa_sync.settings import Settings
 from oa_sync.shape.document import read_document
 from oa_sync.workspace.announced import register
 from oa_sync.workspace.connection import Connection, connect
-from oa_sync.workspace.stopping import StoppableClock, Stopping
+from oa_sync.workspace.stopping import Stop, StoppableClock, Stopping, run_stoppable
 from oa_sync.workspace.surroundings import Surroundings
 
 PATH = "agents/run"
@@ -103,9 +102,8 @@ def start_run(
         ApiError: the API refused it, or gave no answer: then the message says that it may be running.
     """
     _check(request)
-    return asyncio.run(
-        _Start(settings, clock or Clock(), started, polled).run(request, wait_seconds)
-    )
+    start = _Start(settings, clock or Clock(), started, polled)
+    return run_stoppable(lambda stop: start.run(request, wait_seconds, stop))
 
 
 class _Start:
@@ -119,9 +117,9 @@ class _Start:
         self._settings, self._clock = settings, clock
         self._started, self._polled = started, polled
 
-    async def run(self, request: RunRequest, wait_seconds: float | None) -> StartedRun:
+    async def run(self, request: RunRequest, wait_seconds: float | None, stop: Stop) -> StartedRun:
         stopping = Stopping()
-        with stopping.on_signals():
+        with stopping.on(stop):
             async with connect(self._settings, Surroundings(self._clock), stopping) as connection:
                 definition = await stopping.grant(connection.definition())
                 resource = runs_resource(definition)

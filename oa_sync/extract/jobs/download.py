@@ -7,14 +7,15 @@ message. If it expires during the download, a fresh one is asked for, and the do
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import IO
 
 import httpx
 
-from oa_sync.client.headers import keep_urls_and_headers_out_of_logs, request_headers
+from oa_sync.client.headers import request_headers, without_urls_and_headers_in_logs
 from oa_sync.clock import Clock
 from oa_sync.errors import (
     ConnectionFailedError,
@@ -82,7 +83,6 @@ class Download:
             ConnectionFailedError: too many attempts brought nothing.
             ApiError, BudgetExhausted: a fresh URL could not be had.
         """
-        keep_urls_and_headers_out_of_logs()
         url = self._hosts.check(ticket.url)
         fruitless = refused = 0
         is_fresh = True
@@ -114,14 +114,17 @@ class Download:
                 await self._clock.sleep(min(_LONGEST_WAIT, 2.0**fruitless))
 
     @staticmethod
-    def _client(url: httpx.URL) -> httpx.AsyncClient:
-        return httpx.AsyncClient(
-            headers={**request_headers({}), "Accept": "*/*", "Accept-Encoding": "identity"},
-            timeout=httpx.Timeout(60.0, connect=10.0),
-            follow_redirects=False,
-            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
-            trust_env=url.scheme == "https",
-        )
+    @asynccontextmanager
+    async def _client(url: httpx.URL) -> AsyncIterator[httpx.AsyncClient]:
+        with without_urls_and_headers_in_logs():
+            async with httpx.AsyncClient(
+                headers={**request_headers({}), "Accept": "*/*", "Accept-Encoding": "identity"},
+                timeout=httpx.Timeout(60.0, connect=10.0),
+                follow_redirects=False,
+                cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
+                trust_env=url.scheme == "https",
+            ) as client:
+                yield client
 
     async def _attempt(self, client: httpx.AsyncClient, ticket: Ticket) -> bool:
         """Send one request for what is missing. True: the file is whole now."""

@@ -13,7 +13,7 @@ import logging
 import shutil
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import cached_property
 from itertools import chain
@@ -36,6 +36,7 @@ from oa_sync.load.dlt.destinations import (
 )
 from oa_sync.load.dlt.held_back import HeldBack
 from oa_sync.load.dlt.loaded_keys import LoadedKeys
+from oa_sync.load.dlt.quiet import quiet_dlt
 from oa_sync.load.dlt.sql_reads import SqlReads
 from oa_sync.load.dlt.variants import VARIANT_OF, variant_name
 from oa_sync.load.table_schema import described_columns
@@ -77,11 +78,15 @@ class Warehouse(SqlReads):
         self._pending: dict[str, dict[str, dict[str, Any]]] = {}
         self._keys = LoadedKeys(self._distinct_keys)
         self._is_open = False
+        self._process = ExitStack()
 
     def __enter__(self) -> Self:
         try:
             self._open()
-        except Exception as error:
+        except BaseException as error:
+            self._process.close()
+            if not isinstance(error, Exception):
+                raise
             raise opening_error(self._settings, error, deepest(error)) from error
         return self
 
@@ -89,11 +94,10 @@ class Warehouse(SqlReads):
         import dlt
         from dlt.common.schema import Schema
 
-        quiet_dlt()
+        self._process.enter_context(quiet_dlt())
         shutil.rmtree(self._workdir, ignore_errors=True)
         for private in (self._workdir.parent, self._workdir):
             private.mkdir(parents=True, exist_ok=True, mode=0o700)
-        logging.getLogger("dlt").setLevel(logging.CRITICAL)
         destination = dlt_destination(
             self._settings, read_only=self._read_only, duckdb_config=self._duckdb_config
         )
@@ -119,6 +123,7 @@ class Warehouse(SqlReads):
         if self._is_open and self._pipeline.is_active:
             self._pipeline.deactivate()  # else dlt uses it as the context of all others
         self._is_open = False
+        self._process.close()
         shutil.rmtree(self._workdir, ignore_errors=True)
 
     @contextmanager
@@ -432,33 +437,6 @@ class Warehouse(SqlReads):
 
     def _quoted(self, names: Sequence[str]) -> str:
         return ", ".join(self._client.escape_column_name(name) for name in names)
-
-
-def quiet_dlt() -> None:
-    """Settings of dlt that hold for every pipeline of ours.
-
-    No state in the destination (ids are in the tables), no trace files (they keep exception messages), no
-    telemetry, no signal handlers (ours load what was fetched first), staging emptied after use, and only
-    critical errors in its log. On this thread, also no record of the settings that dlt looked up: dlt
-    empties it only together with a trace, and the errors in it keep the last batch of every load in memory.
-    """
-    import dlt
-    from dlt.common.configuration.utils import get_resolved_traces
-
-    get_resolved_traces().logging_enabled = False
-
-    for key, value in {
-        "restore_from_destination": False,
-        "enable_runtime_trace": False,
-        "runtime.dlthub_telemetry": False,
-        "runtime.intercept_signals": False,
-        "runtime.log_level": "CRITICAL",
-        "load.truncate_staging_dataset": True,
-        "load.raise_on_failed_jobs": True,
-        "normalize.workers": 1,
-        "extract.workers": 1,
-    }.items():
-        dlt.config[key] = value
 
 
 def _loadable(batch: Batch) -> pa.Table:
