@@ -11,10 +11,12 @@ class OaSyncError(Exception):
 
     exit_code = 1
     code = "failed"
+    retry = True
+    """Whether the same call may succeed later though nobody mends anything."""
 
     def as_json(self) -> dict[str, Any]:
         """The error as `--json` shows it."""
-        return {"code": self.code, "message": str(self)}
+        return {"code": self.code, "message": str(self), "retry": self.retry}
 
 
 class ConfigurationError(OaSyncError):
@@ -22,6 +24,7 @@ class ConfigurationError(OaSyncError):
 
     exit_code = 2
     code = "configuration"
+    retry = False
 
 
 class DefinitionError(ConfigurationError):
@@ -52,6 +55,7 @@ class SchemaContractError(OaSyncError):
     resource; the others are loaded."""
 
     code = "schema_contract"
+    retry = False
 
 
 class BudgetExhausted(OaSyncError):
@@ -107,18 +111,21 @@ class NotAuthorisedError(ApiError):
 
     exit_code = 5
     code = "not_authorised"
+    retry = False
 
 
 class NotFoundError(ApiError):
     """404 or 410."""
 
     code = "not_found"
+    retry = False
 
 
 class InvalidRequestError(ApiError):
     """400, 409, 422 and other 4xx: asking again the same way cannot help."""
 
     code = "invalid_request"
+    retry = False
 
 
 class RateLimitedError(ApiError):
@@ -161,9 +168,11 @@ class BodyTooLargeError(ApiError):
     """The decompressed body is larger, or grew more, than the client accepts (`BodyLimits`)."""
 
     code = "body_too_large"
+    retry = False
 
 
 class RedirectRefusedError(ApiError):
     """A redirect or a next link left the configured host; following it would send the key there."""
 
     code = "redirect_refused"
+    retry = False

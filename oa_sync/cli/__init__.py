@@ -8,7 +8,7 @@ from importlib import import_module
 import click
 
 from oa_sync._version import __version__
-from oa_sync.cli.process import start_lightly
+from oa_sync.cli.process import discard_output, print_whatever_the_encoding, start_lightly
 from oa_sync.errors import OaSyncError
 
 # name: (module of oa_sync.cli, attribute, one line for --help; so that help imports nothing)
@@ -62,18 +62,27 @@ def cli() -> None:
 
 
 def main() -> None:
-    """Entry point of the `oa-sync` script: errors of ours become one message and an exit code."""
+    """Entry point of the `oa-sync` script: errors become one message, an object where `--json` was given, and
+    an exit code."""
     start_lightly()
+    print_whatever_the_encoding()
     try:
         cli.main(standalone_mode=False, prog_name="oa-sync")
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+        discard_output()
+        sys.exit(1)
+    except OSError as error:
+        discard_output()
+        click.echo(f"oa-sync: {error.filename or 'output'}: {error.strerror or error}", err=True)
+        sys.exit(1)
     except click.exceptions.Exit as stop:
         sys.exit(stop.exit_code)
     except click.Abort:
         click.echo("oa-sync: interrupted", err=True)
         sys.exit(130)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
-    except OaSyncError as error:
-        click.echo(f"oa-sync: {error}", err=True)
+    except (click.ClickException, OaSyncError) as error:
+        from oa_sync.cli.failure import tell
+
+        tell(error, sys.argv[1:])
         sys.exit(error.exit_code)

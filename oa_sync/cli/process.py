@@ -1,4 +1,4 @@
-"""How this process takes memory, and gives it back.
+"""How this process takes memory and gives it back, and how it writes its output.
 
 A sync uses large, short-lived buffers. By default glibc keeps an arena for each thread, and Arrow's own pool
 keeps memory that it has freed: the peak of a sync of a million rows is then a third higher. But if every
@@ -11,6 +11,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import gc
+import io
 import os
 import sys
 
@@ -65,3 +66,16 @@ def spare_sqlalchemy() -> None:
         from dlt.common.libs import sql_alchemy_shims
 
         sys.modules.setdefault("dlt.common.libs.sql_alchemy_compat", sql_alchemy_shims)
+
+
+def print_whatever_the_encoding() -> None:
+    """Write characters that the encoding of stdout or stderr lacks as `\\xe9`, and never fail of them."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def discard_output() -> None:
+    """Drop what is still to be written to stdout, which cannot be written. Python would try again at exit."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

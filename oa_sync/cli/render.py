@@ -29,8 +29,9 @@ def print_report(report: SyncReport) -> None:
     if report.tallies:
         console.print(resource_table(report), "")
     facts = Table.grid(padding=(0, 2))
-    # The no-break space keeps a name and its number on one line.
-    written = [f"{escape(name)}\N{NO-BREAK SPACE}{n:,}" for name, n in sorted(report.rows.items())]
+    # Keeps a name and its number on one line of the screen. In a file it would only hide them from grep.
+    gap = "\N{NO-BREAK SPACE}" if console.is_terminal else " "
+    written = [f"{escape(name)}{gap}{n:,}" for name, n in sorted(report.rows.items())]
     facts.add_row("rows written", ", ".join(written) or "none")
     facts.add_row("requests", requests_text(report))
     console.print(facts)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import sys
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import click
 import pytest
 
 from oa_sync.cli import cli
-from tests.support.command import oa_sync, run
+from tests.support.command import OA_SYNC, oa_sync, run
 from tests.support.emulator import KEY, emulator
 
 HEAVY = ("dlt", "duckdb", "pyarrow", "httpx", "starlette", "uvicorn", "pydantic", "yaml", "rich")
@@ -174,3 +175,57 @@ def test_text_for_people_goes_to_stdout_without_colours_or_progress_in_a_pipe(
     assert "\x1b" not in done.stdout
     assert re.search(r"^reports +18 +18 +0 +0 +0 +18 +0$", done.stdout, re.MULTILINE)
     assert "not offered by this API: agent_runs" in done.stdout
+
+
+WRONG_USAGE: dict[str, tuple[tuple[str, ...], str]] = {
+    "an unknown flag": (("--fast",), "No such option"),
+    "a value that is none": (("--rpm", "many"), "not a valid integer"),
+    "an unknown resource": (("report",), "not in the definition"),
+    "no key": ((), "OPENANALYST_API_KEY"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG_USAGE.values(), ids=WRONG_USAGE.keys())
+def test_wrong_usage_with_json_is_one_object_too(
+    case: tuple[tuple[str, ...], str], tmp_path: Path
+) -> None:
+    flags, words = case
+    key = {} if case is WRONG_USAGE["no key"] else {"OPENANALYST_API_KEY": KEY}
+    done = oa_sync("sync", "--source", "page", "--json", *flags, cwd=tmp_path, **key)
+    told = json.loads(done.stdout)
+    assert done.returncode == told["exit_code"] == 2
+    assert told["status"] == "failed"
+    assert {"resources", "rows", "requests", "workspace"} <= set(told)
+    assert words in told["error"]["message"]
+    assert told["error"]["retry"] is False
+    assert words in done.stderr
+
+
+def test_wrong_usage_with_json_lines_is_a_line_of_json(tmp_path: Path) -> None:
+    done = oa_sync("sync", "--rpm", "-1", "--log-format", "json", cwd=tmp_path)
+    assert done.returncode == 2
+    [line] = done.stderr.splitlines()
+    assert "not a whole number" in json.loads(line)["message"]
+
+
+def test_the_report_is_printed_in_any_encoding(tmp_path: Path) -> None:
+    with emulator() as api:
+        limits = ("--base-url", api.base_url, "--rpm", "0", "--rpd", "0")
+        done = oa_sync(
+            "sync", *limits, cwd=tmp_path, OPENANALYST_API_KEY=KEY, PYTHONIOENCODING="ascii"
+        )
+    assert (done.returncode, "Traceback" in done.stderr) == (0, False), done.stderr
+    assert re.search(r"\breports \d", done.stdout), "a plain space, for grep"
+
+
+def test_output_that_cannot_be_written_is_told_in_a_line(tmp_path: Path) -> None:
+    line = f"{shlex.join(OA_SYNC)} resources --source page > /dev/full"
+    done = run("sh", "-c", line, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (1, "oa-sync: output: No space left on device\n")
+
+
+def test_a_reader_that_has_seen_enough_ends_the_command_without_a_word(tmp_path: Path) -> None:
+    line = f"{shlex.join(OA_SYNC)} resources --source page --json | true"
+    done = run("sh", "-c", line, cwd=tmp_path)
+    assert "Traceback" not in done.stderr
+    assert "Exception" not in done.stderr
