@@ -1,8 +1,9 @@
 """One sync with a log file, for cron or a systemd timer; the exit code is that of `oa-sync sync`.
 
-    17 3 * * *  cd /srv/analytics && .venv/bin/python nightly.py
+    17 3 * * *  cd "/srv/analytics" && .venv/bin/python nightly.py
 
-Settings come from the environment and `.dlt/*.toml` in the current folder, as for the command line.
+Settings come from the environment and `.dlt/*.toml` in the current folder, as for the command line. cron has no
+exported key: put it into `.dlt/secrets.toml`, which only you can read.
 0: complete. 3: the day's requests are spent and the next night goes on, so nobody needs a mail. Anything
 else: the last line of the log says what to do.
 """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from oa_sync.definitions.loader import load_definition
 from oa_sync.settings import _ENVIRONMENT
 from tests.support.command import OA_SYNC, oa_sync, run
 from tests.support.emulator import KEY, emulator
+from tests.support.syncing import query, settings_for
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -88,7 +90,7 @@ def test_picture_of_the_demo_shows_the_same_screen() -> None:
 
 def test_commands_for_a_workspace_of_one_s_own_run_as_written(tmp_path: Path) -> None:
     lines = block("sh", "oa-sync check").splitlines()
-    assert lines[0] == "pip install ."
+    assert lines[0] == "python3 -m venv .venv && .venv/bin/pip install ."
     with emulator() as api:
         done = run(
             "sh",
@@ -99,32 +101,57 @@ def test_commands_for_a_workspace_of_one_s_own_run_as_written(tmp_path: Path) ->
             OPENANALYST_BASE_URL=api.base_url,
             OA_SYNC_PLAN="max",
         )
+        settings = settings_for(api.base_url, tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert (tmp_path / "oa_sync.duckdb").exists()
+    assert len(query(settings, block("sql", "FROM openanalyst.reports"))) > 10
 
 
-def test_cron_line_runs_as_written(tmp_path: Path) -> None:
+CRON = {"PATH": "/usr/bin:/bin", "SHELL": "/bin/sh", "LOGNAME": "me"}
+"""All that cron gives to a job, beside HOME."""
+
+
+def test_the_nightly_lines_run_as_written_in_the_environment_of_cron(tmp_path: Path) -> None:
+    folder = tmp_path / "my analytics"
+    making = block("sh", "secrets.toml").replace("/srv/analytics", "$FOLDER").splitlines()
+    assert making[1].startswith("python3 -m venv ")
+    script = "\n".join([making[0], *making[2:]]).replace("$FOLDER", f"'{folder}'")
+    made = run("sh", "-euc", script, cwd=tmp_path, PATH=CRON["PATH"], OPENANALYST_API_KEY=KEY)
+    assert made.returncode == 0, made.stderr
+    on_path(folder)
+    secrets = folder / ".dlt" / "secrets.toml"
+    assert secrets.stat().st_mode & 0o77 == 0
     line = block("cron", "oa-sync").strip()
     fields = line.split(maxsplit=5)
     assert all(re.fullmatch(r"\d+|\*", field) for field in fields[:5])
-    on_path(tmp_path)
-    command = fields[5].replace("/srv/analytics", str(tmp_path))
-    with emulator() as api:
-        # cron gives a job hardly more than HOME and a short PATH.
-        done = run(
-            "sh",
-            "-c",
-            command,
-            cwd=Path("/"),
-            PATH="/usr/bin:/bin",
-            HOME=str(tmp_path),
-            OA_SYNC_HOME=str(tmp_path / "home"),
-            OPENANALYST_API_KEY=KEY,
-            OPENANALYST_BASE_URL=api.base_url,
-            OA_SYNC_PLAN="max",
+    assert "%" not in fields[5], "cron makes a line break of it"
+    command = fields[5].replace("/srv/analytics", str(folder))
+
+    def night() -> tuple[str, str]:
+        done = subprocess.run(
+            ["sh", "-c", command],
+            cwd="/",
+            env={**CRON, "HOME": str(tmp_path)},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
         )
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-    assert "complete" in (tmp_path / "oa_sync.log").read_text()
+        return done.stdout, done.stderr
+
+    with emulator() as api:
+        config = folder / ".dlt" / "config.toml"
+        config.write_text(f'[sources.openanalyst]\nbase_url = "{api.base_url}"\nplan = "max"\n')
+        assert night() == ("", "")
+        log = folder / "oa_sync.log"
+        assert re.search(r"^complete in [\d.]+ s, at 20\d\d-.*Z$", log.read_text(), re.MULTILINE)
+        before = log.read_text()
+        enough = config.read_text()
+        config.write_text(f"{enough}max_requests = 1\n")
+        assert night() == ("", ""), "an ended budget is no reason for a mail"
+        assert "partial" in log.read_text().removeprefix(before)
+    config.write_text(enough)
+    mail, _ = night()
+    assert "error" in mail, "the API is gone: cron mails why"
 
 
 def test_python_lines_run_as_written(tmp_path: Path) -> None:

@@ -36,7 +36,8 @@ def print_report(report: SyncReport) -> None:
     facts.add_row("requests", requests_text(report))
     console.print(facts)
     print_problems(console, report)
-    console.print(f"{_coloured(report.status)} in {seconds(report):.1f} s")
+    when = isoformat(report.finished_at or report.started_at)
+    console.print(f"{_coloured(report.status)} in {seconds(report):.1f} s, at {when}")
 
 
 def resource_table(report: SyncReport) -> Table:
