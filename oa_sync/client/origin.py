@@ -73,6 +73,9 @@ def is_absolute(path_or_url: str) -> bool:
 def linked(base: httpx.URL, current: httpx.URL, link: str, what: str) -> httpx.URL:
     """The URL that the server means by `link` in its answer from `current`.
 
+    A server behind a proxy that ends TLS often writes http:// for its own address. Where host and port are
+    those of `base`, https:// is meant and taken: nothing is ever sent unencrypted for it.
+
     Raises:
         RedirectRefusedError: it leaves the origin of `base`, or carries a user.
     """
@@ -82,6 +85,9 @@ def linked(base: httpx.URL, current: httpx.URL, link: str, what: str) -> httpx.U
         raise RedirectRefusedError(
             f"{what} answered with a link that is not a URL; tell the vendor"
         ) from None
+    is_same_server = url.host == base.host and url.port in (base.port, base.port or 443)
+    if is_same_server and (base.scheme, url.scheme) == ("https", "http"):
+        url = url.copy_with(scheme="https", port=base.port)
     if not same_origin(base, url) or url.userinfo:
         raise RedirectRefusedError(
             f"{what} points to {origin_text(url)}, which is not the configured host; nothing was"

@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from types import TracebackType
 from typing import Any, TypeVar
-from urllib.request import getproxies
 
 import httpx
 
@@ -22,6 +21,7 @@ from oa_sync.client.failures import Failure, VendorError, api_error, connection_
 from oa_sync.client.headers import request_headers, without_urls_and_headers_in_logs
 from oa_sync.client.origin import base_url, below, is_absolute, linked
 from oa_sync.client.pools import MULTIPLEXED, POOL_SIZE, Pools
+from oa_sync.client.proxy import proxy_for
 from oa_sync.client.response import Response, checked_body, server_date
 from oa_sync.client.retry import Attempts, RetryPolicy
 from oa_sync.client.wording import describe
@@ -128,33 +128,29 @@ class ApiClient:
             keepalive_expiry=KEEPALIVE_SECONDS,
         )
         http2 = importlib.util.find_spec("h2") is not None
-        # Plain HTTP is for loopback: a proxy of the environment would get the key and the data.
-        trust_env = self._base.scheme == "https"
-        if transport is None and not (trust_env and getproxies()):
-            transport = self._pools(limits, http2, trust_env)
+        if transport is None:
+            transport = self._pools(limits, http2)
         self._http = httpx.AsyncClient(
             headers=request_headers(headers or {}),
             timeout=httpx.Timeout(
                 connect=times.connect, read=times.read, write=times.write, pool=times.pool
             ),
-            limits=limits,
-            http2=http2,
             transport=transport,
             follow_redirects=False,
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
-            trust_env=trust_env,
+            trust_env=False,
         )
 
-    def _pools(self, limits: httpx.Limits, http2: bool, trust_env: bool) -> Pools:
-        """The transport where there is no proxy. For plain HTTP no certificates are read, because that
-        takes longer than a request; TLS would fail there."""
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    def _pools(self, limits: httpx.Limits, http2: bool) -> Pools:
+        """Real connections. For plain HTTP no certificates are read, because that takes longer than a
+        request; TLS would fail there."""
+        context, proxy = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), proxy_for(self._base)
         if self._base.scheme == "https":
-            context = httpx.create_ssl_context(trust_env=trust_env)
+            context = httpx.create_ssl_context()
         may_multiplex = http2 and self._base.scheme == "https"
         return Pools(
             lambda: httpx.AsyncHTTPTransport(
-                verify=context, http2=http2, limits=limits, trust_env=trust_env
+                verify=context, http2=http2, limits=limits, proxy=proxy, trust_env=False
             ),
             MULTIPLEXED if may_multiplex else POOL_SIZE,
         )

@@ -16,6 +16,7 @@ from typing import IO
 import httpx
 
 from oa_sync.client.headers import request_headers, without_urls_and_headers_in_logs
+from oa_sync.client.proxy import ProxiedByHost
 from oa_sync.clock import Clock
 from oa_sync.errors import (
     ConnectionFailedError,
@@ -83,10 +84,10 @@ class Download:
             ConnectionFailedError: too many attempts brought nothing.
             ApiError, BudgetExhausted: a fresh URL could not be had.
         """
-        url = self._hosts.check(ticket.url)
+        self._hosts.check(ticket.url)
         fruitless = refused = 0
         is_fresh = True
-        async with self._client(url) as client:
+        async with self._client() as client:
             while True:
                 # A fresh ticket is tried even if it looks expired: the API's clock may be another.
                 if not is_fresh and ticket.expires_at and self._clock.now() >= ticket.expires_at:
@@ -115,14 +116,15 @@ class Download:
 
     @staticmethod
     @asynccontextmanager
-    async def _client(url: httpx.URL) -> AsyncIterator[httpx.AsyncClient]:
+    async def _client() -> AsyncIterator[httpx.AsyncClient]:
         with without_urls_and_headers_in_logs():
             async with httpx.AsyncClient(
                 headers={**request_headers({}), "Accept": "*/*", "Accept-Encoding": "identity"},
                 timeout=httpx.Timeout(60.0, connect=10.0),
                 follow_redirects=False,
                 cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
-                trust_env=url.scheme == "https",
+                transport=ProxiedByHost(lambda proxy: httpx.AsyncHTTPTransport(proxy=proxy)),
+                trust_env=False,
             ) as client:
                 yield client
 
