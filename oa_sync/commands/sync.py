@@ -202,7 +202,7 @@ class _Sync:
         settings, name = self._settings, self._settings.fingerprint()
         addresses: list[tuple[str, str, str]] = []
         if settings.destination == "postgres":
-            from oa_sync.load.postgres.postgres import address
+            from oa_sync.load.postgres.address import address
 
             addresses.append(("destination postgres", address(), name))
         if settings.quota_url is not None:

@@ -269,6 +269,41 @@ def test_without_credentials_the_message_says_where_they_go(
         pass
 
 
+@pytest.mark.parametrize("written", ["postgres//x:s3cret@h", "s3cret", "postgresql://[s3cret/d"])
+def test_credentials_that_are_no_address_are_told_without_repeating_them(
+    written: str, tmp_path: Path
+) -> None:
+    with (
+        in_environment({"DESTINATION__POSTGRES__CREDENTIALS": written}),
+        pytest.raises(ConfigurationError, match="not an address of PostgreSQL") as caught,
+        target(tmp_path),
+    ):
+        pass
+    assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        "postgresql://postgres@{host}:{port}/{database}",
+        "postgresql:///{database}?host={host}&port={port}&user=postgres",
+        "postgres://{host}:{port}/{database}?user=postgres",
+        "host={host} port={port} dbname={database} user=postgres",
+    ],
+)
+def test_an_address_may_leave_to_libpq_what_libpq_finds_itself(
+    form: str, url: str, tmp_path: Path
+) -> None:
+    parts = psycopg.conninfo.conninfo_to_dict(url)
+    written = form.format(host=parts["host"], port=parts["port"], database=parts["dbname"])
+    with (
+        in_environment({"DESTINATION__POSTGRES__CREDENTIALS": written}),
+        target(tmp_path) as loaded,
+    ):
+        loaded.load([parents([{"id": "a"}])])
+    assert query(url, "SELECT id FROM data.reports") == [("a",)]
+
+
 def test_no_password_and_no_row_stands_in_an_error(url: str, tmp_path: Path) -> None:
     wrong = url.replace("/loaded", "/nowhere").replace("unused", "s3cret")
     with (

@@ -14,8 +14,9 @@ import psycopg
 import pyarrow as pa
 from psycopg import sql
 
-from oa_sync.errors import ConfigurationError, DestinationError, OaSyncError
+from oa_sync.errors import DestinationError, OaSyncError
 from oa_sync.extract.lists.changes import Known
+from oa_sync.load.postgres.address import address
 from oa_sync.load.postgres.catalog import TYPES, Catalog, Connection, quoted, quoted_list
 from oa_sync.load.postgres.copying import copy_in, copy_out
 from oa_sync.load.staging import (
@@ -370,29 +371,6 @@ def _selected(name: str, schema: TableSchema) -> sql.Composable:
         return sql.SQL("NULL")
     is_json = schema.columns[name].data_type == "json"
     return sql.SQL("{}::text" if is_json else "{}").format(quoted(name))
-
-
-def address() -> str:
-    """The connection string, from dlt's configuration: `DESTINATION__POSTGRES__CREDENTIALS` and so on.
-
-    Raises:
-        ConfigurationError: there are no credentials.
-    """
-    from dlt.common.configuration.exceptions import ConfigurationException
-    from dlt.common.configuration.resolve import resolve_configuration
-    from dlt.destinations.impl.postgres.configuration import PostgresCredentials
-
-    try:
-        credentials = resolve_configuration(
-            PostgresCredentials(), sections=("destination", "postgres")
-        )
-    except (ConfigurationException, ValueError) as error:
-        raise ConfigurationError(
-            "destination postgres: its credentials are not set; use"
-            " DESTINATION__POSTGRES__CREDENTIALS=postgresql://user:password@host:5432/database, or"
-            " [destination.postgres.credentials] in .dlt/secrets.toml"
-        ) from error
-    return str(credentials.to_native_representation())
 
 
 def _plain_sql(text: str) -> sql.SQL:
