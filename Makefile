@@ -22,7 +22,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # Debian splits ensurepip off into python3-venv: where it is missing, the pip that is there fills the
 # environment from outside, which is also what its "externally managed" rule wants.
 PIP = $(if $(wildcard $(BIN)/pip),$(BIN)/python -m pip,$(PYTHON) -m pip --python $(BIN)/python)
-INSTALL = @echo "installing oa-sync and what it needs into $(VENV)"; $(PIP) install --quiet --editable
+INSTALL = @echo "installing oa-sync and what it needs into $(VENV): about a minute, once"; $(PIP) install --quiet --editable
 
 .PHONY: demo test test-rest test-all simulate mutants bench lint picture clean
 

@@ -164,7 +164,10 @@ def _next_step(status: int, retry_after: float | None) -> str:
         case 403:
             return "check the scopes of the API key and the workspace's IP allow-list"
         case 404 | 405 | 410:
-            return "check the path; if this API has no such endpoint, declare it optional"
+            return (
+                "check the base URL and the path; where the other paths answer and this API has no"
+                " such endpoint, declare it optional"
+            )
         case 429 if retry_after is not None:
             return f"the server asks to wait {retry_after:,.0f} s; run again after that"
         case 429:

@@ -33,7 +33,7 @@ def export(settings: Settings, folder: Path, clock: Clock | None = None) -> dict
     counts: dict[str, int] = {}
     with (
         sync_lock(settings.home / "locks", settings.fingerprint(), what, clock),
-        open_target(settings, workdir) as target,
+        open_target(settings, workdir, read_only=True) as target,
     ):
         tables = sorted({column.table for column in target.columns()})
         if not tables:

@@ -45,8 +45,9 @@ class SchemaChanges:
         self._note({**place, "before": column.data_type, "after": None})
 
     def _note(self, change: dict[str, Any]) -> None:
-        """Once, even if rows that could not be loaded are shaped again."""
-        if change not in self.seen:
+        """Once, even if rows that could not be loaded are shaped again. A column that holds JSON and gets
+        other JSON is as before for whoever reads it."""
+        if change["before"] != change["after"] and change not in self.seen:
             self.seen.append(change)
 
     def settle(self, drift: Iterable[Drift]) -> Iterator[Break]:

@@ -9,11 +9,13 @@ import sys
 from pathlib import Path
 
 import click
+import duckdb
 import pytest
 
 from oa_sync.cli import cli
 from tests.support.command import OA_SYNC, oa_sync, run
 from tests.support.emulator import KEY, emulator
+from tests.support.syncing import run_sync, settings_for
 
 HEAVY = ("dlt", "duckdb", "pyarrow", "httpx", "starlette", "uvicorn", "pydantic", "yaml", "rich")
 
@@ -229,3 +231,15 @@ def test_a_reader_that_has_seen_enough_ends_the_command_without_a_word(tmp_path:
     done = run("sh", "-c", line, cwd=tmp_path)
     assert "Traceback" not in done.stderr
     assert "Exception" not in done.stderr
+
+
+def test_an_export_only_reads_the_database(tmp_path: Path) -> None:
+    with emulator() as api:
+        settings = settings_for(api.base_url, tmp_path)
+        run_sync(settings, "dashboards")
+    with duckdb.connect(
+        str(settings.database), read_only=True
+    ):  # nobody may open it for writing now
+        done = oa_sync("export", "--to", "out", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert list((tmp_path / "out" / "dashboards").glob("*.parquet"))

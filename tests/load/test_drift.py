@@ -21,3 +21,11 @@ def test_a_history_is_widened_before_its_table_which_tells_what_is_to_be_widened
     target = Recording(Settings(home=tmp_path), MemoryStore())
     list(SchemaChanges(target).settle([Drift("rows", "size", ("size",), "bigint", "double")]))
     assert widened == [("rows_history", "size", "double"), ("rows", "size", "double")]
+
+
+def test_a_column_that_stays_json_is_no_change_for_the_report(tmp_path: Path) -> None:
+    changes = SchemaChanges(MemoryTarget(Settings(home=tmp_path), MemoryStore()))
+    same = Drift("reports", "tags", ("tags",), "json", "json")
+    wider = Drift("reports", "age", ("age",), "bigint", "double")
+    list(changes.settle([same, wider]))
+    assert [one["column"] for one in changes.seen] == ["age"]

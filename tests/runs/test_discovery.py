@@ -98,7 +98,7 @@ def test_adding_does_not_wait_for_a_running_sync(tmp_path: Path) -> None:
         assert told == "1 registered; the next sync of 'default' asks\n"
 
 
-@pytest.mark.parametrize("text", ["..", "a\x07b", "x" * 600])
+@pytest.mark.parametrize("text", ["..", "bad id!", "a\x07b", "x" * 600])
 def test_an_id_that_cannot_be_asked_for_is_refused(tmp_path: Path, text: str) -> None:
     done = run(*COMMAND, "runs", "add", text, cwd=tmp_path)
     assert done.returncode == 2

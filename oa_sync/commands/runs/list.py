@@ -97,9 +97,10 @@ def checked_ids(ids: Iterable[str]) -> list[str]:
     """
     found = list(dict.fromkeys(text.strip() for text in ids if text.strip()))
     for text in found:
-        if not is_usable_id(text):
+        if not is_usable_id(text) or " " in text:
             raise ConfigurationError(
-                f"{text[:80]!r} cannot be the id of a run; give ids as the API writes them"
+                f"{text[:80]!r} cannot be the id of a run; give ids as the API writes them, each as a"
+                " word or a line of its own"
             )
     return found
 
