@@ -45,6 +45,27 @@ KEPT: tuple[Kept, ...] = (
         " its history; now the history is widened first",
     ),
     Kept(
+        31000016,
+        18,
+        None,
+        "complete, with other children: the simulated source changed a row twice in one microsecond, before and"
+        " after its detail was read, so that the version told nothing",
+    ),
+    Kept(
+        3386562,
+        20,
+        None,
+        "complete, with a row that is gone: the rows that were new to a sync came while the one before read its"
+        " lists, and the oracle looked at the edits before the sync alone",
+    ),
+    Kept(
+        8457334,
+        20,
+        None,
+        "a detail for nothing: a power cut brought back the note of what was left to fetch, which the oracle did"
+        " not allow",
+    ),
+    Kept(
         2070,
         20,
         "complete, with a row of a parent that is gone",

@@ -134,8 +134,9 @@ def _complete_means_equal(seen: Seen) -> Iterator[Alarm]:
             if true is None and row is not None and _lost_its_parent(seen, plan, row):
                 yield Alarm("complete, with a row of a parent that is gone", f"{plan.name} {key}")
             elif true is None:
-                # Among new rows absence may stay unproven (docs/scans.md); a calm night settles it.
-                if not seen.night.edits:
+                # Among rows that are not loaded, absence may stay unproven (docs/scans.md); a sync in which
+                # there are none settles it.
+                if not any(name in (plan.name, plan.parent) for name, _ in seen.changed):
                     yield Alarm("complete, with a row that is gone", f"{plan.name} {key}")
             elif row is None:
                 yield Alarm("complete, without a row", f"{plan.name} {key}")

@@ -203,7 +203,8 @@ class _World:
                 # docs/quota.md: at such a rate a power cut may forget the last bookings.
                 self._asked.clear()
         if report is not None and report.status == "complete":
-            self._settled, self._changed = not touched, set(touched)
+            # A power cut may bring back the note of what was left to fetch, and files that were loaded.
+            self._settled, self._changed = not touched and not night.power_cut, set(touched)
         elif night.full_refresh:
             self._settled = False  # what it had not come to is backlog now
         if night.number % 5 == 2 and machine.home.exists():
@@ -340,7 +341,8 @@ class _World:
             nonlocal requests
             requests += 1
             if night.churn and requests % night.churn == 0:
-                self._source.edit(self._now())
+                # Answers of one instant follow each other: no version is told twice.
+                self._source.edit(self._now() + timedelta(microseconds=requests))
 
         return after
 
