@@ -20,9 +20,13 @@ class SimulatedDisk(Disk):
     `room` bytes may still be written (None: any number).
     """
 
-    def __init__(self, shadow: Path, step: Callable[[str], None]) -> None:
-        self._shadow, self._step = shadow, step
+    def __init__(self, shadow: Path, step: Callable[[str], None], now: Callable[[], float]) -> None:
+        self._shadow, self._step, self._now = shadow, step, now
         self.room: int | None = None
+        self.full_at: float | None = None
+        """When the running sync was first refused a write for want of room."""
+        self.closed_at: float | None = None
+        """When the running sync last closed a segment of its journal, which is durable from then on."""
         self.synced: dict[Path, int] = {}
         """Bytes of each open or unsynced file that a power cut leaves."""
         self.unnamed: set[Path] = set()
@@ -50,6 +54,7 @@ class SimulatedDisk(Disk):
             self.room -= fits
             if fits < len(data):
                 super().write(handle, memoryview(data)[:fits])
+                self.full_at = self._now() if self.full_at is None else self.full_at
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         super().write(handle, data)
 
@@ -72,7 +77,9 @@ class SimulatedDisk(Disk):
 
     def close(self, handle: int) -> None:
         super().close(handle)
-        self._paths.pop(handle, None)
+        path = self._paths.pop(handle)
+        if path.parent.name != "unfinished":
+            self.closed_at = self._now()
 
     def remove(self, path: Path) -> None:
         self._step(f"remove {path.name}")
@@ -93,8 +100,13 @@ class SimulatedDisk(Disk):
 
     def process_ended(self) -> None:
         """Whatever the process had open is closed; the kernel still has all that was written."""
-        for handle in list(self._paths):
-            self.close(handle)
+        for handle in self._paths:
+            super().close(handle)
+        self._paths.clear()
+
+    def process_begins(self) -> None:
+        """A new sync: what the one before met is over."""
+        self.full_at = self.closed_at = None
 
     def power_cut(self, chance: random.Random) -> None:
         """Lose what was not synced, or a part of it, as the seed says."""
@@ -129,11 +141,12 @@ class SimulatedDisk(Disk):
             set(self.unnamed),
             dict(self.removed),
             dict(self.replaced),
+            self.closed_at,
         )
 
     def thaw(self) -> None:
         """Forget what came after `freeze`."""
-        self.synced, self.unnamed, self.removed, self.replaced = self._frozen
+        self.synced, self.unnamed, self.removed, self.replaced, self.closed_at = self._frozen
 
     def forget(self) -> None:
         """The files are gone, whatever became of them."""

@@ -51,11 +51,13 @@ class Machine:
         self.time = Time()
         self.clock = SimulatedClock(self.time)
         (folder / "shadow").mkdir(parents=True)
-        self.disk = SimulatedDisk(folder / "shadow", self.step)
+        self.disk = SimulatedDisk(folder / "shadow", self.step, lambda: self.time.seconds)
         self.steps = 0
         """Steps of the sync so far at which it could be killed."""
         self.kill_at: int | None = None
         self.killed_at = ""
+        self.ended_at = 0.0
+        """True time at which the last sync ended or was killed."""
         self.watch: Callable[[int], None] = lambda number: None
         """Hears of each step by its number."""
 
@@ -71,7 +73,7 @@ class Machine:
         self.steps += 1
         self.watch(self.steps)
         if self.steps == self.kill_at:
-            self.killed_at = what
+            self.killed_at, self.ended_at = what, self.time.seconds
             self._keep()
             raise Killed
 
@@ -84,6 +86,7 @@ class Machine:
     ) -> SyncReport | None:
         """The report of the sync `work`; None when it was killed."""
         self.steps, self.killed_at = 0, ""
+        self.disk.process_begins()
         turns = Turns(chance, eagerness)
         around = Surroundings(
             clock=self.clock,
@@ -105,6 +108,7 @@ class Machine:
         finally:
             asyncio.set_event_loop(None)
             loop.close()
+        self.ended_at = self.time.seconds
         self.disk.process_ended()
         assert isinstance(report, SyncReport)
         return report

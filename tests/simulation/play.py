@@ -28,6 +28,7 @@ from tests.simulation.machine import Machine
 from tests.simulation.nights import HOUR, Kinds, Night
 from tests.simulation.nights import drawn as drawn_night
 from tests.simulation.oracles import Alarm, Seen, alarms, state_of
+from tests.simulation.paid import Ending, Receipts
 from tests.simulation.server import KEY, Asked, Server
 from tests.simulation.worlds import BEGIN, Source, World
 from tests.simulation.worlds import drawn as drawn_world
@@ -97,6 +98,7 @@ class _World:
         self._settled = False
         self._changed: set[tuple[str, tuple[Any, ...]]] = set()
         self._backup: Path | None = None
+        self._receipts = Receipts()
 
     def _of_night(self, number: int) -> random.Random:
         """The chance of one night, so that a night stays what it is when another one is left out."""
@@ -145,6 +147,12 @@ class _World:
         said = "killed" if report is None else f"{report.status}, {report.requests.made} requests"
         self._play.log.append(said)
         yield from alarms(seen)
+        self._receipts.changed(self._source.changes[:changes])
+        disk = self._machine.disk
+        ending = Ending(self._machine.ended_at, disk.full_at, disk.closed_at)
+        yield from self._receipts.after(
+            self._world, night, seen.asked, seen.after, touched, report, ending
+        )
         self._after(night, report, touched)
 
     # -- around the sync ------------------------------------------------------------------------
@@ -171,6 +179,8 @@ class _World:
                 machine.restore(self._backup)
                 self._settled = False
                 self._asked.clear()
+        restored = night.home == "home is an older copy" and self._backup is not None
+        self._receipts.before(night, restored=restored)
         machine.disk.room = night.full_disk
         for _ in range(0 if early else night.edits):
             self._source.edit(self._now())

@@ -27,6 +27,8 @@ class Asked:
     name: str
     key: tuple[str, ...] = ()
     status: int = 200
+    is_whole: bool = True
+    """It was answered with 200, and the network left the answer as it was."""
 
 
 @dataclass
@@ -54,8 +56,10 @@ class Server(httpx.AsyncBaseTransport):
             request.url.raw_path.decode().partition("?")[0].removeprefix("/v1/"), query
         )
         body = json.dumps(document, ensure_ascii=False).encode()
+        true = body
         status, headers, body = self.spoil(path, status, headers, body)
-        self.asked.append(Asked(at, what.kind, what.name, what.key, status))
+        is_whole = status == 200 and body == true
+        self.asked.append(Asked(at, what.kind, what.name, what.key, status, is_whole))
         self.after()
         await asyncio.sleep(self.world.latency / 2)
         headers = {"content-type": "application/json", "date": _date(self.instant()), **headers}
