@@ -277,6 +277,10 @@ class _World:
         if night.power_cut:
             durable = 0 < self._world.per_minute <= 120
             machine.power_cut(self._chance, ledger_is_synced=durable)
+            if night.waits < HOUR:
+                # A note that the sync before had taken away may be there again, and costs requests
+                # (extract/details/unfinished.py).
+                self._settled = False
             if not durable:
                 # docs/quota.md: at such a rate a power cut may forget the last bookings.
                 self._asked.clear()
