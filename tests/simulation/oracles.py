@@ -152,12 +152,20 @@ def _complete_means_equal(seen: Seen) -> Iterator[Alarm]:
                 yield Alarm("complete, with a row of a parent that is gone", f"{plan.name} {key}")
             elif true is None:
                 # Among new rows absence may stay unproven (docs/scans.md); a calm night settles it.
-                if not seen.night.edits:
+                if not (seen.night.edits or _has_news(seen, plan)):
                     yield Alarm("complete, with a row that is gone", f"{plan.name} {key}")
             elif row is None:
                 yield Alarm("complete, without a row", f"{plan.name} {key}")
             else:
                 yield from _fields_equal(seen, plan, key, row, true)
+
+
+def _has_news(seen: Seen, plan: ListPlan) -> bool:
+    """Whether rows of the list came or changed since the last complete sync, which may be nights ago."""
+    return any(
+        name == plan.name and key in seen.before[plan.name]
+        for name, key in seen.changed - seen.outdated
+    )
 
 
 def _lost_its_parent(seen: Seen, plan: ListPlan, row: Row) -> bool:
