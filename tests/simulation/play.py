@@ -157,6 +157,7 @@ class _World:
         self._changed |= odd
         is_stale = self._teller is not None and self._teller.lie.is_stale
         self._lately.append(set(self._source.changes))
+        self._second.changed |= self._lately[-1]
         self._outdated -= set(self._source.changes)
         yield from self._rival
         if error is not None:
@@ -209,9 +210,12 @@ class _World:
                 rows={name: store.rows(name) for name in store.tables},
                 asked=[one for one in self._asked[began:] if one.by == SECOND],
                 settled=False,
+                changed=second.changed,
                 odd_rows=None,
             )
         )
+        if second.report is not None and second.report.status == "complete":
+            second.changed = set(seen.touched)
 
     # -- around the sync ------------------------------------------------------------------------
 

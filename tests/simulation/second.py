@@ -14,6 +14,7 @@ from oa_sync.workspace.report import SyncReport
 from oa_sync.workspace.surroundings import Surroundings
 from tests.simulation.oracles import Alarm
 from tests.simulation.server import Server
+from tests.simulation.source import Key
 from tests.support.memory_target import MemoryStore, MemoryTarget
 
 SECOND = "second"
@@ -29,6 +30,8 @@ class SecondWorkspace:
     report: SyncReport | None = None
     """Of its last sync; None when that was killed."""
     error: Exception | None = None
+    changed: set[tuple[str, Key]] = field(default_factory=set)
+    """(list, key) of what changed since its last complete sync."""
 
     def syncs(
         self, settings: Settings, server: Server, step: Callable[[str], None], after: float
