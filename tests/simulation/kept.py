@@ -84,6 +84,14 @@ KEPT: tuple[Kept, ...] = (
         "a detail or a child list that is declared after rows were loaded is not fetched before they change",
         Kinds(),
     ),
+    Kept(
+        51071,
+        12,
+        "a version of no length in another",
+        "an older copy of the home folder has a segment that was loaded since: its row makes a version of no length"
+        " within the one that was loaded",
+        Kinds(),
+    ),
 )
 
 KNOWN = frozenset(kept.alarm for kept in KEPT if kept.alarm)

@@ -112,7 +112,9 @@ def _history_is_sound(seen: Seen, plan: ListPlan) -> Iterator[Alarm]:
             yield Alarm("two current versions", f"{plan.name} {key}")
         for one, other in itertools.pairwise(kept):
             if one["_oa_valid_to"] is None or one["_oa_valid_to"] > other["_oa_valid_from"]:
-                yield Alarm("versions overlap", f"{plan.name} {key}")
+                is_empty = other["_oa_valid_from"] == other["_oa_valid_to"]
+                kind = "a version of no length in another" if is_empty else "versions overlap"
+                yield Alarm(kind, f"{plan.name} {key}")
         row = current.get(key)
         if still and row is not None and row.get("_oa_deleted_at") is None:
             same = [name for name in ("name", "body", "status") if name in row]
@@ -266,6 +268,8 @@ def _no_request_for_nothing(seen: Seen) -> Iterator[Alarm]:
         plan = next(plan for plan in seen.world.lists if plan.name == one[0])
         if plan.has_status and not _has_ended(seen.before[plan.name], one[1]):
             continue
+        if not any(tuple(map(str, key)) == one[1] for key in seen.before[plan.name]):
+            continue  # a row that is gone is asked for where its list does not prove it
         if one not in wanted:
             yield Alarm("a detail for nothing", f"{one[0]} {one[1]}")
         elif count > 2:
