@@ -259,11 +259,13 @@ class _World:
         plan = lists[place]
         lists[place] = UPGRADES[what](plan, self._chance)
         rows = {(plan.name, key) for key in self._source.rows[plan.name]}
-        if what == "list declared":
-            self._changed |= rows
-        elif lists[place].unread < plan.unread:
+        if lists[place].unread < plan.unread:
             self._outdated |= rows
+        read_before = {plan.name for plan in self._world.read}
         self._world = self._source.world = replace(self._world, lists=tuple(lists))
+        for plan in self._world.read:
+            if plan.name not in read_before:
+                self._changed |= {(plan.name, key) for key in self._source.rows[plan.name]}
         self._world.write_definition(self._definition)
 
     def _edit(self) -> None:
