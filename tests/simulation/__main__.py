@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from collections import Counter
 
 from tests.simulation.kept import KNOWN
 from tests.simulation.nights import Kinds
@@ -25,23 +26,39 @@ def main() -> int:
     parser.add_argument("--log", action="store_true", help="print every night")
     chosen = parser.parse_args()
     kinds = Kinds(lies=chosen.lies)
-    seed, played, requests, alarms = chosen.seed, 0, 0, 0
-    began = time.process_time()
-    while played < chosen.nights:
+    seed, requests, alarms, expected = chosen.seed, 0, 0, 0
+    played, spent, stands = {False: 0, True: 0}, {False: 0.0, True: 0.0}, Counter[str]()
+    while sum(played.values()) < chosen.nights:
+        began = time.process_time()
         play = Play(seed, kinds, largest=chosen.largest, known=frozenset() if chosen.all else KNOWN)
-        found = play.run(min(NIGHTS_A_WORLD, chosen.nights - played))
-        played, requests = played + len(play.played), requests + play.requests
+        found = play.run(min(NIGHTS_A_WORLD, chosen.nights - sum(played.values())))
+        assert play.world is not None
+        spent[play.world.is_large] += time.process_time() - began
+        played[play.world.is_large] += len(play.played)
+        requests += play.requests
+        stands.update(play.stands)
         if chosen.log:
             print(play.world, *play.log, sep="\n")
-        if found is not None:
+        if found is not None and found.is_expected:
+            expected += 1
+        elif found is not None:
             alarms += 1
             print(f"{found}\nshrunk to\n{shrunk(play, found)}\n", flush=True)
         seed += 1
-    spent = time.process_time() - began
     print(
-        f"seeds {chosen.seed} to {seed - 1}: {played:,} nights, {requests:,} requests,"
-        f" {alarms} alarms; {played / spent * 60:,.0f} nights a CPU minute"
+        f"seeds {chosen.seed} to {seed - 1}: {sum(played.values()):,} nights, {requests:,} requests,"
+        f" {alarms} alarms"
     )
+    for is_large, nights in played.items():
+        if nights:
+            print(
+                f"{'large' if is_large else 'small'} worlds: {nights:,} nights,"
+                f" {nights / spent[is_large] * 60:,.0f} a CPU minute"
+            )
+    if expected:
+        print(f"{expected} worlds raised an alarm after a lie that does harm (lies.py)")
+    for kind, count in stands.items():
+        print(f"{count} times, of a fault that stands: {kind}")
     return 1 if alarms else 0
 
 

@@ -1,5 +1,7 @@
 """Seeds that found something. They are played always, and never taken out.
 
+Those that were kept before worlds became wide are played as they were (`Kinds.wide`).
+
 `alarm` is what the seed must raise for as long as the fault stands; the change that mends it turns it to None,
 and writes what it was.
 """
@@ -19,7 +21,7 @@ class Kept:
     nights: int
     alarm: str | None
     why: str
-    kinds: Kinds = field(default_factory=Kinds)
+    kinds: Kinds = field(default_factory=lambda: Kinds(wide=False))
 
 
 KEPT: tuple[Kept, ...] = (
@@ -71,6 +73,45 @@ KEPT: tuple[Kept, ...] = (
         "complete, with a row of a parent that is gone",
         "rows of a parent that is gone stay one sync longer, where the parent's absence was proven by its"
         " detail and not by the list: to be mended with the one door for deletions",
+    ),
+    Kept(
+        162,
+        20,
+        None,
+        "a detail that changed twice in one second was not asked for again, where the cursor field is in seconds"
+        " since 1970",
+        Kinds(),
+    ),
+    Kept(
+        209,
+        20,
+        "a key is a number here and text there",
+        "a callback of a run whose id is a number makes a second row of the run, with a text for an id: to be mended"
+        " with keys that are text as sent",
+        Kinds(),
+    ),
+    Kept(
+        220,
+        20,
+        "complete, with the detail of an earlier change that day",
+        "where the cursor field is a date, a detail that changes again on the day of its version is not asked for,"
+        " though the list row shows the change",
+        Kinds(),
+    ),
+    Kept(
+        5007,
+        20,
+        "complete, and not by the definition",
+        "a detail or a child list that is declared after rows were loaded is not fetched before they change",
+        Kinds(),
+    ),
+    Kept(
+        51071,
+        12,
+        "a version of no length in another",
+        "an older copy of the home folder has a segment that was loaded since: its row makes a version of no length"
+        " within the one that was loaded",
+        Kinds(),
     ),
 )
 

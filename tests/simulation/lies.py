@@ -1,62 +1,221 @@
-"""Answers that look right and are not. Each takes a true document and gives what the server says instead."""
+"""Answers that look right and are not.
+
+A lie that `raises` does harm today: worlds in which it is told raise alarms. Who mends that writes False.
+"""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any
 
+from tests.simulation.source import Key
 from tests.simulation.worlds import ListPlan
 
 Document = dict[str, Any]
-NO_DETAILS = "no details"
-"""A route that answers 404 to everything for a night."""
+_ODD = "\ufffc odd \ufffc"
+"""Stands for an odd value until the answer is written."""
 
 
-def _empty_list(plan: ListPlan, page: Document) -> Document:
-    return {**page, "data": [], **({"total": 0} if "total" in page else {}), **_no_next(page)}
+def _as_it_is(page: Document) -> Document:
+    return page
 
 
-def _empty_list_with_total(plan: ListPlan, page: Document) -> Document:
-    return {**page, "data": [], **_no_next(page)}
+@dataclass(frozen=True)
+class Lie:
+    """What the server says of one list instead of the truth."""
+
+    raises: bool
+    page: Callable[[Document], Any] = _as_it_is
+    """Takes a true page. One without rows is the last one."""
+    list_status: int = 200
+    detail_status: int = 200
+    is_stale: bool = False
+    """The list is that of two nights before."""
+    details_are_stale: bool = False
+    same_detail: bool = False
+    """Every detail is that of the first row."""
+    odd: bytes = b""
+    """The JSON of a value in the first row of the list."""
+    odd_in_detail: bool = False
+    """It is in the detail instead."""
+    null_key: bool = False
+    """The first page has one row more, without an id."""
+    needs: Callable[[ListPlan], bool] = lambda plan: plan.rows > 1
+    """Lists of which it can be told."""
 
 
-def _first_half(plan: ListPlan, page: Document) -> Document:
-    half = page["data"][: len(page["data"]) // 2]
+def _last(page: Document) -> Document:
+    """The page, with nothing that leads to another one."""
+    changed = {**page, **{name: None for name in ("next", "next_cursor") if name in page}}
     return {
-        **page,
-        "data": half,
-        **({"total": len(half)} if "total" in page else {}),
-        **_no_next(page),
+        **changed,
+        **({"links": {"next": None}} if "links" in page else {}),
+        **({"more": False} if "more" in page else {}),
     }
 
 
-def _no_paging(plan: ListPlan, page: Document) -> Document:
-    return {"data": page["data"]}
+def _with_total(page: Document, total: int) -> Document:
+    return {**page, "total": total} if "total" in page else page
 
 
-def _other_envelope(plan: ListPlan, page: Document) -> Document:
-    return {"items": page["data"], "count": page.get("total")}
+def _empty(page: Document) -> Document:
+    return _last({**_with_total(page, 0), "data": []})
 
 
-def _total_too_small(plan: ListPlan, page: Document) -> Document:
-    return {**page, "total": len(page["data"])} if "total" in page else page
+def _half(page: Document) -> Document:
+    half = page["data"][: len(page["data"]) // 2]
+    return _last({**_with_total(page, len(half)), "data": half})
 
 
-def _no_next(page: Document) -> Document:
-    return {"next": None} if "next" in page else {}
+def _only(page: Document, *names: str) -> Document:
+    return {name: value for name, value in page.items() if name in names}
 
 
-LIES: dict[str, Callable[[ListPlan, Document], Document]] = {
-    "empty list": _empty_list,
-    "empty list with a total": _empty_list_with_total,
-    "first half": _first_half,
-    "no paging": _no_paging,
-    "other envelope": _other_envelope,
-    "total too small": _total_too_small,
+def _has_pages(plan: ListPlan) -> bool:
+    return plan.rows > plan.size
+
+
+def _has_counted_pages(plan: ListPlan) -> bool:
+    return plan.has_total and plan.rows > max(plan.size, 6)
+
+
+def _has_details(plan: ListPlan) -> bool:
+    return plan.has_detail and plan.rows > 1
+
+
+def _nested(depth: int) -> bytes:
+    return b"[" * depth + b"]" * depth
+
+
+LIES: dict[str, Lie] = {
+    # Lists that are empty, or cut.
+    "empty list": Lie(True, _empty),
+    "empty list with a total": Lie(True, lambda page: _last({**page, "data": []})),
+    "null for a list": Lie(False, lambda page: _last({**_with_total(page, 0), "data": None})),
+    "first half": Lie(True, _half),
+    # Totals that a server in good faith may tell: counted to a bound, or before the last change.
+    "total too small": Lie(
+        True, lambda page: _with_total(page, len(page["data"])), needs=_has_counted_pages
+    ),
+    "total counted to 5": Lie(
+        True, lambda page: _with_total(page, min(5, page.get("total", 0))), needs=_has_counted_pages
+    ),
+    "total 0": Lie(False, lambda page: _with_total(page, 0), needs=_has_counted_pages),
+    "total one short": Lie(
+        True,
+        lambda page: _with_total(page, max(0, page.get("total", 0) - 1)),
+        needs=_has_counted_pages,
+    ),
+    "total one over": Lie(
+        False, lambda page: _with_total(page, page.get("total", 0) + 1), needs=_has_counted_pages
+    ),
+    "no total": Lie(
+        False,
+        lambda page: {k: v for k, v in page.items() if k != "total"},
+        needs=_has_counted_pages,
+    ),
+    # Fields that are missing, or called otherwise.
+    "no paging": Lie(True, lambda page: _only(page, "data"), needs=_has_pages),
+    "no next": Lie(
+        True, lambda page: _only(page, "data", "total", "page", "total_pages"), needs=_has_pages
+    ),
+    "other envelope": Lie(False, lambda page: {"items": page["data"], "count": page.get("total")}),
+    "other dialect": Lie(
+        False, lambda page: {"success": True, "data": {"items": page["data"]}, "pagination": {}}
+    ),
+    "an error with 200": Lie(False, lambda page: {"error": {"message": "try again later"}}),
+    # Routes that are broken.
+    "no details": Lie(True, detail_status=404, needs=_has_details),
+    "no list": Lie(False, list_status=404),
+    "one detail for all": Lie(True, same_detail=True, needs=_has_details),
+    # Replicas that are behind.
+    "stale list": Lie(True, is_stale=True),
+    "stale replica": Lie(True, is_stale=True, details_are_stale=True),
+    "stale details": Lie(True, details_are_stale=True, needs=_has_details),
+    # Values that are odd.
+    "half a character": Lie(True, odd=rb'"cut \ud83d"'),
+    "half a character in a detail": Lie(
+        False, odd=rb'"cut \ud83d"', odd_in_detail=True, needs=_has_details
+    ),
+    "NaN": Lie(True, odd=b"NaN"),
+    "NaN in a detail": Lie(False, odd=b"NaN", odd_in_detail=True, needs=_has_details),
+    "a number beyond 64 bits": Lie(False, odd=b"123456789012345678901234567890"),
+    "300 lists deep": Lie(True, odd=_nested(300)),
+    "1,100 lists deep": Lie(True, odd=_nested(1_100)),
+    "no id": Lie(True, null_key=True),
 }
 
+FIRST = (
+    "empty list",
+    "empty list with a total",
+    "first half",
+    "no paging",
+    "other envelope",
+    "total too small",
+    "no details",
+)
+"""In the order in which the first seeds drew them."""
 
-def told(lie: str, plan: ListPlan, body: bytes) -> bytes:
-    """The body of a page of `plan`, as the lie has it."""
-    return json.dumps(LIES[lie](plan, json.loads(body)), ensure_ascii=False).encode()
+
+@dataclass
+class Teller:
+    """Tells the lie `name` about the list `plan`."""
+
+    name: str
+    plan: ListPlan
+
+    def __post_init__(self) -> None:
+        self.lie = LIES[self.name]
+        self.odd_rows: set[tuple[str, Key]] = set()
+        """(list, key) of rows that had an odd value."""
+
+    @property
+    def is_odd(self) -> bool:
+        """Whether one row is odd, and all else is true."""
+        return bool(self.lie.odd) or self.lie.null_key
+
+    def is_stale(self, plan: ListPlan, *, detail: bool = False) -> bool:
+        """Whether what is told of `plan` is from two nights before."""
+        stale = self.lie.details_are_stale if detail else self.lie.is_stale
+        return stale and plan.name == self.plan.name
+
+    def page(self, plan: ListPlan, document: Document, *, is_first: bool) -> tuple[int, Any]:
+        """Status and document for a true page of `plan`."""
+        if plan.name != self.plan.name:
+            return 200, document
+        if self.lie.list_status != 200:
+            return self.lie.list_status, {"error": {"message": "there is none"}}
+        if is_first and document["data"]:
+            rows = list(document["data"])
+            if self.lie.odd and not self.lie.odd_in_detail:
+                rows[0] = self._odd(rows[0])
+            if self.lie.null_key:
+                rows.append({**rows[0], "id": None})
+            document = {**document, "data": rows}
+        return 200, self.lie.page(document)
+
+    def detail(
+        self, plan: ListPlan, first: Document | None, true: Document | None
+    ) -> tuple[int, Document | None]:
+        """Status and document for the detail `true`; `first` is that of the first row."""
+        if plan.name != self.plan.name or true is None:
+            return (404 if true is None else 200), true
+        if self.lie.detail_status != 200:
+            return self.lie.detail_status, None
+        if self.lie.odd_in_detail and true == first:
+            return 200, self._odd(true)
+        return 200, first if self.lie.same_detail else true
+
+    def written(self, body: bytes) -> bytes:
+        """The body, with the odd value as it is."""
+        return body.replace(f'"{_ODD}"'.encode(), self.lie.odd) if self.lie.odd else body
+
+    def _odd(self, row: Document) -> Document:
+        self.odd_rows.add((self.plan.name, tuple(row[name] for name in self.plan.key_fields)))
+        return {**row, "note": _ODD}
+
+
+def do_harm(lies: Iterable[str]) -> bool:
+    """Whether alarms are to be expected of a world in which `lies` were told ('': none)."""
+    return any(LIES[lie].raises for lie in lies if lie)

@@ -7,7 +7,7 @@ import asyncio
 import math
 import random
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -74,7 +74,7 @@ class _NoSelector:
 class SimulatedLoop(asyncio.SelectorEventLoop):
     """An event loop whose time is `time`; `turns` go on before time does."""
 
-    def __init__(self, time: Time, turns: Turns) -> None:
+    def __init__(self, time: Time, turns: Sides) -> None:
         self._true_time, self._turns = time, turns
         super().__init__(_NoSelector(self._idle))  # type: ignore[arg-type]
         # Sums of many seconds are not exact: what is due within a microsecond is due.
@@ -194,6 +194,25 @@ class Turns(Executor):
             else:
                 future.set_result(result)
         self._loading = None
+
+
+class Sides:
+    """The loading sides of all syncs on one loop; in a night with one sync, that of this one."""
+
+    def __init__(self, turns: Sequence[Turns]) -> None:
+        self._turns = deque(turns)
+        self._next: Turns | None = None
+
+    def may_go_on(self, must: bool = True) -> bool:
+        """Whether one of them has something to do and it is its turn."""
+        self._turns.rotate()
+        self._next = next((side for side in self._turns if side.may_go_on(must)), None)
+        return self._next is not None
+
+    def go_on(self) -> None:
+        """Give the one that was found a turn."""
+        assert self._next is not None
+        self._next.go_on()
 
 
 class Condition:

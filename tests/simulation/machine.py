@@ -7,7 +7,7 @@ import contextlib
 import random
 import shutil
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
@@ -17,7 +17,7 @@ from oa_sync.quota.sqlite_ledger import FILE_NAME
 from oa_sync.workspace.report import SyncReport
 from oa_sync.workspace.surroundings import Surroundings
 from tests.simulation.disk import SimulatedDisk
-from tests.simulation.loop import SimulatedLoop, Time, Turns
+from tests.simulation.loop import Sides, SimulatedLoop, Time, Turns
 from tests.simulation.worlds import BEGIN
 
 
@@ -83,25 +83,25 @@ class Machine:
         transport: Any,
         chance: random.Random,
         eagerness: float,
+        beside: Callable[[Surroundings], Coroutine[Any, Any, Any]] | None = None,
     ) -> SyncReport | None:
-        """The report of the sync `work`; None when it was killed."""
+        """The report of the sync `work`; None when it was killed. `beside`: another process on this machine,
+        which dies with it."""
         self.steps, self.killed_at = 0, ""
         self.disk.process_begins()
-        turns = Turns(chance, eagerness)
-        around = Surroundings(
-            clock=self.clock,
-            random=chance,
-            disk=self.disk,
-            transport=transport,
-            loading_thread=lambda: turns,
-            condition=lambda: cast(threading.Condition, turns.condition()),
-        )
-        loop = SimulatedLoop(self.time, turns)
+        turns = [Turns(chance, eagerness) for _ in range(1 if beside is None else 2)]
+        own = self._surroundings(turns[0], transport, chance)
+        loop = SimulatedLoop(self.time, Sides(turns))
         loop.set_exception_handler(lambda loop, context: None)
         try:
-            report = loop.run_until_complete(work(around))
+            if beside is None:
+                report = loop.run_until_complete(work(own))
+            else:
+                other = loop.create_task(beside(self._surroundings(turns[1], None, chance)))
+                report = loop.run_until_complete(_both(work(own), other))
         except Killed:
-            turns.kill()
+            for side in turns:
+                side.kill()
             _let_go(loop)
             self._take_back()
             return None
@@ -112,6 +112,16 @@ class Machine:
         self.disk.process_ended()
         assert isinstance(report, SyncReport)
         return report
+
+    def _surroundings(self, turns: Turns, transport: Any, chance: random.Random) -> Surroundings:
+        return Surroundings(
+            clock=self.clock,
+            random=chance,
+            disk=self.disk,
+            transport=transport,
+            loading_thread=lambda: turns,
+            condition=lambda: cast(threading.Condition, turns.condition()),
+        )
 
     def power_cut(self, chance: random.Random, *, ledger_is_synced: bool) -> None:
         """What was not synced may be lost, and the tail of the ledger's log with it."""
@@ -150,6 +160,14 @@ class Machine:
         shutil.rmtree(self.home, ignore_errors=True)
         shutil.move(self.folder / "kept", self.home)
         self.disk.thaw()
+
+
+async def _both(work: Coroutine[Any, Any, Any], other: asyncio.Task[Any]) -> Any:
+    """What `work` gives, when `other` is done too."""
+    try:
+        return await work
+    finally:
+        await other
 
 
 def _let_go(loop: SimulatedLoop) -> None:

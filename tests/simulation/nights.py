@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from tests.simulation.lies import LIES, NO_DETAILS
+from tests.simulation.worlds import UPGRADES
 
 HOUR = 3_600.0
 FAULTS = ("500", "503", "429", "reset", "timeout", "cut body", "html", "refused")
@@ -36,6 +37,10 @@ class Night:
     lie: str = ""
     lie_list: int = 0
     upgrade: str = ""
+    rival_at: int | None = None
+    """The step at which another process begins a sync of the same workspace."""
+    second_after: float | None = None
+    """Seconds after which a sync of another workspace begins, with the same key and the same ledger."""
 
     @property
     def is_quiet(self) -> bool:
@@ -54,6 +59,7 @@ class Night:
             or self.full_refresh
             or self.lie
             or self.upgrade
+            or self.second_after is not None
         )
 
     def __str__(self) -> str:
@@ -73,6 +79,12 @@ class Night:
         parts += ["--full-refresh"] if self.full_refresh else []
         parts += [f"a lie: {self.lie} (list {self.lie_list})"] if self.lie else []
         parts += [f"upgrade: {self.upgrade}"] if self.upgrade else []
+        parts += [f"a rival at step {self.rival_at}"] if self.rival_at else []
+        parts += (
+            [f"a second workspace after {self.second_after} s"]
+            if self.second_after is not None
+            else []
+        )
         return f"night {self.number}: {', '.join(parts)}"
 
 
@@ -86,10 +98,14 @@ class Kinds:
     clocks: bool = True
     disks: bool = True
     lies: bool = False
+    wide: bool = True
+    """Worlds and nights of kinds that came after the first seeds were kept."""
 
 
-def drawn(number: int, chance: random.Random, lists: int, kinds: Kinds) -> Night:
-    """The night of a number in its world."""
+def drawn(
+    number: int, chance: random.Random, lists: int, kinds: Kinds, lies: Sequence[str]
+) -> Night:
+    """The night of a number in its world; `lies` are those that may be told."""
     night = Night(
         number, waits=chance.choice((60.0, HOUR, 20 * HOUR, 24 * HOUR, 24 * HOUR, 90 * HOUR))
     )
@@ -121,7 +137,20 @@ def drawn(number: int, chance: random.Random, lists: int, kinds: Kinds) -> Night
     elif what < 0.75:
         night.full_refresh = True
     elif what < 0.85 and kinds.lies:
-        night.lie, night.lie_list = chance.choice((*LIES, NO_DETAILS)), chance.randrange(lists)
+        night.lie, night.lie_list = chance.choice(lies), chance.randrange(lists)
     elif what < 0.88:
         night.upgrade = chance.choice(("history on", "detail on", "children off"))
+    return night
+
+
+def widened(night: Night, chance: random.Random, lies: Sequence[str]) -> Night:
+    """The night, with what was added after the first seeds were kept; `lies` are all there are."""
+    if night.lie:
+        night.lie = chance.choice(lies)
+    if night.upgrade or chance.random() < 0.03:
+        night.upgrade = chance.choice(tuple(UPGRADES))
+    if chance.random() < 0.05:
+        night.rival_at = 1 + int(chance.expovariate(1 / 25))
+    if chance.random() < 0.05:
+        night.second_after = chance.choice((0.0, 0.05, 1.0, 20.0))
     return night

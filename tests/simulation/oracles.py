@@ -7,15 +7,15 @@ import json
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from oa_sync.workspace.report import SyncReport
 from tests.simulation.nights import Night
 from tests.simulation.server import KEY, Asked
-from tests.simulation.worlds import TERMINAL, ListPlan, Source, World
+from tests.simulation.source import Source
+from tests.simulation.worlds import TERMINAL, ListPlan, World
 
 Row = Mapping[str, Any]
 Key = tuple[Any, ...]
@@ -55,15 +55,26 @@ class Seen:
     """(list, key) of what changed since the last complete sync."""
     log: str
     home: Path
+    outdated: set[tuple[str, Key]] = field(default_factory=set)
+    """(list, key) of rows that were loaded by another definition, and have not changed since."""
+    is_stale: bool = False
+    """A list was as it had been two nights before, which nobody can see: it need not be equal tonight."""
+    odd_rows: set[tuple[str, Key]] | None = None
+    """(list, key) of rows that had an odd value, where that is all that was wrong."""
 
 
 def state_of(source: Source) -> State:
     """What the API has now."""
-    return deepcopy(source.rows)
+    return source.state()
 
 
 def alarms(seen: Seen) -> Iterator[Alarm]:
     """All that is wrong after the night."""
+    mixed = [plan.name for plan in seen.world.lists if _has_mixed_keys(seen, plan)]
+    if mixed:
+        # Whatever else is wrong may have the same cause.
+        yield Alarm("a key is a number here and text there", ", ".join(mixed))
+        return
     yield from _each_key_once(seen)
     yield from _no_living_row_is_deleted(seen)
     yield from _complete_means_equal(seen)
@@ -71,6 +82,12 @@ def alarms(seen: Seen) -> Iterator[Alarm]:
     yield from _within_limits(seen)
     yield from _no_request_for_nothing(seen)
     yield from _no_secret(seen)
+    yield from _none_kept_out(seen)
+
+
+def _has_mixed_keys(seen: Seen, plan: ListPlan) -> bool:
+    rows = seen.rows.get(plan.name, ())
+    return plan.key == "number" and any(isinstance(row["id"], str) for row in rows)
 
 
 def _each_key_once(seen: Seen) -> Iterator[Alarm]:
@@ -95,7 +112,9 @@ def _history_is_sound(seen: Seen, plan: ListPlan) -> Iterator[Alarm]:
             yield Alarm("two current versions", f"{plan.name} {key}")
         for one, other in itertools.pairwise(kept):
             if one["_oa_valid_to"] is None or one["_oa_valid_to"] > other["_oa_valid_from"]:
-                yield Alarm("versions overlap", f"{plan.name} {key}")
+                is_empty = other["_oa_valid_from"] == other["_oa_valid_to"]
+                kind = "a version of no length in another" if is_empty else "versions overlap"
+                yield Alarm(kind, f"{plan.name} {key}")
         row = current.get(key)
         if still and row is not None and row.get("_oa_deleted_at") is None:
             same = [name for name in ("name", "body", "status") if name in row]
@@ -116,7 +135,7 @@ def _no_living_row_is_deleted(seen: Seen) -> Iterator[Alarm]:
 
 
 def _complete_means_equal(seen: Seen) -> Iterator[Alarm]:
-    if seen.report is None or seen.report.status != "complete":
+    if seen.report is None or seen.report.status != "complete" or seen.is_stale:
         return
     for plan in seen.world.lists:
         loaded = {
@@ -136,12 +155,21 @@ def _complete_means_equal(seen: Seen) -> Iterator[Alarm]:
             elif true is None:
                 # Among rows that are not loaded, absence may stay unproven (docs/scans.md); a sync in which
                 # there are none settles it.
-                if not any(name in (plan.name, plan.parent) for name, _ in seen.changed):
+                is_quiet = not any(name in (plan.name, plan.parent) for name, _ in seen.changed)
+                if is_quiet and not (seen.night.edits or _has_news(seen, plan)):
                     yield Alarm("complete, with a row that is gone", f"{plan.name} {key}")
             elif row is None:
                 yield Alarm("complete, without a row", f"{plan.name} {key}")
             else:
                 yield from _fields_equal(seen, plan, key, row, true)
+
+
+def _has_news(seen: Seen, plan: ListPlan) -> bool:
+    """Whether rows of the list came or changed since the last complete sync, which may be nights ago."""
+    return any(
+        name == plan.name and key in seen.before[plan.name]
+        for name, key in seen.changed - seen.outdated
+    )
 
 
 def _lost_its_parent(seen: Seen, plan: ListPlan, row: Row) -> bool:
@@ -159,7 +187,7 @@ def _fields_equal(seen: Seen, plan: ListPlan, key: Key, row: Row, true: Row) -> 
             continue
         if not _same(row.get(name), true[name]):
             yield Alarm(
-                "complete, with an old field",
+                _old(seen, plan, key) if name == "body" else "complete, with an old field",
                 f"{plan.name} {key} {name}: {row.get(name)!r}, not {true[name]!r}",
             )
     if plan.has_children and "parts" in true and not blind:
@@ -170,9 +198,19 @@ def _fields_equal(seen: Seen, plan: ListPlan, key: Key, row: Row, true: Row) -> 
         ]
         wanted = [(n, part["label"], part["weight"]) for n, part in enumerate(true["parts"])]
         if sorted(parts) != wanted:
-            yield Alarm(
-                "complete, with other children", f"{plan.name} {key}: {sorted(parts)}, not {wanted}"
-            )
+            kind = _old(seen, plan, key, "complete, with other children")
+            yield Alarm(kind, f"{plan.name} {key}: {sorted(parts)}, not {wanted}")
+
+
+def _old(seen: Seen, plan: ListPlan, key: Key, kind: str = "complete, with an old field") -> str:
+    """The alarm for what only a detail or a declared child list brings, and is not there."""
+    if (plan.name, key) in seen.outdated:
+        return "complete, and not by the definition"
+    return (
+        "complete, with the detail of an earlier change that day"
+        if plan.version == "date"
+        else kind
+    )
 
 
 def _same(loaded: Any, true: Any) -> bool:
@@ -229,9 +267,11 @@ def _no_request_for_nothing(seen: Seen) -> Iterator[Alarm]:
         return
     wanted = {(name, tuple(map(str, key))) for name, key in seen.changed}
     for one, count in Counter((a.name, a.key) for a in seen.asked if a.kind == "detail").items():
-        plan = _plan(seen.world, one[0])
+        plan = next(plan for plan in seen.world.lists if plan.name == one[0])
         if plan.has_status and not _has_ended(seen.before[plan.name], one[1]):
             continue
+        if not any(tuple(map(str, key)) == one[1] for key in seen.before[plan.name]):
+            continue  # a row that is gone is asked for where its list does not prove it
         if one not in wanted:
             yield Alarm("a detail for nothing", f"{one[0]} {one[1]}")
         elif count > 2:
@@ -264,12 +304,24 @@ def _no_secret(seen: Seen) -> Iterator[Alarm]:
             yield Alarm("the key in a file", path.name)
 
 
+def _none_kept_out(seen: Seen) -> Iterator[Alarm]:
+    """One odd row is no reason to leave out the others."""
+    night, report = seen.night, seen.report
+    disturbed = night.kill_at or night.faults or night.refuses_loads or night.full_disk is not None
+    if seen.odd_rows is None or report is None or report.status != "failed":
+        return
+    if disturbed or night.churn:
+        return
+    for plan in seen.world.lists:
+        loaded = {_key(plan, row): row for row in seen.rows.get(plan.name, ())}
+        for key, true in seen.before[plan.name].items():
+            is_old = key not in loaded or loaded[key].get("name") != true["name"]
+            if is_old and (plan.name, key) not in seen.odd_rows:
+                yield Alarm("kept out by an odd value", f"{plan.name} {key}")
+
+
 def _files(folder: Path) -> Iterable[Path]:
     return (path for path in sorted(folder.rglob("*")) if path.is_file())
-
-
-def _plan(world: World, name: str) -> ListPlan:
-    return next(plan for plan in world.lists if plan.name == name)
 
 
 def _key(plan: ListPlan, row: Row) -> Key:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import os
 import random
 import shutil
 import tempfile
 from bisect import bisect_right
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -19,18 +18,21 @@ import httpx
 
 from oa_sync.commands.sync import sync_async
 from oa_sync.errors import DestinationError, OaSyncError
-from oa_sync.journal.segment_writer import SegmentWriter
 from oa_sync.settings import Settings
 from oa_sync.workspace.report import SyncReport
 from oa_sync.workspace.surroundings import Surroundings
-from tests.simulation.lies import LIES, NO_DETAILS, told
+from tests.simulation.hooks import Receiver, alarms_of_events
+from tests.simulation.lies import FIRST, LIES, Teller, do_harm
 from tests.simulation.machine import Machine
-from tests.simulation.nights import HOUR, Kinds, Night
+from tests.simulation.nights import HOUR, Kinds, Night, widened
 from tests.simulation.nights import drawn as drawn_night
 from tests.simulation.oracles import Alarm, Seen, alarms, state_of
 from tests.simulation.paid import Ending, Receipts
-from tests.simulation.server import KEY, Asked, Server
-from tests.simulation.worlds import BEGIN, Source, World
+from tests.simulation.process import as_a_process, key_in_environment, logged, segments_of
+from tests.simulation.second import SECOND, SecondWorkspace, Work, rival_alarms
+from tests.simulation.server import Asked, Server
+from tests.simulation.source import Source
+from tests.simulation.worlds import BEGIN, UPGRADES, World
 from tests.simulation.worlds import drawn as drawn_world
 from tests.support.memory_target import MemoryStore, MemoryTarget
 
@@ -45,6 +47,8 @@ class Found:
     seed: int
     night: Night
     alarm: Alarm
+    is_expected: bool = False
+    """A lie was told that does harm today (`lies.py`)."""
 
     def __str__(self) -> str:
         return f"seed {self.seed}, {self.night}\n  {self.alarm}"
@@ -63,17 +67,22 @@ class Play:
     """Kinds of alarms that do not end the play."""
 
     def __post_init__(self) -> None:
-        self.world = self.world or drawn_world(self.seed, largest=self.largest)
+        self.world = self.world or drawn_world(
+            self.seed, largest=self.largest, wide=self.kinds.wide
+        )
         self.log: list[str] = []
         """What the syncs wrote to the log, and what each night was."""
         self.played: list[Night] = []
         self.requests = 0
+        self.stands: Counter[str] = Counter()
+        """How often each of the `known` alarms was raised."""
 
     def run(self, nights: int) -> Found | None:
         """Play up to `nights`; the first alarm ends it."""
+        as_a_process()
         folder = Path(tempfile.mkdtemp(prefix="night-", dir=IN_MEMORY))
         try:
-            with _logged(self.log), _key_in_environment():
+            with logged(self.log), key_in_environment():
                 return _World(self, folder).run(nights)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
@@ -89,7 +98,6 @@ class _World:
         self._source = Source(self._world, random.Random(f"source {play.seed}"))
         self._machine = Machine(folder)
         self._source.fill(BEGIN)
-        self._source.changes.clear()
         self._store = MemoryStore()
         self._definition = folder / "definition.yaml"
         self._world.write_definition(self._definition)
@@ -97,8 +105,17 @@ class _World:
         self._foreign: list[float] = []
         self._settled = False
         self._changed: set[tuple[str, tuple[Any, ...]]] = set()
+        self._outdated: set[tuple[str, tuple[Any, ...]]] = set()
+        """(list, key) of rows that were there when the definition began to read more of them."""
         self._backup: Path | None = None
         self._receipts = Receipts()
+        self._second = SecondWorkspace()
+        self._teller: Teller | None = None
+        self._rival: list[Alarm] = []
+        self._is_syncing = False
+        self._newer = self._source.state()
+        self._lately: deque[set[tuple[str, tuple[Any, ...]]]] = deque(maxlen=4)
+        self._receiver = Receiver(self._machine.home, Settings.workspace, self._machine.clock)
 
     def _of_night(self, number: int) -> random.Random:
         """The chance of one night, so that a night stays what it is when another one is left out."""
@@ -107,15 +124,28 @@ class _World:
     def run(self, nights: int) -> Found | None:
         for number in range(nights):
             self._chance = self._source.chance = self._of_night(number)
-            drawn = drawn_night(number, self._chance, len(self._world.lists), self._play.kinds)
+            # Drawn in any case: the chance of the night is the same where the night is given.
+            drawn = self._drawn(number)
             night = self._play.given.get(number, drawn)
             self._play.played.append(night)
             self._play.log.append(str(night))
-            raised = [one for one in self._alarms(night) if one.kind not in self._play.known]
-            found = raised[0] if raised else None
+            raised = list(self._alarms(night))
+            known = [one.kind for one in raised if one.kind in self._play.known]
+            self._play.stands.update(known)
+            found = next((one for one in raised if one.kind not in self._play.known), None)
             if found is not None:
-                return Found(self._play.seed, night, found)
+                lies = do_harm(night.lie for night in self._play.played)
+                return Found(self._play.seed, night, found, lies)
         return None
+
+    def _drawn(self, number: int) -> Night:
+        kinds = self._play.kinds
+        night = drawn_night(number, self._chance, len(self._world.lists), kinds, FIRST)
+        if not kinds.wide:
+            return night
+        return widened(
+            night, random.Random(f"wide night {number} of {self._play.seed}"), tuple(LIES)
+        )
 
     def _alarms(self, night: Night) -> Iterator[Alarm]:
         self._before(night)
@@ -125,22 +155,34 @@ class _World:
         self._play.requests += len(self._asked) - began
         touched = set(self._source.changes[changes:])
         self._changed |= set(self._source.changes[:changes]) | touched
+        odd = self._teller.odd_rows if self._teller else set()
+        self._changed |= odd
+        is_stale = self._teller is not None and self._teller.lie.is_stale
+        self._lately.append(set(self._source.changes))
+        self._second.changed |= self._lately[-1]
+        self._outdated -= set(self._source.changes)
+        yield from self._rival
         if error is not None:
             yield Alarm("an exception", f"{type(error).__name__}: {error}")
             return
         seen = Seen(
-            world=self._world,
+            world=self._world.as_read(),
             night=night,
             before=before,
             after=state_of(self._source),
             touched=touched,
             report=report,
             rows={name: self._store.rows(name) for name in self._store.tables},
-            asked=self._asked[began:],
+            asked=[one for one in self._asked[began:] if not one.by],
             all_asked=self._asked,
             foreign=self._foreign,
             settled=self._settled,
-            changed=self._changed,
+            changed=self._changed
+            | self._outdated
+            | (set().union(*self._lately) if is_stale else set()),
+            outdated=self._outdated,
+            is_stale=is_stale,
+            odd_rows=odd if self._teller and self._teller.is_odd else None,
             log="\n".join(self._play.log[logged:]),
             home=self._machine.home,
         )
@@ -153,17 +195,46 @@ class _World:
         yield from self._receipts.after(
             self._world, night, seen.asked, seen.after, touched, report, ending
         )
+        yield from alarms_of_events(seen)
+        if night.second_after is not None:
+            yield from self._alarms_of_second(seen, began)
         self._after(night, report, touched)
+        # The night after, what was told is other again.
+        self._changed |= odd
+        if seen.is_stale:
+            self._changed |= set().union(*self._lately)
+
+    def _alarms_of_second(self, seen: Seen, began: int) -> Iterator[Alarm]:
+        """What is wrong with the other workspace, which was synced in the same night."""
+        second = self._second
+        if second.error is not None:
+            yield Alarm("an exception", f"{type(second.error).__name__}: {second.error}")
+            return
+        store = second.store
+        yield from alarms(
+            replace(
+                seen,
+                report=second.report,
+                rows={name: store.rows(name) for name in store.tables},
+                asked=[one for one in self._asked[began:] if one.by == SECOND],
+                settled=False,
+                changed=second.changed,
+                odd_rows=None,
+            )
+        )
+        if second.report is not None and second.report.status == "complete":
+            second.changed = set(seen.touched)
 
     # -- around the sync ------------------------------------------------------------------------
 
     def _before(self, night: Night) -> None:
         machine, time = self._machine, self._machine.time
         self._source.changes.clear()
+        self._source.older, self._newer = self._newer, self._source.state()
         # Mostly long before the sync, seldom in the very second in which it begins.
         early = self._chance.random() < 0.8
         for _ in range(night.edits if early else 0):
-            self._source.edit(self._now())
+            self._edit()
         time.pass_by(night.waits)
         if night.waits >= HOUR:
             machine.disk.settled()
@@ -183,7 +254,7 @@ class _World:
         self._receipts.before(night, restored=restored)
         machine.disk.room = night.full_disk
         for _ in range(0 if early else night.edits):
-            self._source.edit(self._now())
+            self._edit()
         for _ in range(night.other_spender):
             self._foreign.append(time.seconds)
         if night.upgrade:
@@ -193,13 +264,26 @@ class _World:
         """Another definition from now on."""
         lists = list(self._world.lists)
         place = self._chance.randrange(len(lists))
-        match what:
-            case "history on":
-                lists[place] = replace(lists[place], keeps_history=True)
-            case _:
-                return
+        if what not in UPGRADES:
+            return
+        plan = lists[place]
+        lists[place] = UPGRADES[what](plan, self._chance)
+        rows = {(plan.name, key) for key in self._source.rows[plan.name]}
+        if lists[place].unread < plan.unread:
+            self._outdated |= rows
+        read_before = {plan.name for plan in self._world.read}
         self._world = self._source.world = replace(self._world, lists=tuple(lists))
+        for plan in self._world.read:
+            if plan.name not in read_before:
+                self._changed |= {(plan.name, key) for key in self._source.rows[plan.name]}
         self._world.write_definition(self._definition)
+
+    def _edit(self, later: timedelta = timedelta()) -> None:
+        """A change at the source, so much `later` than now, of which the API may tell."""
+        self._source.edit(self._now() + later)
+        if self._world.has_hooks:
+            calls, self._source.calls = self._source.calls, []
+            self._receiver.deliver(calls, self._chance)
 
     def _after(
         self, night: Night, report: SyncReport | None, touched: set[tuple[str, Any]]
@@ -209,12 +293,20 @@ class _World:
         if night.power_cut:
             durable = 0 < self._world.per_minute <= 120
             machine.power_cut(self._chance, ledger_is_synced=durable)
+            if night.waits < HOUR:
+                # A note that the sync before had taken away may be there again, and costs requests
+                # (extract/details/unfinished.py).
+                self._settled = False
             if not durable:
                 # docs/quota.md: at such a rate a power cut may forget the last bookings.
                 self._asked.clear()
         if report is not None and report.status == "complete":
+            read = {plan.name for plan in self._world.read}
+            unread = {change for change in self._changed if change[0] not in read}
             # A power cut may bring back the note of what was left to fetch, and files that were loaded.
-            self._settled, self._changed = not touched and not night.power_cut, set(touched)
+            self._settled, self._changed = not touched and not night.power_cut, touched | unread
+            if night.full_refresh:
+                self._outdated = {row for row in self._outdated if row[0] not in read}
         elif night.full_refresh:
             self._settled = False  # what it had not come to is backlog now
         if night.number % 5 == 2 and machine.home.exists():
@@ -225,10 +317,9 @@ class _World:
     def _sync(self, night: Night) -> tuple[SyncReport | None, Exception | None]:
         machine = self._machine
         machine.kill_at = night.kill_at
-        if night.suspend_at is not None:
-            machine.watch = lambda step: self._suspend() if step == night.suspend_at else None
-        else:
-            machine.watch = lambda step: None
+        plan = self._world.lists[night.lie_list % len(self._world.lists)]
+        self._teller = Teller(night.lie, plan) if night.lie else None
+        self._rival.clear()
         server = Server(
             self._world,
             self._source,
@@ -238,6 +329,7 @@ class _World:
             spoil=self._spoiling(night),
             after=self._churning(night),
             asked=self._asked,
+            teller=self._teller,
         )
         settings = Settings(
             home=machine.home,
@@ -249,19 +341,51 @@ class _World:
         )
         target = MemoryTarget(settings, self._store, step=self._loading(night))
 
-        def work(around: Surroundings) -> Any:
-            return sync_async(
-                settings, full_refresh=night.full_refresh, around=around, target=target
-            )
+        def watch(step: int) -> None:
+            if step == night.suspend_at:
+                self._suspend()
+            if step == night.rival_at and self._is_syncing:
+                around = Surroundings(clock=machine.clock, disk=machine.disk, transport=server)
+                self._rival.extend(rival_alarms(settings, around, target))
+
+        machine.watch = watch
+
+        async def work(around: Surroundings) -> SyncReport:
+            self._is_syncing = True
+            try:
+                return await sync_async(
+                    settings, full_refresh=night.full_refresh, around=around, target=target
+                )
+            finally:
+                self._is_syncing = False
 
         try:
-            with _segments_of(self._world.segment_bytes):
-                return machine.run(work, server, self._chance, self._world.eagerness), None
+            with segments_of(self._world.segment_bytes):
+                beside = self._beside(night, settings)
+                return machine.run(work, server, self._chance, self._world.eagerness, beside), None
         except OaSyncError as error:
             return None, error
         except Exception as error:
             logging.getLogger("oa_sync").exception("the sync broke")
             return None, error
+
+    def _beside(self, night: Night, settings: Settings) -> Work | None:
+        """The sync of another workspace in this night."""
+        if night.second_after is None:
+            return None
+        machine = self._machine
+        server = Server(
+            self._world,
+            self._source,
+            now=lambda: machine.time.seconds,
+            instant=self._now,
+            before=lambda path: machine.step(f"request {path} of another workspace"),
+            spoil=self._limiting,
+            after=lambda: None,
+            asked=self._asked,
+            by=SECOND,
+        )
+        return self._second.syncs(settings, server, machine.step, night.second_after)
 
     def _suspend(self) -> None:
         """The machine sleeps for hours, and its monotonic clock with it."""
@@ -306,9 +430,9 @@ class _World:
         ) -> tuple[int, dict[str, str], bytes]:
             nonlocal answers
             answers += 1
-            limited = self._over_limit()
-            if limited:
-                return 429, {"retry-after": str(limited)}, b'{"error": {"message": "too many"}}'
+            limited = self._limiting(path, status, headers, body)
+            if limited[0] == 429:
+                return limited
             match night.faults.get(answers):
                 case "500" | "503" as how:
                     return int(how), {}, b'{"error": {"message": "broken"}}'
@@ -318,19 +442,17 @@ class _World:
                     return status, headers, body[: len(body) // 2]
                 case "html":
                     return 200, {"content-type": "text/html"}, b"<html>maintenance</html>"
-            return self._lied(night, path, status, headers, body)
+            return status, headers, body
 
         return spoil
 
-    def _lied(
-        self, night: Night, path: str, status: int, headers: dict[str, str], body: bytes
+    def _limiting(
+        self, path: str, status: int, headers: dict[str, str], body: bytes
     ) -> tuple[int, dict[str, str], bytes]:
-        """The answer, with the lie of the night in it."""
-        plan = self._world.lists[night.lie_list % len(self._world.lists)]
-        if night.lie == NO_DETAILS and path.startswith(f"{plan.name}-of"):
-            return 404, {}, b'{"error": {"message": "there is none"}}'
-        if night.lie in LIES and path.rpartition("/")[2] == plan.name and status == 200:
-            return status, {}, told(night.lie, plan, body)
+        """The answer, or 429 where others have spent what we have not."""
+        limited = self._over_limit()
+        if limited:
+            return 429, {"retry-after": str(limited)}, b'{"error": {"message": "too many"}}'
         return status, headers, body
 
     def _over_limit(self) -> int:
@@ -352,52 +474,10 @@ class _World:
             requests += 1
             if night.churn and requests % night.churn == 0:
                 # Answers of one instant follow each other: no version is told twice.
-                self._source.edit(self._now() + timedelta(microseconds=requests))
+                self._edit(timedelta(microseconds=requests))
 
         return after
 
     def _now(self) -> datetime:
         """True time."""
         return BEGIN + timedelta(seconds=self._machine.time.seconds)
-
-
-@contextlib.contextmanager
-def _segments_of(nbytes: int) -> Iterator[None]:
-    defaults = SegmentWriter.__init__.__kwdefaults__
-    before, defaults["max_bytes"] = defaults["max_bytes"], nbytes
-    try:
-        yield
-    finally:
-        defaults["max_bytes"] = before
-
-
-@contextlib.contextmanager
-def _key_in_environment() -> Iterator[None]:
-    os.environ["SIMULATED_KEY"] = KEY
-    try:
-        yield
-    finally:
-        del os.environ["SIMULATED_KEY"]
-
-
-class _Lines(logging.Handler):
-    def __init__(self, lines: list[str]) -> None:
-        super().__init__()
-        self._lines = lines
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self._lines.append(f"{record.levelname} {record.getMessage()}")
-
-
-@contextlib.contextmanager
-def _logged(lines: list[str]) -> Iterator[None]:
-    logger, handler = logging.getLogger("oa_sync"), _Lines(lines)
-    before = logger.level, logger.propagate
-    logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
-    logger.propagate = False
-    try:
-        yield
-    finally:
-        logger.removeHandler(handler)
-        logger.level, logger.propagate = before

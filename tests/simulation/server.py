@@ -13,7 +13,10 @@ from urllib.parse import parse_qs, unquote
 
 import httpx
 
-from tests.simulation.worlds import HOST, ListPlan, Source, World
+from tests.simulation.lies import Teller
+from tests.simulation.paging import WAYS, Cut
+from tests.simulation.source import Source, position, visible
+from tests.simulation.worlds import HOST, ListPlan, World
 
 KEY = "oa_test_simulated_secret_0123456789"
 
@@ -29,6 +32,8 @@ class Asked:
     status: int = 200
     is_whole: bool = True
     """It was answered with 200, and the network left the answer as it was."""
+    by: str = ""
+    """The workspace whose sync asked."""
 
 
 @dataclass
@@ -43,6 +48,9 @@ class Server(httpx.AsyncBaseTransport):
     spoil: Callable[[str, int, dict[str, str], bytes], tuple[int, dict[str, str], bytes]]
     after: Callable[[], None]
     asked: list[Asked] = field(default_factory=list)
+    teller: Teller | None = None
+    by: str = ""
+    """The workspace whose sync asks."""
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         assert request.url.host == HOST, f"a request went to {request.url.host}"
@@ -56,10 +64,13 @@ class Server(httpx.AsyncBaseTransport):
             request.url.raw_path.decode().partition("?")[0].removeprefix("/v1/"), query
         )
         body = json.dumps(document, ensure_ascii=False).encode()
+        body = self.teller.written(body) if self.teller else body
         true = body
         status, headers, body = self.spoil(path, status, headers, body)
         is_whole = status == 200 and body == true
-        self.asked.append(Asked(at, what.kind, what.name, what.key, status, is_whole))
+        self.asked.append(
+            Asked(at, what.kind, what.name, what.key, status, is_whole=is_whole, by=self.by)
+        )
         self.after()
         await asyncio.sleep(self.world.latency / 2)
         headers = {"content-type": "application/json", "date": _date(self.instant()), **headers}
@@ -75,11 +86,10 @@ class Server(httpx.AsyncBaseTransport):
         for plan in self.world.lists:
             if parts[0] == f"{plan.name}-of":
                 key = tuple(parts[1:])
-                found = self.source.detail(plan, key)
-                what = Asked(0, "detail", plan.name, key)
-                return (what, 200, {}, found) if found is not None else (what, 404, {}, _ERROR)
+                status, found = self._detail(plan, key)
+                return Asked(0, "detail", plan.name, key), status, {}, found or _ERROR
             if parts == [plan.name] and plan.parent is None:
-                return (Asked(0, "list", plan.name), 200, *self._page(plan, None, raw_path, query))
+                return (Asked(0, "list", plan.name), *self._page(plan, None, raw_path, query))
             if (
                 plan.parent is not None
                 and len(parts) == 3
@@ -88,41 +98,40 @@ class Server(httpx.AsyncBaseTransport):
                 what = Asked(0, "list", plan.name, (parts[1],))
                 if not any(str(key[0]) == parts[1] for key in self.source.rows[plan.parent]):
                     return what, 404, {}, _ERROR
-                return (what, 200, *self._page(plan, parts[1], raw_path, query))
+                return (what, *self._page(plan, parts[1], raw_path, query))
         return Asked(0, "unknown", raw_path), 404, {}, _ERROR
+
+    def _detail(self, plan: ListPlan, key: tuple[str, ...]) -> tuple[int, dict[str, Any] | None]:
+        is_stale = self.teller is not None and self.teller.is_stale(plan, detail=True)
+        found = self.source.detail(plan, key, is_stale=is_stale)
+        if self.teller is None:
+            return (404 if found is None else 200), found
+        first = next((visible(row) for row in self.source.listed(plan)), None)
+        return self.teller.detail(plan, first, found)
 
     def _page(
         self, plan: ListPlan, parent: str | None, raw_path: str, query: dict[str, str]
-    ) -> tuple[dict[str, str], dict[str, Any]]:
-        rows = self.source.listed(plan, parent)
+    ) -> tuple[int, dict[str, str], Any]:
+        is_stale = self.teller is not None and self.teller.is_stale(plan)
+        rows = self.source.listed(plan, parent, is_stale=is_stale)
         size = min(plan.size, int(query.get("size", query.get("limit", plan.size))))
-        match plan.paging:
-            case "page":
-                start = (int(query.get("page", 1)) - 1) * size
-            case "offset":
-                start = int(query.get("offset", 0))
-            case "cursor":
-                start = int(query["after"].removeprefix("c")) if "after" in query else 0
-            case "single":
-                start = 0
-            case _:
-                start = int(query.get("from", 0))
-        document: dict[str, Any] = {"data": rows[start : start + size]}
-        headers: dict[str, str] = {}
+        way, positions = WAYS[plan.paging], [position(plan, row) for row in rows]
+        start = way.start(query, size, positions)
+        cut = Cut(start, size, positions, f"https://{HOST}/v1/{raw_path}")
+        hidden = _ONLY_IN_DETAIL if plan.has_detail else frozenset()
+        document: dict[str, Any] = {
+            "data": [visible(row, hidden) for row in rows[start : cut.stop]]
+        }
         if plan.has_total:
-            document["total"] = len(rows)
-        more = start + size < len(rows)
-        link = f"https://{HOST}/v1/{raw_path}?from={start + size}"
-        match plan.paging:
-            case "cursor":
-                document["next"] = f"c{start + size}" if more else None
-            case "next_link":
-                document["next"] = link if more else None
-            case "header_link" if more:
-                headers["link"] = f'<{link}>; rel="next"'
-        return headers, document
+            document["total"] = len(rows) + plan.hidden
+        document = {**document, **way.told(cut)}
+        if self.teller is None:
+            return 200, way.headers(cut), document
+        status, said = self.teller.page(plan, document, is_first=start == 0)
+        return status, way.headers(cut), said
 
 
+_ONLY_IN_DETAIL = frozenset({"body", "parts"})
 _ERROR = {"error": {"code": "not_found", "message": "there is none"}}
 
 

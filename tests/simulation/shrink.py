@@ -73,6 +73,7 @@ def _smaller(case: Case) -> Iterator[Case]:
         {"segment_bytes": 1 << 28},
         {"per_minute": 0},
         {"per_day": 0},
+        {"has_hooks": False},
     ):
         if any(getattr(world, name) != value for name, value in plain.items()):
             yield replace(case, world=replace(world, **plain))  # type: ignore[arg-type]
@@ -86,6 +87,16 @@ def _simpler(plan: ListPlan) -> Iterator[ListPlan]:
             yield replace(plan, **{trait: False})
     if plan.has_detail and not plan.has_status:
         yield replace(plan, has_detail=False)
+    for plain in (
+        {"asks": None},
+        {"hidden": 0},
+        {"unread": frozenset()},
+        {"typed": False},
+        {"key": "text"},
+        {"version": "instant"},
+    ):
+        if any(getattr(plan, name) != value for name, value in plain.items()):
+            yield replace(plan, **plain)  # type: ignore[arg-type]
     if plan.paging != "single":
         yield replace(plan, paging="single", size=1_000_000)
     if plan.order != "stored":

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.simulation.kept import KEPT, KNOWN, Kept
-from tests.simulation.play import Play
+from tests.simulation.lies import LIES
+from tests.simulation.nights import HOUR, Night
+from tests.simulation.play import Found, Play
+from tests.simulation.worlds import drawn
 
 ROOT = Path(__file__).parents[2]
 NIGHTS_A_WORLD = 20
@@ -44,6 +49,30 @@ def test_three_thousand_nights_of_this_commit_raise_no_alarm(part: int) -> None:
 def test_a_seed_that_found_something_does_as_it_must(kept: Kept) -> None:
     found = Play(kept.seed, kept.kinds).run(kept.nights)
     assert (found.alarm.kind if found else None) == kept.alarm, kept.why
+
+
+@pytest.mark.rest
+@pytest.mark.parametrize("lie", LIES)
+def test_a_lie_does_harm_only_where_the_table_says_so(lie: str) -> None:
+    worlds = itertools.islice(_told(lie), 60 if LIES[lie].raises else 8)
+    found = next((one for one in worlds if one is not None), None)
+    assert (found is not None) == LIES[lie].raises, found
+
+
+def _told(lie: str) -> Iterator[Found | None]:
+    """What `lie` does in one world after the other: in the first sync of some, later in others."""
+    for seed in itertools.count():
+        world = drawn(seed)
+        fitting = [n for n, plan in enumerate(world.lists) if LIES[lie].needs(plan)]
+        place = next((n for n in fitting if world.lists[n] in world.read), None)
+        if place is None or world.is_large:
+            continue
+        nights = [Night(0, 0.0), *(Night(number, 24 * HOUR, edits=3) for number in (1, 2))]
+        told = nights[0 if seed % 3 == 0 else 2]
+        told.lie, told.lie_list = lie, place
+        nights.append(Night(3, 24 * HOUR))
+        given = {night.number: night for night in nights}
+        yield Play(seed, given=given, known=KNOWN).run(len(nights))
 
 
 def test_the_same_seed_is_the_same_night_to_the_byte_of_the_log() -> None:

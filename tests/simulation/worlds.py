@@ -4,28 +4,36 @@ from __future__ import annotations
 
 import json
 import random
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+from tests.simulation import paging
 
 BEGIN = datetime(2026, 3, 2, 3, 0, 0, tzinfo=UTC)
 """True time when every world begins."""
 HOST = "api.example.test"
-PAGINGS = ("page", "offset", "cursor", "next_link", "header_link", "single")
 KEYS = ("text", "number", "pair")
+OTHER_KEYS = ("path", "case", "digits", "long")
 VERSIONS = ("instant", "number", None)
+OTHER_VERSIONS = ("date", "second", "epoch")
 ORDERS = ("stored", "newest", "oldest", "shuffled")
 TERMINAL = ("done", "failed")
+MOST_LISTS = 6
+LARGE = 100
+"""Rows of a list from which on a world counts as large."""
 
 
 @dataclass(frozen=True)
 class ListPlan:
-    """How one list of the API is."""
+    """How one list of the API is, and what the definition says of it."""
 
     name: str
     paging: str
     size: int
+    """The most rows that a page has."""
     key: str
     version: str | None
     order: str
@@ -36,16 +44,30 @@ class ListPlan:
     has_status: bool
     keeps_history: bool
     rows: int
+    asks: int | None = None
+    """Rows a page that the definition asks for (None: as many as the server gives)."""
+    hidden: int = 0
+    """Rows that the total counts and the list never shows."""
+    unread: frozenset[str] = frozenset()
+    """What the definition does not say yet, or no longer: the list, its detail, its children."""
+    typed: bool = False
+    """The definition declares the type of a column."""
 
     @property
     def key_fields(self) -> tuple[str, ...]:
         return ("shop", "id") if self.key == "pair" else ("id",)
 
+    @property
+    def is_read(self) -> bool:
+        """Whether the definition has the list."""
+        return "list" not in self.unread
+
     def __str__(self) -> str:
         """One line for people."""
+        asks = f" ({self.asks} asked for)" if self.asks else ""
         traits = [
             f"{self.rows} rows",
-            f"{self.paging} of {self.size}",
+            f"{self.paging} of {self.size}{asks}",
             f"{self.key} key",
             f"version {self.version}",
             self.order,
@@ -54,15 +76,31 @@ class ListPlan:
         traits += [
             name
             for name, is_so in (
+                (f"which counts {self.hidden} more", self.hidden),
                 ("detail", self.has_detail),
                 ("children", self.has_children),
                 ("status", self.has_status),
                 ("history", self.keeps_history),
+                ("a column declared", self.typed),
+                (f"not read: {', '.join(sorted(self.unread))}", self.unread),
             )
             if is_so
         ]
         traits += [f"of each {self.parent}"] if self.parent else []
         return f"{self.name}: {', '.join(traits)}"
+
+    def as_read(self) -> ListPlan:
+        """The list as the definition knows it."""
+        reads_detail = self.has_detail and "detail" not in self.unread
+        return replace(
+            self,
+            size=min(self.size, self.asks or self.size),
+            has_detail=reads_detail,
+            # Where there is a detail, only that has the children.
+            has_children=self.has_children
+            and "children" not in self.unread
+            and reads_detail == self.has_detail,
+        )
 
     def resource(self) -> dict[str, Any]:
         """The list in a definition file."""
@@ -83,11 +121,11 @@ class ListPlan:
             "primary_key": list(self.key_fields),
             "endpoint": endpoint,
         }
-        if self.has_detail:
+        if self.has_detail and "detail" not in self.unread:
             resource["detail"] = {
                 "path": self.name + "-of" + "".join(f"/{{{key}}}" for key in self.key_fields)
             }
-        if self.has_children:
+        if self.has_children and "children" not in self.unread:
             resource["children"] = {
                 "parts": {"table": f"{self.name}_parts", "parent_key": self._parent_key()}
             }
@@ -95,6 +133,8 @@ class ListPlan:
             resource["status"] = {"path": "status", "terminal": list(TERMINAL)}
         if self.keeps_history:
             resource["history"] = True
+        if self.typed:
+            resource["columns"] = {"size": {"data_type": "double"}}
         return resource
 
     def _parent_key(self) -> list[str]:
@@ -102,33 +142,7 @@ class ListPlan:
 
     def _paginator(self) -> dict[str, Any]:
         total = "total" if self.has_total else None
-        match self.paging:
-            case "page":
-                return {
-                    "type": "page_number",
-                    "base_page": 1,
-                    "size_param": "size",
-                    "size": self.size,
-                    "total_path": None,
-                    "total_rows_path": total,
-                }
-            case "offset":
-                return {"type": "offset", "limit": self.size, "total_path": total}
-            case "cursor":
-                return {
-                    "type": "cursor",
-                    "cursor_path": "next",
-                    "cursor_param": "after",
-                    "size_param": "size",
-                    "size": self.size,
-                    "total_path": total,
-                }
-            case "next_link":
-                return {"type": "json_link", "next_url_path": "next"}
-            case "header_link":
-                return {"type": "header_link"}
-            case _:
-                return {"type": "single_page"}
+        return paging.WAYS[self.paging].declared(self.asks or self.size, total)
 
 
 @dataclass(frozen=True)
@@ -142,6 +156,30 @@ class World:
     latency: float
     eagerness: float
     segment_bytes: int
+    has_hooks: bool = False
+    """The API calls back when a run changes."""
+
+    @property
+    def read(self) -> tuple[ListPlan, ...]:
+        """The lists that the definition has: one at least."""
+        names = {plan.name for plan in self.lists if plan.is_read}
+        read = [plan for plan in self.lists if plan.is_read and plan.parent in (None, *names)]
+        return tuple(read) or self.lists[:1]
+
+    @property
+    def runs(self) -> ListPlan | None:
+        """The list whose rows the API calls back about (`oa_sync/extract/runs/known.py:runs_resource`)."""
+        fitting = (plan for plan in self.read if plan.has_status and plan.key != "pair")
+        return next(fitting, None) if self.has_hooks else None
+
+    @property
+    def is_large(self) -> bool:
+        """Whether a list has more rows than most."""
+        return any(plan.rows >= LARGE for plan in self.lists)
+
+    def as_read(self) -> World:
+        """The lists that the definition has, as it knows them."""
+        return replace(self, lists=tuple(plan.as_read() for plan in self.read))
 
     def definition(self) -> dict[str, Any]:
         """What a user would write."""
@@ -151,7 +189,7 @@ class World:
                 "base_url": f"https://{HOST}/v1",
                 "auth": {"type": "bearer", "token": "${SIMULATED_KEY}"},
             },
-            "resources": [plan.resource() for plan in self.lists],
+            "resources": [plan.resource() for plan in self.read],
         }
 
     def write_definition(self, path: Path) -> None:
@@ -164,17 +202,53 @@ class World:
             f"world {self.seed}: {self.per_minute or 'any number'} requests a minute,"
             f" {self.per_day or 'any number'} a day; {self.latency * 1000:.0f} ms;"
             f" the loading side is {'eager' if self.eagerness > 0.5 else 'lazy'}"
+            f"{'; callbacks' if self.has_hooks else ''}"
         )
         return "\n".join([head, *(f"  {plan}" for plan in self.lists)])
 
 
-def drawn(seed: int, *, largest: int = 24) -> World:
-    """The world of a seed; lists have up to `largest` rows, seldom more."""
+# -- another definition -------------------------------------------------------------------------
+
+
+def _reads(what: str) -> Callable[[ListPlan, random.Random], ListPlan]:
+    return lambda plan, chance: replace(plan, unread=plan.unread - {what})
+
+
+def _drops(what: str) -> Callable[[ListPlan, random.Random], ListPlan]:
+    # Runs are followed by their list and their detail.
+    return lambda plan, chance: (
+        plan if plan.has_status else replace(plan, unread=plan.unread | {what})
+    )
+
+
+UPGRADES: dict[str, Callable[[ListPlan, random.Random], ListPlan]] = {
+    "history on": lambda plan, chance: replace(plan, keeps_history=True),
+    "list declared": _reads("list"),
+    "detail declared": _reads("detail"),
+    "children declared": _reads("children"),
+    "list dropped": _drops("list"),
+    "detail dropped": _drops("detail"),
+    "children dropped": _drops("children"),
+    "column declared": lambda plan, chance: replace(plan, typed=True),
+    "page size": lambda plan, chance: replace(plan, asks=chance.choice((1, 3, 7, 100))),
+}
+"""What may be other in the definition of one list from a night on."""
+
+
+# -- drawing ------------------------------------------------------------------------------------
+
+
+def drawn(seed: int, *, largest: int = 24, wide: bool = True) -> World:
+    """The world of a seed; lists have up to `largest` rows, seldom more.
+
+    What was added after the first seeds were kept is drawn from a chance of its own, and left out unless
+    `wide`: a seed that found something stays the world that it was.
+    """
     chance = random.Random(f"world {seed}")
     lists: list[ListPlan] = []
     for number in range(chance.choice((1, 1, 2, 2, 3, 4))):
         lists.append(_drawn_list(number, lists, chance, largest))
-    return World(
+    world = World(
         seed,
         tuple(lists),
         per_minute=chance.choice((0, 0, 30, 60, 600)),
@@ -183,6 +257,7 @@ def drawn(seed: int, *, largest: int = 24) -> World:
         eagerness=chance.choice((0.0, 0.2, 0.8, 1.0)),
         segment_bytes=chance.choice((600, 4_000, 1 << 28, 1 << 28)),
     )
+    return _widened(world, random.Random(f"wide world {seed}"), largest) if wide else world
 
 
 def _drawn_list(
@@ -191,13 +266,13 @@ def _drawn_list(
     has_detail = chance.random() < 0.6
     parents = [one.name for one in before if one.parent is None and one.key != "pair"]
     parent = chance.choice(parents) if parents and chance.random() < 0.25 else None
-    paging = chance.choice(PAGINGS)
+    way = chance.choice(paging.FIRST)
     has_status = has_detail and parent is None and chance.random() < 0.2
     rows = chance.choice((0, 1, chance.randrange(largest), chance.randrange(largest), largest))
     return ListPlan(
         name=f"list{number}",
-        paging=paging,
-        size=1_000_000 if paging == "single" else chance.choice((1, 2, 3, 5, 8, 100)),
+        paging=way,
+        size=1_000_000 if way == "single" else chance.choice((1, 2, 3, 5, 8, 100)),
         key=chance.choice(KEYS if parent is None else ("text", "number")),
         version=chance.choice(VERSIONS),
         order=chance.choice(ORDERS),
@@ -211,133 +286,52 @@ def _drawn_list(
     )
 
 
-@dataclass
-class Source:
-    """What the API has: rows by list and key, in the order in which they were made."""
-
-    world: World
-    chance: random.Random
-    rows: dict[str, dict[tuple[Any, ...], dict[str, Any]]] = field(default_factory=dict)
-    touched: int = 0
-    """Changes so far: the version of lists that count instead of telling the time."""
-    made: int = 0
-    changes: list[tuple[str, tuple[Any, ...]]] = field(default_factory=list)
-    """List and key of every change, in order."""
-
-    def fill(self, now: datetime) -> None:
-        """The rows that a world begins with, some of them old."""
-        for plan in self.world.lists:
-            self.rows[plan.name] = {}
-            for _ in range(plan.rows):
-                self.insert(plan, now - timedelta(hours=self.chance.randrange(1, 5_000)))
-
-    def insert(self, plan: ListPlan, now: datetime) -> None:
-        """A new row, perhaps of a parent."""
-        self.made += 1
-        ident: Any = self.made * 7 if plan.key == "number" else f"k{self.made:03d}"
-        row: dict[str, Any] = {"id": ident, "name": f"{plan.name} {self.made}"}
-        if plan.key == "pair":
-            row = {"shop": self.chance.choice(("a", "b/c", "ü")), **row}
-        if plan.parent is not None:
-            keys = list(self.rows[plan.parent])
-            if not keys:
-                return
-            row["parent"] = self.chance.choice(keys)[0]
-        if plan.has_status:
-            row["status"] = self.chance.choice(("queued", "running", *TERMINAL))
-        row["size"] = self.chance.choice((None, 1, 2.5, 70_000_000_000))
-        if plan.has_children:
-            row["parts"] = self._parts()
-        if plan.has_detail:
-            row["body"] = f"body {self.made}"
-        key = tuple(row[name] for name in plan.key_fields)
-        self.rows[plan.name][key] = row
-        self._stamp(plan, row, now)
-
-    def change(self, plan: ListPlan, now: datetime) -> None:
-        """Something of a row is other now."""
-        rows = self.rows[plan.name]
-        if not rows:
-            return
-        row = rows[self.chance.choice(list(rows))]
-        self.touched += 1
-        what = self.chance.choice(("name", "body", "parts", "size", "status"))
-        if what == "status" and plan.has_status and row["status"] not in TERMINAL:
-            row["status"] = self.chance.choice(("running", *TERMINAL))
-        elif what == "parts" and plan.has_children:
-            row["parts"] = self._parts()
-        elif what == "body" and plan.has_detail:
-            row["body"] = f"body, change {self.touched}"
-        else:
-            row["name"] = f"{plan.name}, change {self.touched}"
-        self._stamp(plan, row, now)
-
-    def delete(self, plan: ListPlan) -> None:
-        """A row leaves the API, and with it the rows below it."""
-        rows = self.rows[plan.name]
-        if not rows:
-            return
-        key = self.chance.choice(list(rows))
-        del rows[key]
-        self.changes.append((plan.name, key))
-        for child in self.world.lists:
-            if child.parent == plan.name:
-                below = self.rows[child.name]
-                for inner in [k for k, row in below.items() if row["parent"] == key[0]]:
-                    del below[inner]
-                    self.changes.append((child.name, inner))
-
-    def edit(self, now: datetime) -> None:
-        """Some change somewhere."""
-        plan = self.chance.choice(self.world.lists)
-        match self.chance.choice(("change", "change", "change", "insert", "delete")):
-            case "change":
-                self.change(plan, now)
-            case "insert":
-                self.insert(plan, now)
-            case _:
-                self.delete(plan)
-
-    def listed(self, plan: ListPlan, parent: str | None = None) -> list[dict[str, Any]]:
-        """The rows of a list in its order, as the list shows them."""
-        rows = [
-            row
-            for row in self.rows[plan.name].values()
-            if parent is None or str(row.get("parent")) == parent
-        ]
-        match plan.order:
-            case "newest":
-                rows.sort(key=lambda row: row["_stamp"], reverse=True)
-            case "oldest":
-                rows.sort(key=lambda row: row["_stamp"])
-            case "shuffled":
-                rows.sort(key=lambda row: hash_of(row["id"]))
-        hidden = {"_stamp"} | ({"body", "parts"} if plan.has_detail else set())
-        return [{name: value for name, value in row.items() if name not in hidden} for row in rows]
-
-    def detail(self, plan: ListPlan, key: tuple[str, ...]) -> dict[str, Any] | None:
-        """A row with all it has; None: there is none with that key, as texts."""
-        for own, row in self.rows[plan.name].items():
-            if tuple(map(str, own)) == key:
-                return {name: value for name, value in row.items() if name != "_stamp"}
-        return None
-
-    def _parts(self) -> list[dict[str, Any]]:
-        return [
-            {"label": f"part {self.chance.randrange(100)}", "weight": self.chance.randrange(9)}
-            for _ in range(self.chance.randrange(4))
-        ]
-
-    def _stamp(self, plan: ListPlan, row: dict[str, Any], now: datetime) -> None:
-        self.touched += 1
-        self.changes.append((plan.name, tuple(row[name] for name in plan.key_fields)))
-        row["_stamp"] = (now, self.touched)
-        if plan.version == "instant":
-            row["changed"] = now.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-        elif plan.version == "number":
-            row["changed"] = self.touched
+def _widened(world: World, chance: random.Random, largest: int) -> World:
+    """The world with more lists, and lists of more kinds."""
+    lists = list(world.lists)
+    while len(lists) < MOST_LISTS and chance.random() < 0.2:
+        lists.append(_drawn_list(len(lists), lists, chance, largest))
+    lists = [_of_another_kind(plan, chance) for plan in lists]
+    world = replace(world, lists=tuple(lists), has_hooks=True)
+    # Seldom of runs whose ids are numbers: they become rows of their own (kept.py).
+    often = 0.0 if world.runs is None else 0.1 if world.runs.key == "number" else 0.7
+    world = replace(world, has_hooks=chance.random() < often)
+    return _enlarged(world, chance) if chance.random() < 0.02 else world
 
 
-def hash_of(value: Any) -> int:
-    """An order that looks like none and is the same everywhere."""
-    return random.Random(f"order {value}").getrandbits(32)
+def _of_another_kind(plan: ListPlan, chance: random.Random) -> ListPlan:
+    """The list, in half of all cases with traits that the first draw does not know."""
+    if chance.random() < 0.3:
+        way = chance.choice(paging.OTHERS)
+        size = 1_000_000 if way in paging.WHOLE else chance.choice((1, 2, 3, 5, 8, 100))
+        plan = replace(plan, paging=way, size=size)
+    if chance.random() < 0.2 and plan.key != "pair":
+        plan = replace(plan, key=chance.choice(OTHER_KEYS))
+    if chance.random() < 0.25:
+        plan = replace(plan, version=chance.choice(OTHER_VERSIONS))
+    if chance.random() < 0.1 and plan.paging not in paging.WHOLE:
+        plan = replace(plan, asks=chance.choice((1, 2, 4, 50)))
+    if chance.random() < 0.1 and plan.has_total:
+        plan = replace(plan, hidden=chance.choice((1, 2, 30)))
+    if chance.random() < 0.15 and not plan.has_status:
+        unread = chance.choice(("list", "detail", "children"))
+        plan = replace(plan, unread=frozenset({unread}))
+    return replace(plan, typed=chance.random() < 0.1)
+
+
+def _enlarged(world: World, chance: random.Random) -> World:
+    """The world with some hundred to 5,000 rows in its first list."""
+    first = world.lists[0]
+    rows = int(LARGE * 50 ** chance.random())
+    size = first.size if first.paging in paging.WHOLE else chance.choice((50, 100, 500))
+    # Without a limit of the day: a first sync that takes weeks of nights finds nothing new.
+    large = replace(
+        first, rows=rows, size=size, asks=None, has_detail=first.has_detail and rows <= 3 * LARGE
+    )
+    return replace(
+        world,
+        lists=(large, *world.lists[1:]),
+        per_minute=0,
+        per_day=0,
+        segment_bytes=chance.choice((40_000, 1 << 28)),
+    )

@@ -157,17 +157,25 @@ def _instant(text: str) -> datetime:
     return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
 
 
+def _since_1970(version: str) -> datetime | None:
+    """The time that ten digits tell in seconds since 1970; None for any other text. A counter of ten digits is
+    taken for one too: at worst a detail waits for the end of a second."""
+    if len(version) != 10 or not (version.isascii() and version.isdigit()):
+        return None
+    return datetime.fromtimestamp(int(version), UTC)
+
+
 def second_ends(version: str | None, server_now: datetime) -> timedelta | None:
     """How long the second that `version` names still lasts on the server; None when it is over.
 
     A version in whole seconds cannot tell two changes within one second apart. A row that is read in
     that second may change once more and keep its version, so it has to be read when the second is over
-    (Git calls such index entries racy).
+    (Git calls such index entries racy). So it is with seconds since 1970.
     """
     if version is None or "." in version:
         return None
     try:
-        instant = _instant(version)
+        instant = _since_1970(version) or _instant(version)
     except ValueError:
         return None
     if server_now >= instant + _ONE_SECOND or instant - server_now > timedelta(minutes=1):
