@@ -60,13 +60,14 @@ def test_a_role_without_the_right_to_create_uses_the_tables_that_are_there(
     postgres_url: str,
 ) -> None:
     PostgresLedger(postgres_url).close()
+    role = postgres_url.rsplit("/", 1)[1]  # as nobody else's as the database: roles are the server's
     with psycopg.connect(postgres_url, autocommit=True) as connection:
-        connection.execute("CREATE ROLE quota_user LOGIN")
+        connection.execute(f"CREATE ROLE {role} LOGIN")
         connection.execute("REVOKE CREATE ON SCHEMA public FROM PUBLIC")
         connection.execute(
-            "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO quota_user"
+            f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {role}"
         )
-    ledger = PostgresLedger(postgres_url.replace("postgres:unused", "quota_user:unused"))
+    ledger = PostgresLedger(postgres_url.replace("postgres:unused", f"{role}:unused"))
     assert ledger.reserve(1, FREE).allowed
     ledger.close()
 
