@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 import pytest
+from psycopg import sql
 
 from oa_sync.errors import ConfigurationError, OaSyncError
 from oa_sync.quota.limits import Limits
@@ -46,6 +47,59 @@ def test_a_lost_connection_is_made_again(postgres_url: str) -> None:
     ledger.close()
 
 
+def test_an_account_is_locked_while_it_is_booked_and_free_after_a_booking_that_failed(
+    postgres_url: str,
+) -> None:
+    ledger = PostgresLedger(postgres_url)
+    ledger.reserve(1, FREE)
+    with psycopg.connect(postgres_url, autocommit=True) as other:
+
+        def lock() -> None:
+            other.execute("SELECT 1 FROM oa_sync_quota_account WHERE account = 1 FOR UPDATE NOWAIT")
+
+        with ledger._transaction(1, 30), pytest.raises(psycopg.errors.LockNotAvailable):
+            lock()
+        other.execute(
+            "ALTER TABLE oa_sync_quota_day ADD CONSTRAINT full_up CHECK (sent < 0)NOT VALID"
+        )
+        with pytest.raises(OaSyncError, match="full_up"):
+            ledger.reserve(1, FREE)
+        lock()
+        other.execute("ALTER TABLE oa_sync_quota_day DROP CONSTRAINT full_up")
+    assert ledger.usage(1, FREE).used_minute == 1
+    ledger.close()
+
+
+def test_a_machine_that_vanishes_holds_no_account_for_long(postgres_url: str) -> None:
+    ledger = PostgresLedger(postgres_url)
+    waits = ("idle_in_transaction_session_timeout", "lock_timeout")
+    assert [ledger._execute(f"SHOW {name}", ()) for name in waits] == [[("30s",)]] * 2
+    ledger.close()
+
+
+def test_a_closed_ledger_has_no_connection(postgres_url: str) -> None:
+    ledger = PostgresLedger(postgres_url)
+    ledger.reserve(1, FREE)
+    ledger.close()
+    server, name = postgres_url.rsplit("/", 1)
+    with psycopg.connect(f"{server}/postgres", autocommit=True) as other:
+        # Refused while anybody is connected, after the server has waited 5 s for them to go.
+        other.execute(sql.SQL("DROP DATABASE {}").format(sql.Identifier(name)))
+    with pytest.raises(OaSyncError, match="does not exist"):
+        ledger.reserve(1, FREE)
+
+
+def test_tables_that_somebody_made_by_hand_get_a_salt(postgres_url: str) -> None:
+    PostgresLedger(postgres_url).close()
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        connection.execute("DELETE FROM oa_sync_quota_meta")
+    one, two = PostgresLedger(postgres_url), PostgresLedger(postgres_url)
+    assert len(one.salt()) == 16
+    assert one.salt() == two.salt()
+    one.close()
+    two.close()
+
+
 def test_a_failing_store_is_named_without_its_password(postgres_url: str) -> None:
     ledger = PostgresLedger(postgres_url)
     with psycopg.connect(postgres_url, autocommit=True) as connection:
@@ -60,7 +114,9 @@ def test_a_role_without_the_right_to_create_uses_the_tables_that_are_there(
     postgres_url: str,
 ) -> None:
     PostgresLedger(postgres_url).close()
-    role = postgres_url.rsplit("/", 1)[1]  # as nobody else's as the database: roles are the server's
+    role = postgres_url.rsplit("/", 1)[
+        1
+    ]  # as nobody else's as the database: roles are the server's
     with psycopg.connect(postgres_url, autocommit=True) as connection:
         connection.execute(f"CREATE ROLE {role} LOGIN")
         connection.execute("REVOKE CREATE ON SCHEMA public FROM PUBLIC")
