@@ -25,7 +25,7 @@ QUOTED_BY_THE_DRIVER = {
 
 @pytest.mark.parametrize("url", QUOTED_BY_THE_DRIVER.values(), ids=QUOTED_BY_THE_DRIVER)
 def test_the_password_of_an_address_that_cannot_be_read_is_not_told(url: str) -> None:
-    with pytest.raises(ConfigurationError, match="--quota-url .*check the address") as caught:
+    with pytest.raises(ConfigurationError, match=r"--quota-url .*check the address") as caught:
         PostgresLedger(url)
     assert "hunter" not in str(caught.value)
 
