@@ -142,11 +142,7 @@ class PostgresLedger(Ledger):
                     (secrets.token_hex(16),),
                 )
             salt = self._read_salt()
-        if salt is None:
-            raise ConfigurationError(
-                f"--quota-url {self._place}: table oa_sync_quota_meta has no salt; drop the"
-                " tables oa_sync_quota_* so that they are made again (the count starts from zero)"
-            )
+        assert salt is not None, "one was just written where there was none"
         return salt
 
     def _read_salt(self) -> bytes | None:

@@ -57,7 +57,7 @@ REACHED: Mapping[str, Sequence[str]] = {
     "oa_sync.quota.sqlite_ledger": [QUOTA + "sqlite_ledger.py"],
     "oa_sync.quota.postgres_ledger": [QUOTA + "postgres_ledger.py", QUOTA + "ledger.py"],
     "oa_sync.quota.postgres_address": [QUOTA + "postgres_address.py"],
-    "oa_sync.journal.disk": [JOURNAL + "journal.py"],
+    "oa_sync.journal.disk": [JOURNAL + "disk.py"],
     "oa_sync.journal.items": [EXTRACT + "changes.py", EXTRACT + "scan.py", JOURNAL + "journal.py"],
     "oa_sync.journal.journal": [JOURNAL + "journal.py", FAULTS + "flow.py"],
     "oa_sync.journal.queue": [JOURNAL + "queue.py", FAULTS + "flow.py"],
