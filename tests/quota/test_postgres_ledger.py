@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 
 import psycopg
 import pytest
@@ -10,6 +11,7 @@ from psycopg import sql
 from oa_sync.errors import ConfigurationError, OaSyncError
 from oa_sync.quota.limits import Limits
 from oa_sync.quota.postgres_ledger import PostgresLedger
+from tests.support.clock import START, ManualClock
 
 FREE = Limits(30, 500)
 
@@ -20,6 +22,13 @@ def test_several_machines_set_up_one_empty_database_at_once(postgres_url: str) -
     assert len({ledger.account("oa_live_key", "") for ledger in ledgers}) == 1
     for ledger in ledgers:
         ledger.close()
+
+
+def test_a_clock_may_take_the_place_of_the_servers(postgres_url: str) -> None:
+    ledger = PostgresLedger(postgres_url, ManualClock())
+    ledger.reserve(1, FREE)
+    assert ledger.usage(1, FREE).resets_at == START + timedelta(days=1, seconds=2)
+    ledger.close()
 
 
 def test_the_servers_clock_decides(postgres_url: str) -> None:
