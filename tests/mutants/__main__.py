@@ -72,7 +72,7 @@ REACHED: Mapping[str, Sequence[str]] = {
     "oa_sync.shape.schema": [SHAPE + "learn.py", SHAPE + "spec.py", SHAPE + "shaper.py"],
     "oa_sync.shape.shaper": [SHAPE + "shaper.py", SHAPE + "shaper_properties.py"],
     "oa_sync.shape.fast": [SHAPE + "shaper.py", SHAPE + "shaper_properties.py"],
-    "oa_sync.shape.document": ["tests/extract/test_large_bodies.py"],
+    "oa_sync.shape.document": [SHAPE + "document.py"],
     "oa_sync.shape.tables": [SHAPE + "shaper.py"],
     "oa_sync.shape.export_file": ["tests/queries/test_export_files.py"],
     "oa_sync.shape.lattice": [SHAPE + "learn.py"],

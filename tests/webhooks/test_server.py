@@ -86,9 +86,7 @@ def test_the_log_tells_the_address_as_a_url_and_the_end(
             with closing(socket.create_connection((host, receiving.port))) as connection:
                 connection.sendall(request_head(run_body()) + run_body())
                 assert connection.recv(65536).startswith(b"HTTP/1.1 200 ")
-        told = [
-            record.getMessage() for record in caplog.records if record.name.endswith(".server")
-        ]
+        told = [record.getMessage() for record in caplog.records if record.name.endswith(".server")]
     assert told == [
         f"listening on http://{shown}:{receiving.port}{PATH}",
         "stopping: finishing what is in flight",
