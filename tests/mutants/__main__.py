@@ -68,7 +68,11 @@ REACHED: Mapping[str, Sequence[str]] = {
     "oa_sync.webhooks.server": [WEBHOOKS + "server.py", WEBHOOKS + "receiver.py"],
     "oa_sync.webhooks.signature": [WEBHOOKS + "signature.py"],
     "oa_sync.webhooks.payload": [WEBHOOKS + "payload.py"],
-    "oa_sync.shape.learn": [SHAPE + "map_rule.py", SHAPE + "learn.py", SHAPE + "shaper.py"],
+    "oa_sync.shape.learn": [
+        SHAPE + "learn_decisions.py",
+        SHAPE + "map_rule.py",
+        SHAPE + "learn.py",
+    ],
     "oa_sync.shape.schema": [SHAPE + "learn.py", SHAPE + "spec.py", SHAPE + "shaper.py"],
     "oa_sync.shape.shaper": [SHAPE + "shaper.py", SHAPE + "shaper_properties.py"],
     "oa_sync.shape.fast": [SHAPE + "shaper.py", SHAPE + "shaper_properties.py"],

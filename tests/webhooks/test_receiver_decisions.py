@@ -109,7 +109,10 @@ def test_a_body_is_taken_while_all_that_are_received_fit_into_the_memory(
         held = Delivering(to, [body(first or 40)], first).hold()
         waits = asyncio.create_task(held.answer())
         await asyncio.sleep(0)
-        found = await Delivering(to, [body(second)], second).answer()
+        delivery = Delivering(to, [body(second)], second)
+        found = await delivery.answer()
+        # What is left unread of a body would be taken for the next request.
+        assert (delivery.headers.get(b"connection") == b"close") is (found in (413, 503))
         held.go_on()
         assert await waits == (413 if first == LIMIT + 1 else 200)
         assert await Delivering(to, [body(99)], 99).answer() == 200, "all memory is free again"
@@ -117,6 +120,20 @@ def test_a_body_is_taken_while_all_that_are_received_fit_into_the_memory(
 
     with receiver(tmp_path, waiting_bytes=150) as to:
         assert asyncio.run(scenario(to)) == status
+
+
+def test_a_body_that_is_dropped_needs_no_memory_that_is_free(tmp_path: Path) -> None:
+    async def scenario(to: Receiver) -> int:
+        held = Delivering(to, [body(LIMIT)], LIMIT).hold()
+        waits = asyncio.create_task(held.answer())
+        await asyncio.sleep(0)
+        found = await Delivering(to, [body(LIMIT + 1)], LIMIT + 1).answer()
+        held.go_on()
+        assert await waits == 200
+        return found
+
+    with receiver(tmp_path, waiting_bytes=LIMIT) as to:
+        assert asyncio.run(scenario(to)) == 413
 
 
 @pytest.mark.parametrize(
