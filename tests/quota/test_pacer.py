@@ -485,6 +485,27 @@ def test_a_machine_that_slept_through_slots_booked_together_books_them_all_anew(
     assert (pacer.made, usage.used_day, usage.used_minute) == (126, 126, 126 - before)
 
 
+def test_slots_that_a_refusal_made_useless_are_all_booked_anew(
+    ledger: Ledger, clock: ManualClock
+) -> None:
+    """The refusal ends among the slots that were booked ahead."""
+    limits = Limits(1_200, None)
+    pacer = limiter(ledger, clock, limits)
+    clock.advance(0.5)
+
+    async def work() -> None:
+        await spend(pacer, 120)
+        waiting = [asyncio.create_task(pacer.acquire()) for _ in range(30)]
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.sleep(0)
+        reset = str(int(START.timestamp()) + 1)
+        pacer.observe(429, {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": reset})
+        await asyncio.gather(*waiting)
+
+    run(work())
+    assert (pacer.made, ledger.usage(ME, limits).used_day) == (150, 150)
+
+
 @pytest.mark.parametrize("sleep", [61.5, 3_600.0])
 def test_a_machine_that_slept_through_its_slot_books_anew(
     ledger: Ledger, clock: ManualClock, sleep: float
