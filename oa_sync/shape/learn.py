@@ -187,7 +187,7 @@ class _Lesson:
         if mask == 0:
             return
         data_type = "json"
-        if node.kind is NodeKind.LIST and node.by_declaration:
+        if node.by_declaration:
             current = node.column.data_type if node.column else None
             data_type = lattice.widened(current, current == "bigint", mask) or "json"
         self._column(node, data_type, "rest")

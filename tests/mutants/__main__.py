@@ -73,7 +73,7 @@ REACHED: Mapping[str, Sequence[str]] = {
         SHAPE + "map_rule.py",
         SHAPE + "learn.py",
     ],
-    "oa_sync.shape.schema": [SHAPE + "learn.py", SHAPE + "spec.py", SHAPE + "shaper.py"],
+    "oa_sync.shape.schema": [SHAPE + "schema.py", SHAPE + "learn_decisions.py", SHAPE + "learn.py"],
     "oa_sync.shape.shaper": [SHAPE + "shaper.py", SHAPE + "shaper_properties.py"],
     "oa_sync.shape.fast": [SHAPE + "shaper.py", SHAPE + "shaper_properties.py"],
     "oa_sync.shape.document": [SHAPE + "document.py"],
