@@ -72,7 +72,7 @@ DECLARED = TableSpec(
 def test_a_restart_finds_the_same_tree_and_learns_nothing_new(
     first: int, step: int, spec: TableSpec
 ) -> None:
-    before = schema_of(ROWS[first:], ROWS, spec=spec)
+    before = schema_of(ROWS[first : first + 1], ROWS, spec=spec)
     after = restarted(before, step=step)
     assert tree(after) == tree(before)
     assert after.learned() == before.learned()
