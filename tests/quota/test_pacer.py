@@ -485,6 +485,20 @@ def test_a_machine_that_slept_through_slots_booked_together_books_them_all_anew(
     assert (pacer.made, usage.used_day, usage.used_minute) == (126, 126, 126 - before)
 
 
+def test_no_more_is_booked_together_than_the_command_may_send(
+    ledger: Ledger, clock: ManualClock
+) -> None:
+    limits = Limits(1_200, None)
+    pacer = limiter(ledger, clock, limits, max_requests=125)
+
+    async def work() -> None:
+        await spend(pacer, 120)
+        await asyncio.gather(*(spend(pacer, 1) for _ in range(12)))
+
+    run(work())
+    assert (pacer.made, ledger.usage(ME, limits).used_day) == (125, 125)
+
+
 def test_slots_that_a_refusal_made_useless_are_all_booked_anew(
     ledger: Ledger, clock: ManualClock
 ) -> None:
