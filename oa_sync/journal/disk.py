@@ -53,5 +53,7 @@ class Disk:
         may get lost."""
         temporary = path.with_suffix(f".{os.getpid()}.tmp")
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        temporary.unlink(missing_ok=True)  # of a killed process that had this number
+        temporary.touch(mode=0o600)
         temporary.write_bytes(content)
         temporary.replace(path)

@@ -15,13 +15,13 @@ from contextlib import contextmanager, suppress
 from functools import lru_cache
 from threading import RLock
 from typing import TYPE_CHECKING, Any, ClassVar
-from urllib.parse import urlsplit
 
 from oa_sync.clock import Clock
 from oa_sync.errors import ConfigurationError, OaSyncError
 from oa_sync.quota.book import TABLES, Book
 from oa_sync.quota.ledger import Ledger
 from oa_sync.quota.limits import SECOND
+from oa_sync.quota.postgres_address import place_of
 
 if TYPE_CHECKING:
     import psycopg
@@ -57,7 +57,7 @@ class PostgresLedger(Ledger):
                 "--quota-url needs the PostgreSQL driver: pip install 'oa-sync[postgres]'"
             ) from None
         self._driver = psycopg
-        self._url = url
+        self._url, self._place = url, place_of(url, "--quota-url")
         self._clock = clock
         self._lock = RLock()
         try:
@@ -65,7 +65,7 @@ class PostgresLedger(Ledger):
             self._salt = self._set_up()
         except psycopg.Error as error:
             raise ConfigurationError(
-                f"--quota-url {_place(url)}: {_reason(error)}; check the address, the password and"
+                f"--quota-url {self._place}: {_reason(error)}; check the address, the password and"
                 " that the role may create tables there"
             ) from None
 
@@ -97,7 +97,7 @@ class PostgresLedger(Ledger):
                     self._connection.execute("COMMIT")
             except self._driver.Error as error:
                 raise OaSyncError(
-                    f"--quota-url {_place(self._url)}: the quota ledger failed ({_reason(error)});"
+                    f"--quota-url {self._place}: the quota ledger failed ({_reason(error)});"
                     " no request was sent for it. See that the server runs, then run again"
                 ) from None
             finally:
@@ -142,11 +142,7 @@ class PostgresLedger(Ledger):
                     (secrets.token_hex(16),),
                 )
             salt = self._read_salt()
-        if salt is None:
-            raise ConfigurationError(
-                f"--quota-url {_place(self._url)}: table oa_sync_quota_meta has no salt; drop the"
-                " tables oa_sync_quota_* so that they are made again (the count starts from zero)"
-            )
+        assert salt is not None, "one was just written where there was none"
         return salt
 
     def _read_salt(self) -> bytes | None:
@@ -161,13 +157,6 @@ def _translated(sql: str) -> str:
     return sql.replace("?", "%s")
 
 
-def _place(url: str) -> str:
-    """Host and database of `url`, without user, password or options."""
-    parts = urlsplit(url)
-    return f"{parts.hostname or 'local'}{parts.path}"
-
-
 def _reason(error: Exception) -> str:
-    """The first line of the driver's message; if it may quote the address, only the error's class."""
-    line = (str(error).strip() or type(error).__name__).splitlines()[0]
-    return type(error).__name__ if "://" in line or "password=" in line else line
+    """The first line of the driver's message."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

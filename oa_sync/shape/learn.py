@@ -24,6 +24,7 @@ import re
 from typing import Any
 
 from oa_sync.shape import lattice
+from oa_sync.shape.learned import Kind
 from oa_sync.shape.naming import ELEMENT, Names, Path, snake_case
 from oa_sync.shape.observe import Seen, observe
 from oa_sync.shape.schema import MAX_DEPTH, Node, NodeKind, Schema
@@ -65,7 +66,7 @@ def takes_no_more(node: Node) -> bool:
 
 def is_row(node: Node) -> bool:
     """Whether the object at `node` is a row of a table: rows may have any number of keys."""
-    return not node.path or node.path == node.table.prefix
+    return node.path == node.table.prefix
 
 
 def learn(rows: list[Any], schema: Schema) -> bool:
@@ -73,7 +74,7 @@ def learn(rows: list[Any], schema: Schema) -> bool:
     before = schema.version
     lesson = _Lesson(schema)
     lesson.object(schema.root, observe(rows, schema.root))
-    lesson.name_new_columns()
+    lesson.set_columns()
     return schema.version != before
 
 
@@ -82,19 +83,16 @@ class _Lesson:
 
     def __init__(self, schema: Schema) -> None:
         self._schema = schema
-        self._new: list[tuple[Node, str, Any]] = []
+        self._decided: list[tuple[Node, str, Kind]] = []
 
-    def name_new_columns(self) -> None:
-        """Name the new columns of this batch: keys that need no change as names go first."""
-        self._new.sort(key=lambda new: not _is_spelled_out(new[0]))
-        for node, data_type, kind in self._new:
+    def set_columns(self) -> None:
+        """Set the columns of this batch, and name the new ones: keys that need no change as names go first."""
+        self._decided.sort(key=lambda decided: not _is_spelled_out(decided[0]))
+        for node, data_type, kind in self._decided:
             self._schema.set_column(node, data_type, kind)
 
-    def _column(self, node: Node, data_type: str, kind: str) -> None:
-        if node.column is None:
-            self._new.append((node, data_type, kind))
-        else:
-            self._schema.set_column(node, data_type, kind)  # type: ignore[arg-type]
+    def _column(self, node: Node, data_type: str, kind: Kind) -> None:
+        self._decided.append((node, data_type, kind))
 
     def visit(self, node: Node, seen: Seen) -> None:
         """Decide or widen `node`."""
@@ -139,7 +137,7 @@ class _Lesson:
 
     def _widen(self, node: Node, mask: int) -> None:
         column = node.column
-        current = column.data_type if column and column.kind != "empty" else node.declared
+        current = column.data_type if column else node.declared
         if column and column.kind == "empty":
             current = "json"
         if current is None and mask == lattice.TEXT and _is_named_like_time(node.path):
@@ -189,7 +187,7 @@ class _Lesson:
         if mask == 0:
             return
         data_type = "json"
-        if node.kind is NodeKind.LIST and node.by_declaration:
+        if node.by_declaration:
             current = node.column.data_type if node.column else None
             data_type = lattice.widened(current, current == "bigint", mask) or "json"
         self._column(node, data_type, "rest")

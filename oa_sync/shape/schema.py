@@ -50,7 +50,6 @@ class Table:
     prefix: Path
     key: tuple[str, ...]
     parent: Table | None = None
-    declared_parent_key: tuple[str, ...] = ()
     names: Names = field(default_factory=Names)
     columns: dict[Path, LearnedColumn] = field(default_factory=dict)
 
@@ -100,7 +99,7 @@ class Schema:
         self._keep_declared_table_names(learned)
         self.root_table = Table(spec.name, (), spec.key)
         self.tables[spec.name] = self.root_table
-        self.root = Node((), self.root_table, NodeKind.OBJECT, by_declaration=True)
+        self.root = Node((), self.root_table, NodeKind.OBJECT)
         for path in sorted(self._lists, key=len):
             self.node_at(path)
         self._recall(learned)
@@ -146,7 +145,6 @@ class Schema:
             own = Names.plain(keys)
             name = self._table_names.claim(path, (f"{parent.name}__{own}" if own else parent.name,))
         table = Table(name, (*path, ELEMENT), self._child_key(path, parent, declared), parent)
-        table.declared_parent_key = declared.parent_key if declared else ()
         table.names.reserve([*table.key, *self.spec.constants])
         self.tables[name] = table
         return table
@@ -159,8 +157,6 @@ class Schema:
         for place, column in enumerate(parent.key):
             if place < len(given):
                 name = given[place]
-            elif column == POSITION:
-                name = f"{one}_{POSITION}"
             elif parent.parent is not None or column.endswith("_id"):
                 name = column
             else:
@@ -197,7 +193,6 @@ class Schema:
             node.by_declaration = True
             self.become_list(node)
         elif node.path in self._objects:
-            node.by_declaration = True
             node.kind = NodeKind.OBJECT
         elif node.declared is not None:
             node.kind = NodeKind.LEAF
@@ -207,7 +202,7 @@ class Schema:
         node.kind = NodeKind.LIST
         table = self._child_table(node.path, node.table)
         path = (*node.path, ELEMENT)
-        node.element = Node(path, table, NodeKind.OBJECT, by_declaration=True)
+        node.element = Node(path, table, NodeKind.OBJECT)
         self.version += 1
         return node.element
 
@@ -270,7 +265,7 @@ class Schema:
 
     def _recall_column(self, table: str, column: LearnedColumn) -> None:
         path = column.path
-        node = self.root if not path else self.node_at(path)
+        node = self.node_at(path)
         if node.table.name != table:
             return  # the definition now sends this list to another table
         data_type = column.data_type if column.data_type in _KNOWN_TYPES else "text"
@@ -279,8 +274,6 @@ class Schema:
         node.table.names.keep(column.name, path)
         node.column = LearnedColumn(path, column.name, data_type, column.kind)
         node.table.columns[path] = node.column
-        if node.kind is NodeKind.UNKNOWN and column.kind != "rest":
-            node.kind = NodeKind.LEAF
 
 
 def _declarations(

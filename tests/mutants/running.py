@@ -32,9 +32,11 @@ from tests.mutants.changes import Mutant, Place, functions_of, mutants
 
 ARGUMENTS = (
     *("-q", "-q", "-s", "-p", "no:cacheprovider", "-p", "no:xdist", "--tb=no", "--no-header"),
-    *("--no-summary", "-o", "addopts=--import-mode=importlib", "-k", "not postgres"),
+    *("--no-summary", "-o", "addopts=--import-mode=importlib"),
 )
-"""No test with PostgreSQL: one that is ended by a time limit would leave its server behind."""
+WITHOUT_POSTGRES = ("-k", "not postgres")
+"""Where the module is not about it: its tests are slow, and some leave a server of their own behind where the
+time limit ends them (the server that all share outlives every mutant)."""
 
 SLOWER, SPARE = 5, 5.0
 """A mutant may take so many times as long as its tests take unchanged, and so many seconds."""
@@ -234,7 +236,8 @@ def run(
         RuntimeError: the tests fail as they are, or cannot be collected.
     """
     plugin = MutantRun(module, on_survivor, spare)
-    code = pytest.main([*ARGUMENTS, *files], plugins=[plugin])
+    less = () if "postgres" in module else WITHOUT_POSTGRES
+    code = pytest.main([*ARGUMENTS, *less, *files], plugins=[plugin])
     if plugin.error or plugin.outcome.made == 0:
         raise RuntimeError(f"{module}: {plugin.error or f'pytest ended with {code}'}")
     return plugin.outcome

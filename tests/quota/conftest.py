@@ -24,6 +24,8 @@ def ledger(tmp_path: Path, clock: ManualClock) -> Iterator[Ledger]:
 
 
 @pytest.fixture
-def postgres_url(postgres: Postgres) -> str:
+def postgres_url(postgres: Postgres) -> Iterator[str]:
     """An empty database of its own for each test."""
-    return postgres.create_database("quota")
+    url = postgres.create_database("quota")
+    yield url
+    postgres.drop_database(url)  # `make mutants` runs these tests a thousand times on one server

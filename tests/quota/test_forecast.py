@@ -7,7 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oa_sync.quota.account import Forecast, QuotaAccount, days_to_complete, forecast, sending_time
+from oa_sync.quota.account import (
+    Forecast,
+    QuotaAccount,
+    QuotaStatus,
+    budget_now,
+    days_to_complete,
+    forecast,
+    sending_time,
+)
 from oa_sync.quota.ledger import Ledger
 from oa_sync.quota.limits import Limits, kept
 from oa_sync.quota.pacer import QuotaLimiter
@@ -30,6 +38,58 @@ def test_days_to_complete(
     needed: int, left_today: int | None, per_day: int | None, reserve: float, days: int
 ) -> None:
     assert days_to_complete(needed, left_today, per_day, reserve) == days
+
+
+@pytest.mark.parametrize(
+    ("needed", "left_today", "each_sync", "days"),
+    [
+        # The lists take all of a day. Nothing else is needed, but today is too short for the lists.
+        (0, 3, 10, 2),
+        (1, 3, 10, None),
+        (0, 3, 11, None),
+        # Today is too short for the lists, so it fetches nothing else; later days have five for that.
+        (10, 0, 5, 3),
+        (10, 4, 5, 3),
+    ],
+)
+def test_days_whose_lists_take_much_of_them(
+    needed: int, left_today: int, each_sync: int, days: int | None
+) -> None:
+    assert days_to_complete(needed, left_today, 10, 0.0, each_sync=each_sync) == days
+
+
+@pytest.mark.parametrize(
+    ("left", "reserve", "max_requests", "budget"),
+    [
+        (40, 0.1, None, 30),
+        (40, 0.1, 29, 29),
+        (40, 0.1, 31, 30),
+        (5, 0.1, None, 0),
+        (None, 0.1, None, None),
+        (None, 0.1, 7, 7),
+    ],
+)
+def test_a_sync_that_starts_now_may_send_what_the_day_has_beyond_the_reserve(
+    left: int | None, reserve: float, max_requests: int | None, budget: int | None
+) -> None:
+    limits = Limits(30, None if left is None else 100)
+    status = QuotaStatus(0, 0, left, None, None, None, limits)
+    assert budget_now(status, reserve, max_requests) == budget
+
+
+def test_the_quota_of_status_tells_instants_as_text_and_leaves_unknown_ones_null() -> None:
+    status = QuotaStatus(3, 40, 460, START, None, None, Limits(30, 500))
+    assert status.as_json() == {
+        "per_minute": 30,
+        "per_day": 500,
+        "day": "rolling",
+        "used_minute": 3,
+        "used_today": 40,
+        "left_today": 460,
+        "resets_at": "2026-03-02T09:00:00Z",
+        "full_at": None,
+        "blocked_until": None,
+    }
 
 
 @given(
@@ -121,6 +181,64 @@ def test_a_server_that_refuses_says_when_to_come_back(ledger: Ledger, clock: Man
     ledger.block(1, account.limits, 7_200)
     found = forecast(account, reserve=0.0, max_requests=None, once=8, each_sync=2, now=clock.now())
     assert found == Forecast(START + timedelta(hours=2), 1)
+
+
+def foreseen(
+    account: QuotaAccount, once: int, each_sync: int, max_requests: int | None = None
+) -> Forecast:
+    return forecast(
+        account,
+        reserve=0.0,
+        max_requests=max_requests,
+        once=once,
+        each_sync=each_sync,
+        now=START,
+    )
+
+
+def test_a_sync_is_worth_starting_now_if_the_day_has_one_more_than_the_lists_take(
+    ledger: Ledger,
+) -> None:
+    account = account_with(ledger, 60, 100)
+    day = START + timedelta(seconds=86_402)
+    assert foreseen(account, once=50, each_sync=39) == Forecast(START, 2)
+    assert foreseen(account, once=50, each_sync=40) == Forecast(day, 1)
+    assert foreseen(account, once=0, each_sync=40) == Forecast(START, 1)
+
+
+def test_without_a_days_limit_a_sync_is_worth_starting_now(ledger: Ledger) -> None:
+    account = QuotaAccount(ledger, 1, Limits(30, None))
+    assert foreseen(account, once=5_000, each_sync=40) == Forecast(START, 1)
+
+
+@pytest.mark.parametrize("per_day", [None, 100])
+def test_a_short_refusal_is_waited_for_and_takes_nothing_of_the_day(
+    ledger: Ledger, per_day: int | None
+) -> None:
+    account = QuotaAccount(ledger, 1, Limits(None, per_day))
+    ledger.block(1, account.limits, 60)
+    assert foreseen(account, once=8, each_sync=2) == Forecast(START + timedelta(seconds=60), 1)
+
+
+def test_a_sync_waits_for_no_more_than_max_requests_lets_it_send(
+    ledger: Ledger, clock: ManualClock
+) -> None:
+    account_with(ledger, 40, 100)
+    clock.advance(3_600)
+    account = account_with(ledger, 60, 100)
+    found = foreseen(account, once=96, each_sync=5, max_requests=30)
+    assert found.come_back_at == START + timedelta(seconds=86_402)
+
+
+def test_lists_that_take_all_of_max_requests_never_end_though_nothing_is_spent(
+    ledger: Ledger,
+) -> None:
+    account = account_with(ledger, 0, 100)
+    assert foreseen(account, once=1, each_sync=5, max_requests=5) == Forecast(START, None)
+
+
+def test_without_a_minutes_limit_requests_take_no_time() -> None:
+    assert sending_time(1_000, None) == timedelta()
 
 
 @pytest.mark.parametrize("requests", [1, 10, 25, 30, 31, 75])

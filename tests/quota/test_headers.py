@@ -7,7 +7,14 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from oa_sync.quota.headers import Reading, lowered, read_rate_limit, read_retry_after
+from oa_sync.errors import BudgetExhausted, OaSyncError, RateLimitedError
+from oa_sync.quota.headers import (
+    Reading,
+    as_exhausted,
+    lowered,
+    read_rate_limit,
+    read_retry_after,
+)
 from oa_sync.quota.limits import Limits
 from tests.support.clock import START
 
@@ -37,6 +44,7 @@ def reading(limit: object, remaining: object, reset: object, limits: Limits = FR
         (30, None, "minute"),
         (30, "banana", "minute"),
         (30, 40, "minute"),
+        (1_000, EPOCH + 2 * 86_400, "day"),
     ],
 )
 def test_the_window_is_inferred(limit: object, reset: object, window: str) -> None:
@@ -56,13 +64,37 @@ def test_the_window_is_inferred(limit: object, reset: object, window: str) -> No
         (1_000, 7, EPOCH + 10 * 86_400),
         (1_000, 7, EPOCH - 10 * 86_400),
         (1_000, 7, EPOCH * 1_000),
+        (1_000, 7, EPOCH - 121),
+        (1_000, 7, EPOCH + 2 * 86_400 + 1),
         (1_000, 7, -5),
+        (1_000, 7, -1),
     ],
 )
 def test_what_is_not_plausible_is_not_believed(
     limit: object, remaining: object, reset: object
 ) -> None:
     assert reading(limit, remaining, reset) is None
+
+
+@pytest.mark.parametrize(
+    ("reset", "seconds"), [(0, 0.0), (1, 1.0), (40, 40.0), (EPOCH + 40, 40.0), (EPOCH - 120, 0.0)]
+)
+def test_a_reset_is_an_instant_or_seconds_from_now(reset: int, seconds: float) -> None:
+    assert reading(30, 7, reset) == Reading("minute", 7, seconds)
+
+
+@pytest.mark.parametrize(
+    ("limits", "reset", "expected"),
+    [
+        (Limits(30, None), EPOCH + 40, Reading("minute", 7, 40.0)),
+        (Limits(30, None), None, None),
+        (Limits(None, 500), None, None),
+    ],
+)
+def test_a_limit_that_is_not_told_is_not_taken_for_one_that_the_plan_lacks(
+    limits: Limits, reset: int | None, expected: Reading | None
+) -> None:
+    assert reading(None, 7, reset, limits) == expected
 
 
 def test_less_than_nothing_remaining_is_nothing() -> None:
@@ -88,6 +120,14 @@ def test_the_servers_own_clock_measures_its_reset() -> None:
         ("86400", 86_400.0),
         ("999999999", 86_400.0),
         ("-5", 0.0),
+        ("-0.5", 0.0),
+        ("1" * 15, 86_400.0),
+        ("1" * 16, None),
+        ("1.5x", None),
+        ("2".rjust(24), 2.0),
+        ("2".rjust(25), None),
+        ("Mon, 02 Mar 2026 09:01:30 -0000", 90.0),
+        ("Mon, 02 Mar 2026 10:01:30 +0100", 90.0),
         (format_datetime(START + timedelta(seconds=90)), 90.0),
         (format_datetime(START - timedelta(seconds=90)), 0.0),
         ("banana", None),
@@ -120,3 +160,29 @@ def test_no_header_breaks_the_reading(headers: dict[str, str]) -> None:
     assert wait is None or 0 <= wait <= 86_400
     found = read_rate_limit(lowered(headers), FREE, START)
     assert found is None or found.remaining >= 0
+
+
+def test_a_refusal_for_longer_than_two_minutes_is_the_end_of_the_budget() -> None:
+    ended = as_exhausted(RateLimitedError("full", retry_after=120.5), START)
+    assert ended is not None
+    assert (str(ended), ended.resets_at) == ("full", START + timedelta(seconds=120.5))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RateLimitedError("full", retry_after=120.0),
+        RateLimitedError("full"),
+        OaSyncError("another"),
+        None,
+    ],
+)
+def test_a_shorter_refusal_and_another_error_are_not_the_end_of_the_budget(
+    error: OaSyncError | None,
+) -> None:
+    assert as_exhausted(error, START) is None
+
+
+def test_the_end_of_the_budget_stays_itself() -> None:
+    ended = BudgetExhausted("spent", START)
+    assert as_exhausted(ended, START + timedelta(hours=1)) is ended

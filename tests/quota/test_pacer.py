@@ -116,6 +116,38 @@ def test_a_run_leaves_the_reserve_to_others(ledger: Ledger, clock: ManualClock) 
     assert limiter(ledger, clock, Limits(None, 500), reserve=0.0).budget() == 50
 
 
+def test_the_budget_is_the_smaller_of_the_days_and_the_commands(
+    ledger: Ledger, clock: ManualClock
+) -> None:
+    day, endless = Limits(None, 100), Limits(30, None)
+    assert limiter(ledger, clock, day, reserve=0.1).budget() == 90
+    assert limiter(ledger, clock, day, reserve=0.1, max_requests=7).budget() == 7
+    assert limiter(ledger, clock, endless).budget() is None
+    pacer = limiter(ledger, clock, endless, max_requests=3)
+    assert run(spend(pacer, 2)) == 2
+    assert pacer.budget() == 1
+    assert run(spend(pacer, 1)) == 1
+    assert pacer.budget() == 0
+    run(spend(limiter(ledger, clock, day), 95))
+    assert limiter(ledger, clock, day, reserve=0.1).budget() == 0, "others spent of the reserve"
+    pacer = limiter(ledger, clock, endless)
+    pacer.observe(429, {"Retry-After": "7200"})
+    assert pacer.budget() == 0, "the server refuses"
+
+
+def test_a_pacer_tells_when_the_day_frees_and_when_it_is_full_again(
+    ledger: Ledger, clock: ManualClock
+) -> None:
+    pacer = limiter(ledger, clock, Limits(None, 500), max_requests=2)
+    assert (pacer.resets_at(), pacer.full_at()) == (None, None)
+    run(spend(pacer, 1))
+    clock.advance(600)
+    assert run(spend(pacer, 2)) == 1
+    frees = START + timedelta(seconds=DAY + 2)
+    # What ended this command, --max-requests, frees at no time.
+    assert (pacer.resets_at(), pacer.full_at()) == (frees, frees + timedelta(seconds=600))
+
+
 def test_a_run_on_a_spent_day_sends_nothing_and_asks_the_ledger_once(
     ledger: Ledger, clock: ManualClock
 ) -> None:
@@ -242,6 +274,29 @@ def test_refusals_without_a_time_are_waited_out_longer_and_longer(
     before = clock.monotonic()
     run(spend(pacer, 1))
     assert clock.monotonic() - before == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "wait"),
+    [
+        # A refusal that names no time, but a minute that is spent until its reset.
+        (429, {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "20"}, 20),
+        (429, {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "20", "Retry-After": "5"}, 5),
+        (429, {"X-RateLimit-Remaining": "7", "X-RateLimit-Reset": "20"}, 1),
+        # Another answer may ask for a wait, too.
+        (503, {"Retry-After": "5"}, 5),
+        (503, {"Retry-After": "120"}, 120),
+        (200, {"Retry-After": "121"}, 0),
+        (503, {}, 0),
+    ],
+)
+def test_how_long_an_answer_holds_requests_back(
+    ledger: Ledger, clock: ManualClock, status: int, headers: dict[str, str], wait: float
+) -> None:
+    pacer = limiter(ledger, clock)
+    pacer.observe(status, headers)
+    run(spend(pacer, 1))
+    assert clock.monotonic() == pytest.approx(wait)
 
 
 def test_a_busy_server_is_not_the_end_of_the_day(ledger: Ledger, clock: ManualClock) -> None:
@@ -378,6 +433,93 @@ def test_a_caller_that_gives_up_waiting_gives_its_slot_back(
     assert ledger.usage(ME, limits).used_day == 2
 
 
+async def cancelled_in_the_queue(pacer: QuotaLimiter, requests: int) -> None:
+    """Ask at once for more than the pace has, and give up when the further ones are booked together."""
+    waiting = [asyncio.create_task(pacer.acquire()) for _ in range(requests)]
+    await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    await asyncio.sleep(0)
+    for task in waiting:
+        task.cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)
+
+
+def test_slots_that_were_booked_and_not_used_are_given_back_once(
+    ledger: Ledger, clock: ManualClock
+) -> None:
+    limits = Limits(1_200, None)
+    pacer, other = limiter(ledger, clock, limits), limiter(ledger, clock, limits)
+
+    async def work() -> None:
+        await spend(pacer, 120)
+        await cancelled_in_the_queue(pacer, 6)
+
+    run(work())
+    assert ledger.usage(ME, limits).used_day > pacer.made, "some are booked"
+    pacer.close()
+    assert ledger.usage(ME, limits).used_day == pacer.made
+    # The numbers of the slots are given to others now.
+    run(spend(other, 5))
+    pacer.close()
+    assert ledger.usage(ME, limits).used_day == pacer.made + other.made
+
+
+def test_a_machine_that_slept_through_slots_booked_together_books_them_all_anew(
+    ledger: Ledger, clock: ManualClock
+) -> None:
+    limits = Limits(1_200, None)
+    pacer = limiter(ledger, clock, limits)
+
+    async def work() -> int:
+        await spend(pacer, 120)
+        waiting = [asyncio.create_task(pacer.acquire()) for _ in range(6)]
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.sleep(0)
+        before = pacer.made
+        clock.advance(3_600)
+        await asyncio.gather(*waiting)
+        return before
+
+    before = run(work())
+    assert before < 125, "at least two were booked"
+    usage = ledger.usage(ME, limits)
+    assert (pacer.made, usage.used_day, usage.used_minute) == (126, 126, 126 - before)
+
+
+def test_no_more_is_booked_together_than_the_command_may_send(
+    ledger: Ledger, clock: ManualClock
+) -> None:
+    limits = Limits(1_200, None)
+    pacer = limiter(ledger, clock, limits, max_requests=125)
+
+    async def work() -> None:
+        await spend(pacer, 120)
+        await asyncio.gather(*(spend(pacer, 1) for _ in range(12)))
+
+    run(work())
+    assert (pacer.made, ledger.usage(ME, limits).used_day) == (125, 125)
+
+
+def test_slots_that_a_refusal_made_useless_are_all_booked_anew(
+    ledger: Ledger, clock: ManualClock
+) -> None:
+    """The refusal ends among the slots that were booked ahead."""
+    limits = Limits(1_200, None)
+    pacer = limiter(ledger, clock, limits)
+    clock.advance(0.5)
+
+    async def work() -> None:
+        await spend(pacer, 120)
+        waiting = [asyncio.create_task(pacer.acquire()) for _ in range(30)]
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.sleep(0)
+        reset = str(int(START.timestamp()) + 1)
+        pacer.observe(429, {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": reset})
+        await asyncio.gather(*waiting)
+
+    run(work())
+    assert (pacer.made, ledger.usage(ME, limits).used_day) == (150, 150)
+
+
 @pytest.mark.parametrize("sleep", [61.5, 3_600.0])
 def test_a_machine_that_slept_through_its_slot_books_anew(
     ledger: Ledger, clock: ManualClock, sleep: float
@@ -403,9 +545,10 @@ def test_a_clock_that_leaps_forward_does_not_refill_the_minute_of_this_run(
 ) -> None:
     pacer = limiter(ledger, clock, Limits(5, None))
     run(spend(pacer, 5))
+    clock.advance(59.5)
     clock._start += timedelta(days=3)
     run(spend(pacer, 1))
-    assert clock.monotonic() >= 60.0
+    assert clock.monotonic() == pytest.approx(60.0)
 
 
 def test_a_clock_that_leaps_forward_does_not_refill_the_day_of_this_run(
@@ -415,6 +558,8 @@ def test_a_clock_that_leaps_forward_does_not_refill_the_day_of_this_run(
     run(spend(pacer, 5))
     clock._start += timedelta(days=3)
     assert run(spend(pacer, 1)) == 0
+    # By the minute, so that a day of 1,200 requests a minute takes little memory.
+    assert pacer.resets_at() == clock.now() + timedelta(seconds=DAY + 60)
 
 
 class Oversleeper(ManualClock):

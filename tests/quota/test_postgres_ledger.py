@@ -2,13 +2,16 @@ from __future__ import annotations
 
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 
 import psycopg
 import pytest
+from psycopg import sql
 
 from oa_sync.errors import ConfigurationError, OaSyncError
 from oa_sync.quota.limits import Limits
 from oa_sync.quota.postgres_ledger import PostgresLedger
+from tests.support.clock import START, ManualClock
 
 FREE = Limits(30, 500)
 
@@ -19,6 +22,13 @@ def test_several_machines_set_up_one_empty_database_at_once(postgres_url: str) -
     assert len({ledger.account("oa_live_key", "") for ledger in ledgers}) == 1
     for ledger in ledgers:
         ledger.close()
+
+
+def test_a_clock_may_take_the_place_of_the_servers(postgres_url: str) -> None:
+    ledger = PostgresLedger(postgres_url, ManualClock())
+    ledger.reserve(1, FREE)
+    assert ledger.usage(1, FREE).resets_at == START + timedelta(days=1, seconds=2)
+    ledger.close()
 
 
 def test_the_servers_clock_decides(postgres_url: str) -> None:
@@ -46,6 +56,59 @@ def test_a_lost_connection_is_made_again(postgres_url: str) -> None:
     ledger.close()
 
 
+def test_an_account_is_locked_while_it_is_booked_and_free_after_a_booking_that_failed(
+    postgres_url: str,
+) -> None:
+    ledger = PostgresLedger(postgres_url)
+    ledger.reserve(1, FREE)
+    with psycopg.connect(postgres_url, autocommit=True) as other:
+
+        def lock() -> None:
+            other.execute("SELECT 1 FROM oa_sync_quota_account WHERE account = 1 FOR UPDATE NOWAIT")
+
+        with ledger._transaction(1, 30), pytest.raises(psycopg.errors.LockNotAvailable):
+            lock()
+        other.execute(
+            "ALTER TABLE oa_sync_quota_day ADD CONSTRAINT full_up CHECK (sent < 0)NOT VALID"
+        )
+        with pytest.raises(OaSyncError, match="full_up"):
+            ledger.reserve(1, FREE)
+        lock()
+        other.execute("ALTER TABLE oa_sync_quota_day DROP CONSTRAINT full_up")
+    assert ledger.usage(1, FREE).used_minute == 1
+    ledger.close()
+
+
+def test_a_machine_that_vanishes_holds_no_account_for_long(postgres_url: str) -> None:
+    ledger = PostgresLedger(postgres_url)
+    waits = ("idle_in_transaction_session_timeout", "lock_timeout")
+    assert [ledger._execute(f"SHOW {name}", ()) for name in waits] == [[("30s",)]] * 2
+    ledger.close()
+
+
+def test_a_closed_ledger_has_no_connection(postgres_url: str) -> None:
+    ledger = PostgresLedger(postgres_url)
+    ledger.reserve(1, FREE)
+    ledger.close()
+    server, name = postgres_url.rsplit("/", 1)
+    with psycopg.connect(f"{server}/postgres", autocommit=True) as other:
+        # Refused while anybody is connected, after the server has waited 5 s for them to go.
+        other.execute(sql.SQL("DROP DATABASE {}").format(sql.Identifier(name)))
+    with pytest.raises(OaSyncError, match="does not exist"):
+        ledger.reserve(1, FREE)
+
+
+def test_tables_that_somebody_made_by_hand_get_a_salt(postgres_url: str) -> None:
+    PostgresLedger(postgres_url).close()
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        connection.execute("DELETE FROM oa_sync_quota_meta")
+    one, two = PostgresLedger(postgres_url), PostgresLedger(postgres_url)
+    assert len(one.salt()) == 16
+    assert one.salt() == two.salt()
+    one.close()
+    two.close()
+
+
 def test_a_failing_store_is_named_without_its_password(postgres_url: str) -> None:
     ledger = PostgresLedger(postgres_url)
     with psycopg.connect(postgres_url, autocommit=True) as connection:
@@ -60,13 +123,16 @@ def test_a_role_without_the_right_to_create_uses_the_tables_that_are_there(
     postgres_url: str,
 ) -> None:
     PostgresLedger(postgres_url).close()
+    role = postgres_url.rsplit("/", 1)[
+        1
+    ]  # as nobody else's as the database: roles are the server's
     with psycopg.connect(postgres_url, autocommit=True) as connection:
-        connection.execute("CREATE ROLE quota_user LOGIN")
+        connection.execute(f"CREATE ROLE {role} LOGIN")
         connection.execute("REVOKE CREATE ON SCHEMA public FROM PUBLIC")
         connection.execute(
-            "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO quota_user"
+            f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {role}"
         )
-    ledger = PostgresLedger(postgres_url.replace("postgres:unused", "quota_user:unused"))
+    ledger = PostgresLedger(postgres_url.replace("postgres:unused", f"{role}:unused"))
     assert ledger.reserve(1, FREE).allowed
     ledger.close()
 

@@ -1,14 +1,18 @@
 from __future__ import annotations
 
+import fcntl
 import logging
 import os
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 
-from oa_sync.errors import ConfigurationError
-from oa_sync.quota import open_ledger
+from oa_sync.errors import ConfigurationError, OaSyncError
+from oa_sync.quota import open_ledger, sqlite_ledger
 from oa_sync.quota.limits import Limits
 from oa_sync.quota.sqlite_ledger import SqliteLedger
 from tests.support.clock import START, ManualClock
@@ -18,9 +22,10 @@ DAY = 86_400.0
 
 
 def test_only_its_owner_can_read_the_file(tmp_path: Path, clock: ManualClock) -> None:
-    ledger = open_ledger(tmp_path / "home", None, clock)
+    ledger = open_ledger(tmp_path / "new" / "home", None, clock)
     ledger.reserve(1, FREE)
-    files = list((tmp_path / "home").iterdir())
+    files = list((tmp_path / "new" / "home").iterdir())
+    assert (tmp_path / "new" / "home").stat().st_mode & 0o777 == 0o700
     assert {file.name for file in files} >= {"quota.sqlite3", "quota.sqlite3-wal"}
     assert {file.stat().st_mode & 0o077 for file in files} == {0}
     ledger.close()
@@ -42,7 +47,9 @@ def test_two_stores_hash_the_same_key_differently(tmp_path: Path, clock: ManualC
     two.close()
 
 
-@pytest.mark.parametrize("damage", ["overwritten", "truncated", "table_dropped"])
+@pytest.mark.parametrize(
+    "damage", ["overwritten", "truncated", "page_overwritten", "table_dropped", "salt_deleted"]
+)
 def test_a_damaged_file_is_kept_aside_and_counts_as_a_spent_day(
     tmp_path: Path, clock: ManualClock, caplog: pytest.LogCaptureFixture, damage: str
 ) -> None:
@@ -75,6 +82,121 @@ def test_a_damaged_file_is_kept_aside_and_counts_as_a_spent_day(
     reopened.close()
 
 
+def test_what_a_damaged_file_had_counted_is_spent_for_whoever_opens_the_new_one(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    path = tmp_path / "quota.sqlite3"
+    path.write_bytes(b"this is no database" * 500)
+    os.utime(path, (START.timestamp(), START.timestamp()))
+    SqliteLedger(path, clock).close()
+    with closing(SqliteLedger(path, clock)) as another:
+        assert not another.reserve(1, FREE).allowed
+        # Even where no day counts, the last minute does.
+        assert another.reserve(2, Limits(30, None)).slots[0].wait > 60
+
+
+def test_a_damaged_file_is_as_young_as_its_log(tmp_path: Path, clock: ManualClock) -> None:
+    path = tmp_path / "quota.sqlite3"
+    for file, hours in ((path, 4), (path.with_name("quota.sqlite3-wal"), 1)):
+        file.write_bytes(b"this is no database" * 500)
+        os.utime(file, (START.timestamp() - 3600 * hours,) * 2)
+    with closing(SqliteLedger(path, clock)) as ledger:
+        assert ledger.reserve(1, FREE).wait_seconds == pytest.approx(23 * 3600, abs=2)
+
+
+def test_a_damaged_file_is_replaced_by_one_process_only(tmp_path: Path) -> None:
+    path = tmp_path / "quota.sqlite3"
+    path.write_bytes(b"this is no database" * 500)
+    others_wait: list[bool] = []
+
+    class Watched(ManualClock):
+        """Asked while the file is looked at and replaced."""
+
+        def now(self) -> datetime:
+            with path.with_name("quota.sqlite3.lock").open() as handle:
+                try:
+                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    others_wait.append(False)
+                except BlockingIOError:
+                    others_wait.append(True)
+            return super().now()
+
+    SqliteLedger(path, Watched()).close()
+    assert others_wait
+    assert all(others_wait)
+
+
+def test_a_file_that_another_program_holds_is_not_taken_for_a_damaged_one(
+    tmp_path: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite_ledger, "_BUSY_SECONDS", 0.01)
+    path = tmp_path / "quota.sqlite3"
+    with closing(SqliteLedger(path, clock)) as ledger:
+        ledger.reserve(1, FREE)
+        with closing(sqlite3.connect(path, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            with pytest.raises(OaSyncError, match="no request was sent"):
+                ledger.reserve(1, FREE)
+        assert ledger.usage(1, FREE).used_day == 1
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("PRAGMA journal_mode = DELETE")
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(ConfigurationError, match="locked"):
+            SqliteLedger(path, clock)
+    with closing(SqliteLedger(path, clock)) as ledger:
+        assert ledger.usage(1, FREE).used_day == 1
+
+
+def test_a_booking_that_failed_counts_nothing_and_holds_no_lock(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    path = tmp_path / "quota.sqlite3"
+    with closing(SqliteLedger(path, clock)) as ledger:
+        ledger.reserve(1, FREE)
+        with closing(sqlite3.connect(path, timeout=0.01)) as other:
+            other.execute(
+                "CREATE TRIGGER full BEFORE INSERT ON oa_sync_quota_day"
+                " BEGIN SELECT RAISE(FAIL, 'disk is full'); END"
+            )
+            with pytest.raises(OaSyncError, match="disk is full"):
+                ledger.reserve(1, FREE)
+            other.execute("DROP TRIGGER full")
+        assert ledger.usage(1, FREE).used_minute == 1
+        assert ledger.reserve(1, FREE).allowed
+
+
+def test_a_closed_ledger_books_nothing(tmp_path: Path, clock: ManualClock) -> None:
+    ledger = SqliteLedger(tmp_path / "quota.sqlite3", clock)
+    ledger.close()
+    with pytest.raises(OaSyncError, match="no request was sent"):
+        ledger.reserve(1, FREE)
+
+
+def test_any_thread_may_book(tmp_path: Path, clock: ManualClock) -> None:
+    with closing(SqliteLedger(tmp_path / "quota.sqlite3", clock)) as ledger:
+        with ThreadPoolExecutor(1) as pool:
+            assert pool.submit(ledger.reserve, 1, FREE).result().allowed
+        assert ledger.usage(1, FREE).used_day == 1
+
+
+def test_each_booking_is_flushed_to_the_disk_up_to_120_requests_a_minute(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    with closing(SqliteLedger(tmp_path / "quota.sqlite3", clock)) as ledger:
+
+        def is_flushed(per_minute: int | None) -> bool:
+            ledger.reserve(1, Limits(per_minute, None))
+            (level,) = ledger._connection.execute("PRAGMA synchronous").fetchone()
+            return {1: False, 2: True}[level]  # NORMAL, FULL
+
+        limits = [120, 121, 120, None, 1]
+        assert [is_flushed(limit) for limit in limits] == [True, False, True, False, True]
+        for file in tmp_path.iterdir():
+            file.unlink()
+        assert not is_flushed(None), "a new file is no different"
+        assert is_flushed(120)
+
+
 def test_a_file_damaged_while_it_is_open_is_replaced(tmp_path: Path, clock: ManualClock) -> None:
     path = tmp_path / "quota.sqlite3"
     ledger = SqliteLedger(path, clock)
@@ -99,6 +221,20 @@ def test_a_file_deleted_while_it_is_open_starts_from_nothing(
     assert ledger.usage(1, FREE).used_day == 1
     assert path.exists()
     ledger.close()
+
+
+def test_a_file_put_in_place_of_the_open_one_counts(tmp_path: Path, clock: ManualClock) -> None:
+    path, backup = tmp_path / "quota.sqlite3", tmp_path / "backup.sqlite3"
+    with closing(SqliteLedger(backup, clock)) as older:
+        for _ in range(3):
+            older.reserve(1, FREE)
+    with closing(SqliteLedger(path, clock)) as ledger:
+        ledger.reserve(1, FREE)
+        for suffix in ("-wal", "-shm"):
+            path.with_name(path.name + suffix).unlink()
+        backup.replace(path)
+        ledger.reserve(1, FREE)
+        assert ledger.usage(1, FREE).used_day == 4
 
 
 def test_a_file_of_a_newer_version_is_refused_and_left_alone(
@@ -128,11 +264,22 @@ def test_an_unknown_kind_of_store_is_refused(tmp_path: Path, clock: ManualClock)
 
 
 def _break(path: Path, damage: str) -> None:
+    content = path.read_bytes()
     if damage == "overwritten":
         path.write_bytes(b"this is no database" * 500)
     elif damage == "truncated":
-        path.write_bytes(path.read_bytes()[:6000])
+        path.write_bytes(content[:6000])
+    elif damage == "page_overwritten":
+        with closing(sqlite3.connect(path)) as connection:
+            (size,) = connection.execute("PRAGMA page_size").fetchone()
+            (page,) = connection.execute(
+                "SELECT rootpage FROM sqlite_master WHERE name = 'oa_sync_quota_day'"
+            ).fetchone()
+        path.write_bytes(content[: (page - 1) * size] + b"\xff" * size + content[page * size :])
     else:
-        with sqlite3.connect(path) as connection:
-            connection.execute("DROP TABLE oa_sync_quota_meta")
-        connection.close()
+        with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+            connection.execute(
+                "DROP TABLE oa_sync_quota_meta"
+                if damage == "table_dropped"
+                else "DELETE FROM oa_sync_quota_meta WHERE name = 'salt'"
+            )

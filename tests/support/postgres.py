@@ -50,6 +50,12 @@ class Postgres:
             connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(own)))
         return self.url(own)
 
+    def drop_database(self, url: str) -> None:
+        """Remove a database that `create_database` made, whoever is connected to it."""
+        name = sql.Identifier(url.rsplit("/", 1)[1])
+        with psycopg.connect(self.url(), autocommit=True) as connection:
+            connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(name))
+
 
 # -- one server -----------------------------------------------------------------------------------
 

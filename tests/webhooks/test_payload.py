@@ -31,6 +31,8 @@ def told(payload: Any) -> tuple[str, str | None] | None:
         {"type": DONE, "data": {"session": {"id": "r1", "status": "failed"}}},
         {"id": "evt_1", "type": DONE, "data": {"id": "r1", "status": "failed"}},
         {"id": "evt_1", "status": "sent", "run": {"id": "r1", "status": "failed"}},
+        {"event": "report.completed", "run": {"id": "r1", "status": "failed"}},
+        {"event": DONE, "type": "notification", "id": "r1", "status": "failed"},
     ],
 )
 def test_run_is_found_wherever_the_payload_names_it(payload: dict[str, Any]) -> None:

@@ -182,12 +182,13 @@ def test_one_connection_too_many_is_told_503_and_the_others_work(tmp_path: Path)
     with (
         receiving(tmp_path, limits=ReceiverLimits(connections=2)) as receiver,
         receiver.connect() as first,
-        receiver.connect(),
+        receiver.connect() as second,
     ):
         with receiver.connect() as third:
             assert read_all(third).startswith(b"HTTP/1.1 503 ")
-        first.sendall(request_head(run_body()) + run_body())
-        assert first.recv(65536).startswith(b"HTTP/1.1 200 ")
+        for connection in (first, second):
+            connection.sendall(request_head(run_body()) + run_body())
+            assert connection.recv(65536).startswith(b"HTTP/1.1 200 ")
 
 
 def test_bodies_in_memory_are_limited_all_together(tmp_path: Path) -> None:

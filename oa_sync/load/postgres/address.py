@@ -6,8 +6,10 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from oa_sync.errors import ConfigurationError
+from oa_sync.quota.postgres_address import place_of
 
 CONNECT_SECONDS = 15
+_CREDENTIALS = "destination postgres: its credentials"
 _FORM = (
     "DESTINATION__POSTGRES__CREDENTIALS=postgresql://user:password@host:5432/database, or"
     " [destination.postgres.credentials] in .dlt/secrets.toml"
@@ -34,11 +36,11 @@ def address() -> str:
     except (ConfigurationException, ValueError) as error:
         written = _as_written()
         if written is None:
-            raise ConfigurationError(
-                f"destination postgres: its credentials are not set; use {_FORM}"
-            ) from error
+            raise ConfigurationError(f"{_CREDENTIALS} are not set; use {_FORM}") from error
         return written
-    return str(credentials.to_native_representation())
+    found = str(credentials.to_native_representation())
+    place_of(found, _CREDENTIALS)
+    return found
 
 
 def _as_written() -> str | None:
@@ -56,6 +58,7 @@ def _as_written() -> str | None:
         parts = conninfo_to_dict(text)
     except psycopg.ProgrammingError:  # its text may quote the password
         raise ConfigurationError(
-            f"destination postgres: its credentials are not an address of PostgreSQL; use {_FORM}"
+            f"{_CREDENTIALS} are not an address of PostgreSQL; use {_FORM}"
         ) from None
+    place_of(text, _CREDENTIALS)
     return make_conninfo("", **{"connect_timeout": CONNECT_SECONDS, **parts})

@@ -1,0 +1,96 @@
+"""Listening, serving and stopping, inside this process."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from oa_sync.webhooks.inbox import Inbox
+from oa_sync.webhooks.receiver import PATH
+from oa_sync.webhooks.server import WebhookServer, listen
+from tests.support.clock import START, ManualClock
+from tests.webhooks.receiving import SECRET, Receiving, request_head, run_body
+
+
+@contextmanager
+def served(folder: Path, host: str = "127.0.0.1") -> Iterator[tuple[WebhookServer, Receiving]]:
+    """A server in a thread, on a clock that stands still."""
+    clock = ManualClock()
+    with closing(Inbox(folder, clock)) as inbox:
+        server = WebhookServer(inbox, (SECRET,), clock=clock)
+        listener = listen(host, 0)
+        port = listener.getsockname()[1]
+        thread = threading.Thread(target=server.serve, args=(listener,))
+        thread.start()
+        try:
+            yield server, Receiving(port, inbox)
+        finally:
+            server.stop()
+            thread.join()
+
+
+def test_a_port_can_be_listened_on_again_at_once(tmp_path: Path) -> None:
+    with closing(listen("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        with closing(socket.create_connection(("127.0.0.1", port))) as client:
+            # The side that closes first keeps the port for a minute.
+            listener.accept()[0].close()
+            assert client.recv(1) == b""
+    with closing(listen("127.0.0.1", port)) as again:
+        assert again.getsockname()[1] == port
+
+
+def test_a_delivery_is_stamped_by_the_clock_and_the_answer_does_not_name_the_server(
+    tmp_path: Path,
+) -> None:
+    with served(tmp_path) as (_, receiving):
+        answer = receiving.post(run_body())
+        assert (answer.status_code, "server" in answer.headers) == (200, False)
+        assert [delivery.received_at for delivery in receiving.inbox.drain()] == [START]
+
+
+def test_a_stop_lets_a_delivery_that_is_under_way_end(tmp_path: Path) -> None:
+    body = run_body()
+    with served(tmp_path) as (server, receiving), receiving.connect() as connection:
+        connection.sendall(request_head(body, None, "Expect: 100-continue"))
+        assert connection.recv(65536).startswith(b"HTTP/1.1 100 ")
+        server.stop()
+        while _is_listening(receiving):
+            pass
+        connection.sendall(body)
+        assert connection.recv(65536).startswith(b"HTTP/1.1 200 ")
+        assert receiving.bodies() == [body]
+
+
+def _is_listening(receiving: Receiving) -> bool:
+    try:
+        receiving.connect().close()
+    except ConnectionError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize(("host", "shown"), [("127.0.0.1", "127.0.0.1"), ("::1", "[::1]")])
+def test_the_log_tells_the_address_as_a_url_and_the_end(
+    tmp_path: Path, caplog: Any, host: str, shown: str
+) -> None:
+    caplog.set_level(logging.INFO, "oa_sync.webhooks")
+    with (
+        served(tmp_path, host) as (_, receiving),
+        closing(socket.create_connection((host, receiving.port))) as connection,
+    ):
+        connection.sendall(request_head(run_body()) + run_body())
+        assert connection.recv(65536).startswith(b"HTTP/1.1 200 ")
+    told = [record.getMessage() for record in caplog.records if record.name.endswith(".server")]
+    assert told == [
+        f"listening on http://{shown}:{receiving.port}{PATH}",
+        "stopping: finishing what is in flight",
+        "stopped",
+    ]
