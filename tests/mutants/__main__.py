@@ -51,7 +51,7 @@ REACHED: Mapping[str, Sequence[str]] = {
     "oa_sync.extract.lists.order_memory": [EXTRACT + "order_memory.py"],
     "oa_sync.extract.lists.dependent": [EXTRACT + "dependent.py"],
     "oa_sync.extract.details.concurrency": [EXTRACT + "concurrency.py"],
-    "oa_sync.extract.details.fetching": [EXTRACT + "fetching.py"],
+    "oa_sync.extract.details.fetching": [EXTRACT + "fetching.py", EXTRACT + "concurrency.py"],
     "oa_sync.extract.details.tasks": [EXTRACT + "tasks.py"],
     "oa_sync.extract.details.unfinished": [EXTRACT + "unfinished.py"],
     "oa_sync.extract.cost": [EXTRACT + "cost.py"],
@@ -86,9 +86,28 @@ REACHED: Mapping[str, Sequence[str]] = {
     "oa_sync.webhooks.signature": [WEBHOOKS + "signature.py"],
     "oa_sync.webhooks.payload": [WEBHOOKS + "payload.py"],
     "oa_sync.shape.learn": [SHAPE + "map_rule.py", SHAPE + "learn.py", SHAPE + "shaper.py"],
-    "oa_sync.shape.lattice": [SHAPE + "learn.py"],
+    "oa_sync.shape.lattice": [SHAPE + "lattice.py"],
     "oa_sync.shape.naming": [SHAPE + "naming.py"],
     "oa_sync.shape.temporal": [SHAPE + "temporal.py"],
+    "oa_sync.shape.rawjson": [SHAPE + "rawjson.py"],
+    "oa_sync.shape.exact": [SHAPE + "shaper.py"],
+    "oa_sync.shape.result": [SHAPE + "result.py"],
+    **{
+        f"oa_sync.shape.cutting.{name}": [
+            SHAPE + "cut.py",
+            SHAPE + "lift.py",
+            SHAPE + "structure.py",
+        ]
+        for name in ("bits", "compact", "cut", "elements", "head", "keys", "lift")
+    },
+    **{
+        f"oa_sync.shape.cutting.{name}": [
+            SHAPE + "cut.py",
+            SHAPE + "lift.py",
+            SHAPE + "structure.py",
+        ]
+        for name in ("outline", "spans", "structure")
+    },
 }
 
 
