@@ -56,17 +56,13 @@ REACHED: Mapping[str, Sequence[str]] = {
     "oa_sync.extract.details.unfinished": [EXTRACT + "unfinished.py"],
     "oa_sync.extract.cost": [EXTRACT + "cost.py"],
     "oa_sync.extract.statuses": [EXTRACT + "statuses.py"],
-    "oa_sync.extract.extraction": [EXTRACT + "extraction.py"],
     "oa_sync.extract.runs.events": [RUNS + "events.py"],
     "oa_sync.extract.runs.followed": [RUNS + "resource_runs.py", RUNS + "run_answers.py"],
     "oa_sync.extract.runs.known": [RUNS + "known.py", RUNS + "schedule.py"],
     "oa_sync.extract.runs.resource_runs": [RUNS + "resource_runs.py", RUNS + "run_answers.py"],
     "oa_sync.extract.runs.schedule": [RUNS + "schedule.py"],
-    "oa_sync.extract.jobs.download": [QUERIES + "download.py"],
-    "oa_sync.extract.jobs.exports": [QUERIES + "download.py", QUERIES + "exports.py"],
-    "oa_sync.extract.jobs.hosts": [QUERIES + "download.py"],
+    "oa_sync.extract.jobs.hosts": [QUERIES + "hosts.py"],
     "oa_sync.extract.jobs.polling": [QUERIES + "polling.py"],
-    "oa_sync.extract.jobs.queries": [QUERIES + "running.py"],
     "oa_sync.quota.ledger": [
         *(QUOTA + name for name in ("ledger_rules.py", "day_bounds.py", "ledger.py", "pacer.py"))
     ],
@@ -90,24 +86,6 @@ REACHED: Mapping[str, Sequence[str]] = {
     "oa_sync.shape.naming": [SHAPE + "naming.py"],
     "oa_sync.shape.temporal": [SHAPE + "temporal.py"],
     "oa_sync.shape.rawjson": [SHAPE + "rawjson.py"],
-    "oa_sync.shape.exact": [SHAPE + "shaper.py"],
-    "oa_sync.shape.result": [SHAPE + "result.py"],
-    **{
-        f"oa_sync.shape.cutting.{name}": [
-            SHAPE + "cut.py",
-            SHAPE + "lift.py",
-            SHAPE + "structure.py",
-        ]
-        for name in ("bits", "compact", "cut", "elements", "head", "keys", "lift")
-    },
-    **{
-        f"oa_sync.shape.cutting.{name}": [
-            SHAPE + "cut.py",
-            SHAPE + "lift.py",
-            SHAPE + "structure.py",
-        ]
-        for name in ("outline", "spans", "structure")
-    },
 }
 
 
