@@ -55,13 +55,11 @@ def widened(current: str | None, large: bool, mask: int) -> str | None:
 
     `large`: the column has held an integer that a double cannot hold exactly.
     """
-    if mask == 0 or current == "json":
+    if mask == 0:
         return current
     if current == "decimal":
         # The cast to decimal decides: only it sees the digits.
         return "decimal" if not mask & ~(SCALARS & ~BOOL) else "json"
-    if mask & ~SCALARS or mask & HUGE:
-        return "json"
     if mask == TEXT and current in (None, "text", "timestamp", "date"):
         return current or "text"
     if mask == BOOL and current in (None, "bool"):

@@ -43,7 +43,7 @@ def _snake_word(key: str) -> str:
 @lru_cache(maxsize=65_536)
 def snake_case(key: str) -> str:
     """`key` as dlt names it. A `__` inside is kept: it separates parent and child. May be empty."""
-    words = (_snake_word(part) for part in key.split("__") if part.strip())
+    words = (_snake_word(part) for part in key.split("__"))
     return "__".join(word for word in words if word)
 
 

@@ -82,3 +82,45 @@ def test_it_is_told_of_every_detail_that_a_sync_fetches(
         run_sync(settings_for(server.base_url, tmp_path))
     assert len(sizes) == 2
     assert all(len(text) < size for text, size in zip(texts, sorted(sizes), strict=True))
+
+
+def limits(seconds: list[float], start: int = START) -> list[int]:
+    """The limit after each answer, with so many seconds before each."""
+    concurrency, now, after = Concurrency(64, start), 100.0, list[int]()
+    for wait in seconds:
+        now += wait
+        concurrency.answered(now)
+        after.append(concurrency.limit)
+    return after
+
+
+def test_it_grows_by_half_after_a_round_of_twice_as_many_answers_as_are_in_flight() -> None:
+    """The first answer only starts the clock."""
+    assert limits([1.0] + [0.1] * 8) == [4] * 8 + [6]
+    assert limits([1.0] + [0.1] * 8 + [0.05] * 12)[-2:] == [6, 9]
+    assert limits([1.0] * 7, start=1) == [1, 1, 2, 2, 2, 2, 2]
+    assert limits([1.0] * 3 + [0.5] * 4, start=1)[-2:] == [2, 3]
+
+
+@pytest.mark.parametrize(("faster", "limit"), [(1.05, 6), (1.15, 9)])
+def test_a_round_has_to_be_a_tenth_quicker_than_the_best_to_grow(faster: float, limit: int) -> None:
+    assert limits([1.0] + [0.1] * 8 + [0.1 / faster] * 12)[-1] == limit
+
+
+def test_a_slow_round_does_not_lower_what_the_next_has_to_beat() -> None:
+    rounds = [1.0] + [0.1] * 8 + [1.0] * 12 + [0.1 / 1.05] * 12
+    assert limits(rounds)[-1] == 6
+
+
+def test_answers_of_one_instant_tell_no_rate() -> None:
+    assert limits([0.0] * 40) == [START] * 40
+
+
+def test_a_larger_answer_counts_whole_and_a_smaller_one_by_a_quarter() -> None:
+    concurrency = Concurrency(64, 64)
+    concurrency.received(MIB)
+    assert concurrency.limit == MAX_BYTES // MIB == 8
+    concurrency.received(0)
+    assert concurrency.limit == 10  # three quarters of a MiB each
+    concurrency.received(2 * MIB)
+    assert concurrency.limit == 4

@@ -30,6 +30,7 @@ from tests.mutants.running import run
 
 ACCEPTED = Path(__file__).with_name("SURVIVORS.md")
 EXTRACT, QUOTA, SHAPE = "tests/extract/test_", "tests/quota/test_", "tests/shape/test_"
+RUNS, QUERIES = "tests/runs/test_", "tests/queries/test_"
 FAULTS, JOURNAL = "tests/faults/test_", "tests/journal/test_"
 WEBHOOKS = "tests/webhooks/test_"
 
@@ -39,10 +40,29 @@ REACHED: Mapping[str, Sequence[str]] = {
     "oa_sync.extract.lists.healing": [EXTRACT + "healing.py"],
     "oa_sync.extract.lists.evidence": [EXTRACT + "evidence.py"],
     "oa_sync.extract.lists.early_stop": [EXTRACT + "early_stop.py"],
-    "oa_sync.extract.lists.reading": [EXTRACT + "scan.py", EXTRACT + "scan_decisions.py"],
+    "oa_sync.extract.lists.reading": [
+        *(
+            EXTRACT + name
+            for name in ("reading.py", "scan.py", "scan_early_stop.py", "scan_hands_on.py")
+        )
+    ],
     "oa_sync.extract.lists.absent": [EXTRACT + "absent.py"],
     "oa_sync.extract.lists.order": [EXTRACT + "order.py"],
     "oa_sync.extract.lists.order_memory": [EXTRACT + "order_memory.py"],
+    "oa_sync.extract.lists.dependent": [EXTRACT + "dependent.py"],
+    "oa_sync.extract.details.concurrency": [EXTRACT + "concurrency.py"],
+    "oa_sync.extract.details.fetching": [EXTRACT + "fetching.py", EXTRACT + "concurrency.py"],
+    "oa_sync.extract.details.tasks": [EXTRACT + "tasks.py"],
+    "oa_sync.extract.details.unfinished": [EXTRACT + "unfinished.py"],
+    "oa_sync.extract.cost": [EXTRACT + "cost.py"],
+    "oa_sync.extract.statuses": [EXTRACT + "statuses.py"],
+    "oa_sync.extract.runs.events": [RUNS + "events.py"],
+    "oa_sync.extract.runs.followed": [RUNS + "resource_runs.py", RUNS + "run_answers.py"],
+    "oa_sync.extract.runs.known": [RUNS + "known.py", RUNS + "schedule.py"],
+    "oa_sync.extract.runs.resource_runs": [RUNS + "resource_runs.py", RUNS + "run_answers.py"],
+    "oa_sync.extract.runs.schedule": [RUNS + "schedule.py"],
+    "oa_sync.extract.jobs.hosts": [QUERIES + "hosts.py"],
+    "oa_sync.extract.jobs.polling": [QUERIES + "polling.py"],
     "oa_sync.quota.ledger": [
         *(QUOTA + name for name in ("ledger_rules.py", "day_bounds.py", "ledger.py", "pacer.py"))
     ],
@@ -79,9 +99,10 @@ REACHED: Mapping[str, Sequence[str]] = {
     "oa_sync.shape.document": [SHAPE + "document.py"],
     "oa_sync.shape.tables": [SHAPE + "shaper.py"],
     "oa_sync.shape.export_file": ["tests/queries/test_export_files.py"],
-    "oa_sync.shape.lattice": [SHAPE + "learn.py"],
+    "oa_sync.shape.lattice": [SHAPE + "lattice.py"],
     "oa_sync.shape.naming": [SHAPE + "naming.py"],
     "oa_sync.shape.temporal": [SHAPE + "temporal.py"],
+    "oa_sync.shape.rawjson": [SHAPE + "rawjson.py"],
 }
 
 

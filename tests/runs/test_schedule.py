@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
@@ -113,3 +115,41 @@ def test_a_usable_id_is_one_path_segment(text: str) -> None:
     assume(usable)
     assert len(text) <= 512
     assert not any(ord(letter) < 32 for letter in text)
+
+
+@pytest.mark.parametrize(
+    ("age", "wait"),
+    [
+        (timedelta(0), SHORTEST),
+        (SHORTEST, SHORTEST),
+        (timedelta(minutes=5), timedelta(minutes=5)),
+        (LONGEST, LONGEST),
+        (timedelta(days=9), LONGEST),
+    ],
+)
+def test_a_run_is_due_when_it_is_twice_as_old_as_at_the_last_look(
+    age: timedelta, wait: timedelta
+) -> None:
+    assert ask_again_at(run_of("running", BEGIN + age)) == BEGIN + age + wait
+
+
+@pytest.mark.parametrize(
+    ("status", "detail", "age", "stalled", "state"),
+    [
+        ("running", "v1", timedelta(0), False, State.FOLLOWED),
+        ("running", "v2", timedelta(0), False, State.WAITING),
+        ("running", "v1", timedelta(0), True, State.STALLED),
+        ("running", None, GIVE_UP_AFTER, True, State.WAITING),
+        ("running", "v1", GIVE_UP_AFTER, False, State.STALLED),
+        ("running", "v2", GIVE_UP_AFTER, False, State.STALLED),
+        ("running", "v1", GIVE_UP_AFTER - SHORTEST, False, State.FOLLOWED),
+        ("completed", "v1", GIVE_UP_AFTER, True, State.ENDED),
+        ("completed", "v2", GIVE_UP_AFTER, True, State.WAITING),
+        (None, "v1", timedelta(0), False, State.FOLLOWED),
+    ],
+)
+def test_what_is_to_be_done_about_a_run_follows_from_what_is_loaded(
+    status: str | None, detail: str | None, age: timedelta, stalled: bool, state: State
+) -> None:
+    run = replace(run_of(status, BEGIN + age), stalled=stalled)
+    assert state_of(RESOURCE, run, Known("v1", None, detail, deleted=False)) is state

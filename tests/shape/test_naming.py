@@ -7,7 +7,7 @@ from dlt.common.normalizers.naming.snake_case import NamingConvention
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oa_sync.shape.naming import MAX_NAME, Names, singular, snake_case
+from oa_sync.shape.naming import MAX_NAME, Names, singular, snake_case, tag
 
 DLT = NamingConvention()
 
@@ -90,3 +90,65 @@ def test_a_key_without_a_letter_still_gets_a_name(key: str) -> None:
 )
 def test_singulars(plural: str, one: str) -> None:
     assert singular(plural) == one
+
+
+@pytest.mark.parametrize(
+    ("plural", "one"),
+    [
+        ("ties", "tie"),
+        ("flies", "fly"),
+        ("data", "data"),
+        ("analysis", "analysis"),
+        ("boxes", "box"),
+        ("branches", "branch"),
+    ],
+)
+def test_singulars_of_short_and_odd_words(plural: str, one: str) -> None:
+    assert singular(plural) == one
+
+
+@pytest.mark.parametrize(("key", "name"), [("a__ __b", "a__b"), ("__a", "a"), ("a__é", "a__x")])
+def test_an_empty_part_between_double_underscores_is_left_out(key: str, name: str) -> None:
+    assert snake_case(key) == name
+
+
+def test_reserved_names_are_given_to_no_key_and_those_already_given_are_told() -> None:
+    names = Names()
+    names.claim(("a",), ("a",))
+    assert names.reserve(iter(["a", "b"])) == ["a"]
+    assert [names.is_reserved(name) for name in ("a", "b", "c")] == [True, True, False]
+    assert names.claim(("b",), ("b",)) == "field_b"
+
+
+def test_the_owner_of_a_name_is_the_path_that_has_it() -> None:
+    names = Names()
+    names.claim(("fooBar",), ("fooBar",))
+    assert (names.owner("foo_bar"), names.owner("other")) == (("fooBar",), None)
+
+
+def test_names_that_are_made_from_a_path_stay_the_same_in_every_release() -> None:
+    """Or an upgrade would rename columns. SHA-1 of the path as JSON, six digits."""
+    assert Names().claim(("€",), ("",)) == "field_9f15d9"
+    names = Names(["position", "field_position"])
+    assert names.claim(("position",), ("position",)) == "field_position_d41d96"
+
+
+@pytest.mark.parametrize(("letters", "length"), [(MAX_NAME - 1, 119), (MAX_NAME, 120)])
+def test_a_name_up_to_the_longest_is_kept_whole(letters: int, length: int) -> None:
+    name = Names().claim(("a" * letters,), ("a" * letters,))
+    assert name == "a" * length
+
+
+def test_a_longer_name_is_cut_and_ends_with_six_digits_of_its_path() -> None:
+    key = "a" * (MAX_NAME + 1)
+    name = Names().claim((key,), (key,))
+    assert name == "a" * (MAX_NAME - 7) + "_" + tag((key,))[:6]
+    assert len(name) == MAX_NAME
+
+
+def test_a_suffix_that_is_taken_grows_by_two_digits_until_it_is_free() -> None:
+    digits = tag(("foo_bar",))
+    names = Names()
+    for taken in ("foo_bar", f"foo_bar_{digits[:6]}", f"foo_bar_{digits[:8]}"):
+        names.keep(taken, (taken, "other"))
+    assert names.claim(("foo_bar",), ("foo_bar",)) == f"foo_bar_{digits[:10]}"

@@ -86,10 +86,11 @@ class DetailFetcher:
             NotAuthorisedError: 401; the API refuses the key.
             OaSyncError: whatever `emit` raises.
         """
-        await self._all(tasks, len(tasks), tries=None)
+        total = len(self._done) + len(tasks)
+        await self._all(tasks, total, tries=None)
         if self.exhausted is None:
             again, self._second_chance = self._second_chance, []
-            await self._all(deque(task for task, _ in again), len(tasks), tries=SECOND_TRIES)
+            await self._all(deque(task for task, _ in again), total, tries=SECOND_TRIES)
             left = {id(task): error for task, error in [*again, *self._second_chance]}
             for task, _ in again:
                 if (task.resource.name, task.pending.listed.key) not in self._done:

@@ -59,8 +59,6 @@ class EventLog:
     def take(self, now: datetime) -> list[Item]:
         """What was observed since the last call."""
         items: list[Item] = []
-        if not self._waiting:
-            return items
         for start in range(0, len(self._waiting), EVENTS_AN_ITEM):
             self._items += 1
             row = orjson.dumps(self._waiting[start : start + EVENTS_AN_ITEM])

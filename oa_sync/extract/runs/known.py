@@ -58,9 +58,7 @@ def runs_resource(definition: Definition) -> Resource | None:
 
 def is_usable_id(text: str) -> bool:
     """Whether `text` can be an id in the path of a request: printable, not too long, no dot segment."""
-    return (
-        0 < len(text) <= LONGEST_ID and text.strip() not in ("", ".", "..") and text.isprintable()
-    )
+    return len(text) <= LONGEST_ID and text.strip() not in ("", ".", "..") and text.isprintable()
 
 
 def row_of_key(resource: Resource, key_values: tuple[Any, ...]) -> dict[str, Any]:
