@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import httpx
-import orjson
 
 from oa_sync.client.wording import printable
 from oa_sync.errors import (
@@ -21,6 +20,8 @@ from oa_sync.errors import (
     RateLimitedError,
     ServerError,
 )
+from oa_sync.shape.cutting.structure import InvalidJsonError
+from oa_sync.shape.json_text import decode
 
 VENDOR_TEXT = 300
 _MISSING = (404, 405, 410)
@@ -61,8 +62,8 @@ class VendorError:
         request id of an `X-Request-Id` header. `redact` takes the secrets out of each text.
         """
         try:
-            document = orjson.loads(body)
-        except orjson.JSONDecodeError:
+            document = decode(body)
+        except InvalidJsonError:
             document = None
         outer = document if isinstance(document, dict) else {}
         inner = outer.get("error")

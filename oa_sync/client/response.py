@@ -8,15 +8,14 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-import orjson
-
 from oa_sync.client.rows import UndecodedRows
 from oa_sync.errors import InvalidResponseError
 from oa_sync.shape.body import MIB, Body
+from oa_sync.shape.cutting.structure import InvalidJsonError
+from oa_sync.shape.json_text import BYTE_ORDER_MARK, decode
 from oa_sync.shape.lists import split_list
 
 _CLOSING = {ord("{"): ord("}"), ord("["): ord("]")}
-_BOM = b"\xef\xbb\xbf"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,17 +37,15 @@ class Response:
     def json(self) -> Any:
         """The decoded body, decoded anew at every call.
 
-        Integers beyond 64 bits become floats, so values to load are taken from `body`.
-
         Raises:
             InvalidResponseError: it is not JSON.
         """
         try:
-            return orjson.loads(self.body)
-        except orjson.JSONDecodeError as error:
-            position = error.pos
+            return decode(self.body)
+        except InvalidJsonError as error:
+            position = error.offset
         raise InvalidResponseError(
-            f"{self.what} answered {self.status} with a body that is not JSON (at character"
+            f"{self.what} answered {self.status} with a body that is not JSON (at byte"
             f" {position:,}); try again later, then tell the vendor",
             status=self.status,
         )
@@ -60,10 +57,7 @@ class Response:
         if split is None:
             return None
         head, rows = split
-        try:
-            return orjson.loads(head), UndecodedRows(rows, self.what)
-        except orjson.JSONDecodeError:
-            return None
+        return decode(head), UndecodedRows(rows, self.what)
 
 
 def checked_body(body: Body, content_type: str, what: str, status: int) -> Body:
@@ -75,7 +69,7 @@ def checked_body(body: Body, content_type: str, what: str, status: int) -> Body:
     Raises:
         InvalidResponseError: empty, HTML, not JSON, or cut.
     """
-    if bytes(body[:3]) == _BOM:
+    if bytes(body[:3]) == BYTE_ORDER_MARK:
         body = body[3:]
     first, last = _first_byte(body), _last_byte(body)
     problem = _problem(body, first, last, content_type.lower())
@@ -140,7 +134,7 @@ def _balanced(body: Body) -> bool:
 
 def _decodes(body: Body) -> bool:
     try:
-        orjson.loads(body)
-    except orjson.JSONDecodeError:
+        decode(body)
+    except InvalidJsonError:
         return False
     return True

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, overload
 
-import orjson
-
 from oa_sync.errors import InvalidResponseError
+from oa_sync.shape.cutting.structure import InvalidJsonError
+from oa_sync.shape.json_text import decode
 
 
 class UndecodedRows(Sequence[dict[str, Any]]):
@@ -45,9 +45,9 @@ class UndecodedRows(Sequence[dict[str, Any]]):
 
     def _decoded(self, text: bytes) -> dict[str, Any]:
         try:
-            row: dict[str, Any] = orjson.loads(text)
-        except orjson.JSONDecodeError as error:
-            reason = f"{self._what}: a row cannot be decoded: {error.msg}"
+            row: dict[str, Any] = decode(text)
+        except InvalidJsonError as error:
+            reason = f"{self._what}: a row cannot be decoded: {error.reason}"
         else:
             return row
         raise InvalidResponseError(f"{reason}; try again later, then tell the vendor")

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import orjson
-
 from oa_sync.definitions.model import Resource
 from oa_sync.definitions.paths import select
 from oa_sync.extract.lists.changes import identity
 from oa_sync.journal.items import Item
+from oa_sync.shape.json_text import canonical
 
 
 def is_followed(resource: Resource) -> bool:
@@ -24,7 +23,7 @@ def status_of(resource: Resource, fields: Mapping[str, Any]) -> str | None:
     value = select(fields, resource.status.path, None)
     if value is None or isinstance(value, dict | list):
         return None
-    return value if isinstance(value, str) else orjson.dumps(value).decode()
+    return value if isinstance(value, str) else canonical(value).decode()
 
 
 def is_terminal(resource: Resource, status: str | None) -> bool:

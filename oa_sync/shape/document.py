@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-import orjson
-
 from oa_sync.definitions.model import Resource
 from oa_sync.definitions.paths import parse_path
 from oa_sync.errors import InvalidResponseError
@@ -20,6 +18,7 @@ from oa_sync.shape.cutting.cut import HeadTooLargeError, cut
 from oa_sync.shape.cutting.lift import lift
 from oa_sync.shape.cutting.spans import Rows
 from oa_sync.shape.cutting.structure import InvalidJsonError
+from oa_sync.shape.json_text import decode, encode, mended
 from oa_sync.shape.spooled import SpooledRows, cut_spooled
 
 LONG_LISTS = frozenset({"report_rows"})
@@ -48,24 +47,15 @@ def read_document(resource: Resource, body: bytes | memoryview) -> Document:
     Raises:
         InvalidResponseError: not JSON, or no object there.
     """
-    assert resource.detail is not None
-    selector = resource.detail.data_selector
     try:
-        if isinstance(body, memoryview):
-            spooled = _read_spooled(resource, body, selector)
-            if spooled is not None:
-                return spooled
-        text = bytes(body)
-        if selector is not None:
-            return _read(resource, text, parse_path(selector))
-        bare = _read(resource, text, ())
-        if _is_wrapped(resource, bare.fields):
-            return _read(resource, text, ("data",))
-    except (InvalidJsonError, orjson.JSONDecodeError) as error:
+        try:
+            return _read_body(resource, body)
+        except InvalidJsonError:
+            return _read_body(resource, mended(body))
+    except InvalidJsonError as error:
         raise InvalidResponseError(
             f"{resource.name}: the detail is not valid JSON: {error}"
         ) from None
-    return bare
 
 
 def read_row(resource: Resource, row: bytes) -> Document:
@@ -75,8 +65,11 @@ def read_row(resource: Resource, row: bytes) -> Document:
         InvalidResponseError: not JSON, or not an object.
     """
     try:
-        return _read(resource, row, ())
-    except (InvalidJsonError, orjson.JSONDecodeError) as error:
+        try:
+            return _read(resource, row, ())
+        except InvalidJsonError:
+            return _read(resource, mended(row), ())
+    except InvalidJsonError as error:
         raise InvalidResponseError(f"{resource.name}: a row is not valid JSON: {error}") from None
 
 
@@ -88,6 +81,20 @@ def has_long_list(resource: Resource) -> bool:
 def _is_wrapped(resource: Resource, fields: dict[str, Any]) -> bool:
     keys = resource.primary_key or ("id",)
     return isinstance(fields.get("data"), dict) and not all(key in fields for key in keys)
+
+
+def _read_body(resource: Resource, body: bytes | memoryview) -> Document:
+    assert resource.detail is not None
+    selector = resource.detail.data_selector
+    if isinstance(body, memoryview):
+        spooled = _read_spooled(resource, body, selector)
+        if spooled is not None:
+            return spooled
+    text = bytes(body)
+    if selector is not None:
+        return _read(resource, text, parse_path(selector))
+    bare = _read(resource, text, ())
+    return _read(resource, text, ("data",)) if _is_wrapped(resource, bare.fields) else bare
 
 
 def _read_spooled(resource: Resource, body: memoryview, selector: str | None) -> Document | None:
@@ -119,7 +126,7 @@ def _read(resource: Resource, body: bytes, at: tuple[str, ...]) -> Document:
     if at:
         inner = lift(body, [at]).texts[at]
         body = inner[0].as_py().encode() if len(inner) else b"null"
-    fields = orjson.loads(body)
+    fields = decode(body)
     if not isinstance(fields, dict):
         raise InvalidResponseError(
             f"{resource.name}: the detail is not an object but {type(fields).__name__}; set"
@@ -136,7 +143,7 @@ def with_list_fields(row: bytes, document: Document, key: Collection[str] = ()) 
     """
     if not row:
         return document.text
-    listed = orjson.loads(row)
+    listed = decode(row)
     own = {n for n in key if n in listed and document.fields.get(n, listed[n]) != listed[n]}
     members = _members(row, [n for n in listed if n in own or n not in document.fields])
     if own:
@@ -155,7 +162,7 @@ def _members(
     """The members `names` of the object `text`, without those that are null, as exact bytes."""
     texts = lift(text, [(name,) for name in names]).texts if names else {}
     return [
-        orjson.dumps(renamed.get(name, name)) + b":" + texts[(name,)][0].as_py().encode()
+        encode(renamed.get(name, name)) + b":" + texts[(name,)][0].as_py().encode()
         for name in names
         if len(texts[(name,)])
     ]

@@ -1,7 +1,6 @@
 """The exact pass: rows one by one, for batches the fast pass refuses.
 
-It reads what `pyarrow.json` cannot: keys that stand twice in one object (the last one counts), lone
-halves of surrogate pairs, an object where a path usually has lists or the reverse, any depth. From
+It reads what `pyarrow.json` cannot: keys that stand twice in one object (the last one counts), an object where a path usually has lists or the reverse, any depth. From
 all other rows it makes the same tables as the fast pass, cell by cell.
 """
 
@@ -28,7 +27,7 @@ def exact_parts(lines: list[bytes], schema: Schema) -> dict[str, Part]:
     walk = _Walk()
     root = walk.rows(schema.root_table)
     for line in lines:
-        text = line.decode("utf-8", "replace")
+        text = line.decode()
         value = rawjson.value_at(text, 0)
         walk.row(schema.root, root, root.append(), value, text)
     return {name: rows.part() for name, rows in walk.tables.items()}
@@ -114,7 +113,8 @@ class _Walk:
 
     def _object(self, node: Node, rows: _GrowingTable, row: int, value: Value, text: str) -> None:
         has_unknown_keys = False
-        for key, inner in rawjson.members(text, value.start).items():
+        # Of a key that stands twice the last one counts.
+        for key, inner in dict(rawjson.members(text, value.start)).items():
             child = node.children.get(key)
             if child is not None:
                 self._value(child, rows, row, inner, text)
@@ -135,7 +135,5 @@ def _put(node: Node, rows: _GrowingTable, row: int, value: Value, text: str) -> 
     assert node.column is not None, node.path
     cell = value.value
     if node.column.data_type in _FROM_RAW_TEXT:
-        cell = rawjson.without_lone_surrogates(text[value.start : value.end])
-    elif isinstance(cell, str):
-        cell = rawjson.without_lone_surrogates(cell)
+        cell = text[value.start : value.end]
     rows.put(node, row, cell)

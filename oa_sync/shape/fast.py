@@ -8,7 +8,6 @@ value, and so tells which rows have one.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ import pyarrow.json as pj
 from oa_sync.shape.arrays import are_exact, exact_doubles, expanded, has_large
 from oa_sync.shape.cutting.lift import DuplicateKeyError, lift
 from oa_sync.shape.cutting.structure import InvalidJsonError
+from oa_sync.shape.json_text import decode
 from oa_sync.shape.learned import LearnedColumn
 from oa_sync.shape.naming import Path
 from oa_sync.shape.schema import Node, NodeKind, Schema
@@ -87,8 +87,8 @@ def _fields_of_some(ndjson: bytes, root: Node) -> list[Node]:
         if len(line) > _LONG_ROW:
             return list(root.children.values())
         try:
-            keys.update(json.loads(line))
-        except (ValueError, RecursionError):
+            keys.update(decode(line))
+        except InvalidJsonError:
             raise Unfit("a row that Python cannot read either") from None
     return [child for key, child in root.children.items() if key in keys]
 

@@ -10,6 +10,7 @@ Every other mix becomes json, where each cell holds the value's exact text.
 from __future__ import annotations
 
 import math
+from decimal import Decimal
 from typing import Any
 
 BOOL = 1
@@ -37,7 +38,7 @@ _NUMBERS = INT | LARGE | FLOAT
 
 
 def scalar_mask(value: Any) -> int:
-    """The mask of a JSON scalar as `json` decodes it; 0 for null."""
+    """The mask of a JSON scalar as `json_text.decode` gives it; 0 for null."""
     kind = type(value)
     if kind is str:
         return TEXT
@@ -47,6 +48,8 @@ def scalar_mask(value: Any) -> int:
         return INT | LARGE if _INT64_MIN <= value <= _INT64_MAX else HUGE
     if kind is float:
         return FLOAT if math.isfinite(value) else HUGE
+    if kind is Decimal:
+        return HUGE
     return BOOL if kind is bool else 0
 
 

@@ -8,6 +8,7 @@ from oa_sync.shape.body import Body
 from oa_sync.shape.cutting.cut import cut, cut_compact
 from oa_sync.shape.cutting.spans import is_utf8
 from oa_sync.shape.cutting.structure import InvalidJsonError
+from oa_sync.shape.json_text import mended
 
 
 def cut_list(body: Body, path: str) -> list[bytes]:
@@ -18,7 +19,11 @@ def cut_list(body: Body, path: str) -> list[bytes]:
     """
     text = bytes(body) if isinstance(body, memoryview) else body
     try:
-        rows = cut(text, parse_path(path)).rows
+        try:
+            rows = cut(text, parse_path(path)).rows
+        except InvalidJsonError:
+            text = mended(text)
+            rows = cut(text, parse_path(path)).rows
     except InvalidJsonError as error:
         raise InvalidResponseError(f"a list cannot be cut into its rows: {error}") from None
     found = (text[start:end] for start, end in zip(rows.starts, rows.ends, strict=True))

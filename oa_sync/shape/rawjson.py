@@ -14,11 +14,8 @@ from collections.abc import Iterator
 from json.decoder import scanstring  # type: ignore[attr-defined]
 from typing import Any, NamedTuple
 
-from oa_sync.shape.schema import MAX_DEPTH
-
 _BLANK = re.compile(r"[ \t\n\r]*")
 _STRING_OR_BRACKET = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
-_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def _refuse(constant: str) -> Any:
@@ -63,16 +60,14 @@ def _at(decoder: json.JSONDecoder, text: str, start: int) -> tuple[Any, int, int
     return value, start, end
 
 
-def members(text: str, start: int) -> dict[str, Value]:
-    """The members of the object at `start`; if a key stands there twice, the last one counts."""
-    found: dict[str, Value] = {}
+def members(text: str, start: int) -> Iterator[tuple[str, Value]]:
+    """The members of the object at `start`, as they stand there."""
     position = _blank(text, start + 1)
     while text[position] != "}":
         key, position = scanstring(text, position + 1, True)
         value = value_at(text, _blank(text, position) + 1)
-        found[key] = value
+        yield key, value
         position = _past_comma(text, value.end)
-    return found
 
 
 def elements(text: str, start: int) -> Iterator[Value]:
@@ -82,39 +77,6 @@ def elements(text: str, start: int) -> Iterator[Value]:
         value = value_at(text, position)
         yield value
         position = _past_comma(text, value.end)
-
-
-def decode_row(line: bytes) -> Any:
-    """One row as Python values, cut off at `MAX_DEPTH` if it is too deep for `json`.
-
-    Raises ValueError for anything that is not JSON.
-    """
-    text = line.decode("utf-8", "replace")
-    try:
-        return _DECODER.decode(text)
-    except RecursionError:
-        return _cut_off(text, 0, 0)
-    except json.JSONDecodeError:
-        raise
-    except ValueError:
-        return _LENIENT.decode(text)
-
-
-def _cut_off(text: str, start: int, depth: int) -> Any:
-    start = _blank(text, start)
-    if depth > MAX_DEPTH or text[start] not in "{[":
-        return value_at(text, start).value
-    if text[start] == "{":
-        inside = members(text, start)
-        return {key: _cut_off(text, value.start, depth + 1) for key, value in inside.items()}
-    return [_cut_off(text, value.start, depth + 1) for value in elements(text, start)]
-
-
-def without_lone_surrogates(value: str) -> str:
-    """`value` with each lone half of a surrogate pair written as its escape."""
-    if value.isascii() or not _SURROGATE.search(value):
-        return value
-    return _SURROGATE.sub(lambda half: f"\\u{ord(half[0]):04x}", value)
 
 
 def _blank(text: str, position: int) -> int:

@@ -10,12 +10,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import orjson
-
 from oa_sync.shape.body import Body, chunks
 from oa_sync.shape.cutting.cut import Cutter
 from oa_sync.shape.cutting.spans import Rows
-from oa_sync.shape.cutting.structure import InvalidJsonError
+from oa_sync.shape.json_text import decode
 
 Path = tuple[str, ...]
 
@@ -69,8 +67,5 @@ def _path_of_list(body: Body, paths: Sequence[Path]) -> Path | None:
 
 
 def _head(text: bytes) -> Mapping[str, Any]:
-    try:
-        head = orjson.loads(text)
-    except orjson.JSONDecodeError as error:
-        raise InvalidJsonError(error.msg, error.pos) from None
+    head = decode(text)
     return head if isinstance(head, dict) else {}

@@ -14,11 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from oa_sync.shape import rawjson
-from oa_sync.shape.cutting.spans import is_utf8
 from oa_sync.shape.cutting.structure import InvalidJsonError
 from oa_sync.shape.exact import exact_parts
 from oa_sync.shape.fast import Unfit, fast_parts
+from oa_sync.shape.json_text import decode, mended_lines
 from oa_sync.shape.learn import learn
 from oa_sync.shape.learned import LearnedColumn, LearnedSchema
 from oa_sync.shape.naming import Path
@@ -48,10 +47,14 @@ class Drift:
 
 @dataclass(frozen=True)
 class Shaped:
-    """One batch as tables by final name: only tables with rows, and only columns with values."""
+    """One batch as tables by final name: only tables with rows, and only columns with values.
+
+    `mended`: the numbers of the rows in which something could not be kept (see `oa_sync.shape.json_text`).
+    """
 
     tables: dict[str, Any]
     drift: tuple[Drift, ...] = ()
+    mended: tuple[int, ...] = ()
 
 
 @dataclass
@@ -69,6 +72,7 @@ class _Batch:
     ndjson: bytes
     ends: NDArray[np.int64]
     extras: Mapping[str, Any]
+    mended: tuple[int, ...] = ()
 
     @property
     def rows(self) -> int:
@@ -126,7 +130,7 @@ class Shaper:
         while True:
             try:
                 tables = self._tables(batch)
-                return Shaped(tables, self._drift())
+                return Shaped(tables, self._drift(), batch.mended)
             except Misfit as misfit:
                 self._schema.set_column(misfit.node, misfit.data_type, misfit.kind)
                 self.stats.fast, self.stats.exact = before
@@ -203,11 +207,10 @@ def _changes(before: LearnedSchema, after: LearnedSchema) -> Iterator[Drift]:
 
 
 def _batch(ndjson: bytes, extras: Mapping[str, Any]) -> _Batch:
-    if not is_utf8(ndjson):
-        ndjson = ndjson.decode("utf-8", "replace").encode()
+    ndjson, mended = mended_lines(ndjson)
     if ndjson and not ndjson.endswith(b"\n"):
         ndjson += b"\n"
-    batch = _Batch(ndjson, _line_ends(ndjson), extras)
+    batch = _Batch(ndjson, _line_ends(ndjson), extras, tuple(mended))
     for name, values in extras.items():
         if len(values) != batch.rows:
             raise ValueError(f"the column {name!r} has {len(values)} values for {batch.rows} rows")
@@ -232,8 +235,8 @@ def _decoded(lines: list[bytes]) -> list[Any]:
     rows = []
     for number, line in enumerate(lines):
         try:
-            rows.append(rawjson.decode_row(line))
-        except ValueError as error:
+            rows.append(decode(line))
+        except InvalidJsonError as error:
             start = sum(len(before) + 1 for before in lines[:number])
             raise InvalidJsonError(f"row {number}: {error}", start) from None
     return rows

@@ -17,6 +17,7 @@ from oa_sync.extract.runs.followed import FollowedRuns
 from oa_sync.extract.runs.known import Announcement, LoadedRun, is_usable_id, runs_resource
 from oa_sync.extract.statuses import is_followed
 from oa_sync.journal.items import Sighting, key_of
+from oa_sync.shape.json_text import decode
 from oa_sync.shape.learned import LearnedSchema
 from oa_sync.shape.naming import ELEMENT, singular, snake_case
 from oa_sync.tables.batches import INSTANT, WORKSPACE, Batch, TableHints, learned_of
@@ -49,7 +50,7 @@ def events_batch(resource: Resource, texts: Iterable[bytes], workspace: str) -> 
     """The rows of the events in `texts`, each a JSON list; an event that repeats is written once."""
     rows: dict[tuple[str, ...], dict[str, Any]] = {}
     for text in texts:
-        for event in orjson.loads(text):
+        for event in decode(text):
             rows[(*event["key"], event["observed_at"], event["status"])] = event
     events = list(rows.values())
     names = event_key(resource)

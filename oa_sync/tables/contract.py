@@ -18,12 +18,13 @@ import contextlib
 from datetime import date, datetime
 from typing import Any
 
-import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from oa_sync.definitions.model import Resource
 from oa_sync.errors import SchemaContractError
+from oa_sync.shape.cutting.structure import InvalidJsonError
+from oa_sync.shape.json_text import decode
 from oa_sync.shape.shaper import Drift
 from oa_sync.shape.tables import ARROW_TYPES
 from oa_sync.tables.target import Target
@@ -130,8 +131,8 @@ def narrowed(values: Any, data_type: str) -> Any:
 
 def _fitting(value: Any, data_type: str) -> Any:
     if isinstance(value, str):
-        with contextlib.suppress(orjson.JSONDecodeError):  # then the column became text, not JSON
-            value = orjson.loads(value)
+        with contextlib.suppress(InvalidJsonError):  # then the column became text, not JSON
+            value = decode(value.encode())
     whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
     number = isinstance(value, int | float) and not isinstance(value, bool)
     match data_type:

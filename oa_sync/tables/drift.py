@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
 
-import orjson
-
 from oa_sync.journal.items import Item, values_of
+from oa_sync.shape.json_text import decode
 from oa_sync.shape.learned import LearnedColumn
 from oa_sync.shape.shaper import Drift
 from oa_sync.tables.batches import BREAK, Break, history_table
@@ -103,10 +102,7 @@ def gone_fields(
         return
     sent: set[str] = set()
     for _, text in replaced[:SAMPLE]:
-        try:
-            sent.update(orjson.loads(text))
-        except orjson.JSONDecodeError:  # valid, but with a number too large for orjson
-            return
+        sent.update(decode(text))
     absent = [column for column in absent if column.path[0] not in sent]
     if not absent:
         return

@@ -7,11 +7,13 @@ signed, but may be old or out of order. Only a request to the API tells how the 
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
+
+from oa_sync.shape.cutting.structure import InvalidJsonError
+from oa_sync.shape.json_text import REPLACEMENT, decode
 
 _RUN_OBJECTS = ("run", "session")
 _ENVELOPE = "data"
@@ -36,10 +38,10 @@ class RunEvent:
 
 
 def json_object(body: bytes) -> dict[str, Any] | None:
-    """The object that `body` is in JSON; None for anything else, `NaN` and endless nesting included."""
+    """The object that `body` is in JSON; None for anything else."""
     try:
-        value = json.loads(body, parse_constant=_refuse)
-    except (ValueError, RecursionError):
+        value = decode(body)
+    except InvalidJsonError:
         return None
     return value if isinstance(value, dict) else None
 
@@ -97,15 +99,5 @@ def _identifier(value: object) -> str | None:
 
 
 def _text(value: object) -> str | None:
-    """`value` if it is text that can be sent and stored: no half of a surrogate pair."""
-    if not isinstance(value, str):
-        return None
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        return None
-    return value
-
-
-def _refuse(constant: str) -> object:
-    raise ValueError(f"{constant} is not JSON")
+    """`value` if it is text as the API knows it: nothing in it was replaced."""
+    return value if isinstance(value, str) and REPLACEMENT not in value else None

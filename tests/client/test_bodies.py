@@ -198,7 +198,7 @@ def test_no_cut_of_a_body_passes(length: int) -> None:
 def test_text_that_only_decoding_shows_to_be_no_json_is_asked_for_again_where_it_is_decoded() -> (
     None
 ):
-    bad = reply(b'{"id": NaN}')
+    bad = reply(b'{"id": NaNs}')
 
     async def run() -> tuple[int, Any]:
         async with api(in_turn(bad, reply({"id": 7}))) as (server, client):

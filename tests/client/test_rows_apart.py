@@ -98,11 +98,10 @@ def test_rows_are_decoded_one_by_one_once_it_is_known_where_they_stand() -> None
     found, _ = read(answers, Endpoint(path="runs"))
     assert [type(one.rows) for one in found] == [list, UndecodedRows]
     assert found[1].rows[0] == {"id": 3}
-    assert list(found[1].rows[1:]) == [{"id": 18446744073709551617.0}]
+    assert list(found[1].rows[1:]) == [{"id": 18446744073709551617}]
 
 
 def test_a_row_that_cannot_be_decoded_is_an_error() -> None:
-    answers = in_turn(reply(FIRST), reply(LAST.replace(b":3", b":1e999")))
-    found, _ = read(answers)
+    rows = UndecodedRows([b'{"id":3}', b'{"id":tru}'], "GET runs (page 2)")
     with pytest.raises(InvalidResponseError, match=r"GET runs .page 2.*a row cannot be decoded"):
-        list(found[1].rows)
+        list(rows)

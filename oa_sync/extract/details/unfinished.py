@@ -14,8 +14,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 
-import orjson
-
 from oa_sync.clock import Clock
 from oa_sync.definitions.model import Resource
 from oa_sync.errors import InvalidResponseError
@@ -25,6 +23,8 @@ from oa_sync.extract.lists.scan import Pending
 from oa_sync.journal.disk import Disk
 from oa_sync.journal.items import Item, Kind
 from oa_sync.journal.journal import Journal
+from oa_sync.shape.cutting.structure import InvalidJsonError
+from oa_sync.shape.json_text import decode
 
 MAX_AGE = timedelta(days=1)
 """An older note is not worth a request: too much of it has changed or gone since."""
@@ -84,8 +84,8 @@ def _task(resource: Resource, item: Item, known: Mapping[str, Known]) -> DetailT
     """The request for `item`, a noted row; None when its detail is loaded by now, or when the
     definition no longer finds a key in it."""
     try:
-        entry = listed(resource, orjson.loads(item.row))
-    except InvalidResponseError:
+        entry = listed(resource, decode(item.row))
+    except (InvalidResponseError, InvalidJsonError):
         return None
     loaded = known.get(entry.key)
     if not needs_detail(resource, entry, loaded):

@@ -16,12 +16,11 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-import orjson
-
 from oa_sync.definitions.model import Resource
 from oa_sync.definitions.paths import select
 from oa_sync.errors import InvalidResponseError
 from oa_sync.journal.items import key_of
+from oa_sync.shape.json_text import canonical
 
 
 class Change(StrEnum):
@@ -93,8 +92,7 @@ def listed(resource: Resource, row: dict[str, Any]) -> Listed:
 
 def content_hash(row: dict[str, Any]) -> str:
     """128 bits, in hex, of the row's canonical JSON: equal content has an equal hash in any key order."""
-    text = orjson.dumps(row, option=orjson.OPT_SORT_KEYS)
-    return hashlib.blake2b(text, digest_size=16).hexdigest()
+    return hashlib.blake2b(canonical(row), digest_size=16).hexdigest()
 
 
 def version_of(resource: Resource, row: dict[str, Any]) -> str | None:
@@ -104,7 +102,7 @@ def version_of(resource: Resource, row: dict[str, Any]) -> str | None:
     value = select(row, resource.cursor_path, None)
     if value is None or isinstance(value, dict | list):
         return None
-    return value if isinstance(value, str) else orjson.dumps(value).decode()
+    return value if isinstance(value, str) else canonical(value).decode()
 
 
 def is_full(resource: Resource, row: dict[str, Any]) -> bool:

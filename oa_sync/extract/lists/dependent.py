@@ -12,14 +12,13 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
-
 from oa_sync.client.paging import Place
 from oa_sync.definitions.model import Resource
 from oa_sync.definitions.paths import select
 from oa_sync.definitions.templates import fill_path, placeholders
 from oa_sync.errors import InvalidResponseError, NotFoundError
 from oa_sync.extract.lists.listing import ListPage, OpenList
+from oa_sync.shape.json_text import encode
 
 Opener = Callable[[Resource, str | None, Mapping[str, Any]], OpenList]
 
@@ -46,7 +45,7 @@ class _PageOfParent:
     def raw_rows(self) -> list[bytes]:
         if not self.inherited:
             return self.page.raw_rows()
-        tail = orjson.dumps(self.inherited)[1:]
+        tail = encode(self.inherited)[1:]
         return [_with_members(raw, tail) for raw in self.page.raw_rows()]
 
 

@@ -10,8 +10,6 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
-import orjson
-
 from oa_sync.clock import Clock
 from oa_sync.definitions.model import Resource
 from oa_sync.definitions.paths import parse_path
@@ -21,6 +19,7 @@ from oa_sync.extract.runs.resource_runs import ResourceRuns
 from oa_sync.extract.statuses import fields_of, is_followed
 from oa_sync.extract.tally import Tally
 from oa_sync.journal.items import Item, Kind, Sighting
+from oa_sync.shape.json_text import decode
 
 
 class FollowedRuns:
@@ -115,7 +114,7 @@ class FollowedRuns:
         paths = self._references.get(item.resource)
         if not paths or item.kind not in (Kind.ROW, Kind.DETAIL):
             return
-        rows = [orjson.loads(item.row) if item.row else {}, fields_of(item)]
+        rows = [decode(item.row) if item.row else {}, fields_of(item)]
         for path, target in paths:
             for row in rows:
                 self._by_resource[target].refer(ids_at(row, path))

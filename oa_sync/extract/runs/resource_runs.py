@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -23,6 +22,7 @@ from oa_sync.extract.statuses import fields_of, is_terminal, status_of
 from oa_sync.extract.tally import Tally
 from oa_sync.journal.items import Item, Kind, Sighting, key_of, values_of
 from oa_sync.shape.document import read_document
+from oa_sync.shape.json_text import encode
 
 logger = logging.getLogger(__name__)
 
@@ -236,7 +236,7 @@ class ResourceRuns:
         else:
             version = version_of(self._resource, row) or content_hash(row)
         listed = Listed(key, key_values, version, row_hash="", full=False, row=row)
-        raw = json.dumps(row, ensure_ascii=False).encode()
+        raw = encode(row)
         return Pending(listed, change, known, raw, wants_detail=True)
 
     def add_referenced(self, scan: Scan, tally: Tally, now: datetime) -> list[str]:
@@ -290,7 +290,7 @@ class ResourceRuns:
                 item.key,
             )
             return None
-        row = json.dumps(row_of_key(self._resource, key_values), ensure_ascii=False).encode()
+        row = encode(row_of_key(self._resource, key_values))
         return replace(item, version=version, detail_version=version, row_hash=None, row=row)
 
     def gone_unseen(

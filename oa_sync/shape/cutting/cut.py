@@ -16,9 +16,10 @@ import numpy as np
 from oa_sync.shape.cutting.bits import CLOSE_LIST, Index
 from oa_sync.shape.cutting.compact import compact_spans, list_around
 from oa_sync.shape.cutting.elements import NO_SPANS, Elements
-from oa_sync.shape.cutting.head import BYTE_ORDER_MARK, ListFinder, Path, Text, check_head
+from oa_sync.shape.cutting.head import ListFinder, Path, Text, check_head
 from oa_sync.shape.cutting.spans import Rows
 from oa_sync.shape.cutting.structure import Buffer, InvalidJsonError, Scanner, Structure
+from oa_sync.shape.json_text import BYTE_ORDER_MARK
 
 _PIECE = 1 << 20
 

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import mmap
-from typing import Any
 
 import numpy as np
-import orjson
 
+from oa_sync.shape import rawjson
 from oa_sync.shape.cutting.bits import COLON, OPEN_LIST, OPEN_OBJECT
 from oa_sync.shape.cutting.keys import as_written, ends_with_key, longest_written
 from oa_sync.shape.cutting.structure import InvalidJsonError, Structure
+from oa_sync.shape.json_text import BYTE_ORDER_MARK, decode_strict
 
 Path = tuple[str, ...]
 Text = bytes | bytearray | mmap.mmap
-
-BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 class ListFinder:
@@ -102,33 +99,18 @@ def check_head(head: bytes, path: Path, cut_at: int, cut_bytes: int) -> None:
         moved = offset if offset < cut_at else offset + cut_bytes
         raise InvalidJsonError(error.reason, moved) from None
     if _may_name_twice(text, path):
-        _check_named_once(json.loads(text, object_pairs_hook=_Pairs), path)
+        _check_named_once(text.decode(), path)
 
 
 def check_json(text: bytes, base: int) -> None:
     """Raise InvalidJsonError unless `text`, which begins at `base`, is one JSON value.
 
-    If orjson refuses it, the standard library decides: it reads lone surrogates and numbers beyond a
-    double, both legal by RFC 8259.
+    Lone surrogates, numbers beyond a double and any depth are legal by RFC 8259.
     """
     try:
-        orjson.loads(text)
-        return
-    except ValueError:
-        pass
-    try:
-        json.loads(text.decode(), parse_constant=_refuse_constant)
-    except UnicodeDecodeError as error:
-        raise InvalidJsonError("not UTF-8", base + error.start) from None
-    except json.JSONDecodeError as error:
-        offset = len(error.doc[: error.pos].encode())
-        raise InvalidJsonError(error.msg, base + offset) from None
-    except RecursionError:
-        raise InvalidJsonError("nested too deep to be read", base) from None
-
-
-def _refuse_constant(name: str) -> None:
-    raise json.JSONDecodeError(f"{name} is not a JSON value", name, 0)
+        decode_strict(text)
+    except InvalidJsonError as error:
+        raise InvalidJsonError(error.reason, base + error.offset) from None
 
 
 def _may_name_twice(text: bytes, path: Path) -> bool:
@@ -138,18 +120,17 @@ def _may_name_twice(text: bytes, path: Path) -> bool:
     return any(text.count(as_written(key)) > path.count(key) for key in set(path))
 
 
-class _Pairs(list[tuple[str, Any]]):
-    """An object as it was written, with keys that stand twice."""
-
-
-def _check_named_once(value: Any, path: Path) -> None:
+def _check_named_once(text: str, path: Path) -> None:
+    value = rawjson.value_at(text, 0)
     for key in path:
-        if not isinstance(value, _Pairs):
+        if not isinstance(value.value, dict):
             return
-        values = [member for name, member in value if name == key]
+        values = [inner for name, inner in rawjson.members(text, value.start) if name == key]
         if len(values) > 1:
             raise _named_twice(key, 0)
-        value = values[0] if values else None
+        if not values:
+            return
+        value = values[0]
 
 
 def _named_twice(key: str, offset: int) -> InvalidJsonError:
