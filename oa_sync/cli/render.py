@@ -88,13 +88,16 @@ def requests_text(report: SyncReport) -> str:
 
 
 def print_problems(console: Console, report: SyncReport) -> None:
-    """Print changes of the schema, errors, and what to do; one line each, however long."""
+    """Print changes of the schema, warnings, errors, and what to do; one line each, however long."""
     from rich.markup import escape
 
     for change in report.drift:
         was = f"was {change['before']}, now" if change["before"] else "new column,"
         line = f"schema: {change['table']}.{change['column']}: {was} {change['after'] or 'not sent any more'}"
         console.print(escape(line), soft_wrap=True)
+    for name, warned in report.warnings():
+        line = escape(f"{name}: {warned.message}")
+        console.print(f"[yellow]warning:[/yellow] {line}", soft_wrap=True)
     errors = [error for tally in report.tallies.values() for error in tally.errors]
     for error in errors[:ERRORS_SHOWN]:
         console.print(f"[red]error:[/red] {escape(str(error))}", soft_wrap=True)

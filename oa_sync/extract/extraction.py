@@ -183,7 +183,7 @@ class Extraction:
             self._progress("list", resource.name, 0, None)
             early_stop = self._orders.early_stop(result)
             await scan(result, self._open(result), early_stop, self._emit_full)
-        tally.listed = len(result.seen) + result.rest_known
+        tally.listed, tally.total = len(result.seen) + result.rest_known, result.total
         tally.new, tally.changed, tally.unchanged = result.new, result.changed, result.unchanged
         if exhausted := as_exhausted(result.error, self._clock.now()):
             self.exhausted = exhausted

@@ -1,10 +1,19 @@
-"""The numbers of one resource in one sync."""
+"""The numbers of one resource in one sync, and what a person should look at."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
 from oa_sync.errors import OaSyncError
+
+
+@dataclass(frozen=True)
+class Warned:
+    """Something that a person should look at though the sync goes on. `code` is one of a few words, for
+    programs; `message` is for people."""
+
+    code: str
+    message: str
 
 
 @dataclass
@@ -18,6 +27,9 @@ class Tally:
     deleted: int = 0
     details_fetched: int = 0
     backlog: int = 0
+    total: int | None = None
+    """The rows of the list as the list itself says; None: it does not say."""
     errors: list[OaSyncError] = field(default_factory=list)
+    warnings: list[Warned] = field(default_factory=list)
     missing: bool = False
     """The endpoint is optional and not there."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import uuid
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
 from oa_sync.clock import Clock, isoformat
 from oa_sync.errors import OaSyncError
-from oa_sync.extract.tally import Tally
+from oa_sync.extract.tally import Tally, Warned
 from oa_sync.quota.account import Forecast
 
 logger = logging.getLogger(__name__)
@@ -73,6 +74,12 @@ class SyncReport:
             return self.error.exit_code if self.error.exit_code in {2, 4, 5} else 1
         return EXIT_CODES[self.status]
 
+    def warnings(self) -> Iterator[tuple[str, Warned]]:
+        """What a person should look at, each with the name of its resource."""
+        for name, tally in self.tallies.items():
+            for warned in tally.warnings:
+                yield name, warned
+
     def as_json(self) -> dict[str, Any]:
         """The object that `sync --json` prints."""
         return {
@@ -88,6 +95,10 @@ class SyncReport:
             "resources": {name: _resource(tally) for name, tally in self.tallies.items()},
             "rows": dict(sorted(self.rows.items())),
             "schema_changes": self.drift,
+            "warnings": [
+                {"code": warned.code, "resource": name, "message": warned.message}
+                for name, warned in self.warnings()
+            ],
             "error": self.error.as_json() if self.error else None,
         }
 
@@ -110,17 +121,20 @@ def _resource(tally: Tally) -> dict[str, Any]:
         "deleted": tally.deleted,
         "details_fetched": tally.details_fetched,
         "backlog": tally.backlog,
+        "total": tally.total,
         "missing": tally.missing,
         "errors": [error.as_json() for error in tally.errors[:20]],
     }
 
 
 def log_outcome(report: SyncReport) -> None:
-    """Every failure and the outcome into the log, one line each; with `--log-format json` the outcome
+    """Every warning, every failure and the outcome into the log, one line each; with `--log-format json` the outcome
     carries the whole summary."""
     errors = [error for tally in report.tallies.values() for error in tally.errors]
     if report.error is not None and report.error not in errors:
         errors.append(report.error)
+    for name, warned in report.warnings():
+        logger.warning("%s: %s", name, warned.message)
     for error in errors:
         partial = report.status == "partial"
         logger.log(logging.WARNING if partial else logging.ERROR, "%s", error)
