@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import datetime
 from typing import Any
+
+logger = logging.getLogger(__name__)
 
 
 class OaSyncError(Exception):
@@ -176,3 +179,27 @@ class RedirectRefusedError(ApiError):
 
     code = "redirect_refused"
     retry = False
+
+
+class NotKeptError(ApiError):
+    """An answer came, but this machine's disk did not take it."""
+
+    code = "not_kept"
+
+
+class UnexpectedError(ApiError):
+    """Something that nobody thought of went wrong with one row or one resource; the others go on."""
+
+    code = "unexpected"
+
+
+def unexpected(error: Exception, what: str) -> UnexpectedError:
+    """`error`, which a library or a mistake of ours raised, as one of ours; `what` names what was done.
+
+    Its text may hold secrets, so it goes to the log only, where they are replaced.
+    """
+    logger.error("%s failed", what, exc_info=error)
+    return UnexpectedError(
+        f"{what}: {type(error).__name__}; it is left for the next sync, and the log says more. If it stays,"
+        " report it with the log"
+    )

@@ -56,6 +56,10 @@ def _print_status(status: Status) -> None:
         console.print("nothing was synced yet: run `oa-sync sync`", "")
     if status.tables:
         console.print(_rows_table(status), "")
+    for row in status.set_aside:
+        place = f"{row['where']} ({row['key']})" if row["key"] else row["where"]
+        line = escape(f"{row['resource']}: {place}: {row['reason']}")
+        console.print(f"[yellow]set aside:[/yellow] {line}", soft_wrap=True)
     facts: list[tuple[str, object]] = []
     if status.pending_segments and not status.running:
         waits = f"{status.pending_segments:,} segments; the next sync loads them first"

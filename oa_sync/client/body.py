@@ -16,7 +16,12 @@ from typing import IO
 
 import httpx
 
-from oa_sync.errors import BodyTooLargeError, ConnectionFailedError, InvalidResponseError
+from oa_sync.errors import (
+    BodyTooLargeError,
+    ConnectionFailedError,
+    InvalidResponseError,
+    NotKeptError,
+)
 from oa_sync.shape.body import MIB, Body
 
 PIECE = 64 * 1024
@@ -46,6 +51,7 @@ async def read_body(answer: httpx.Response, what: str, limits: BodyLimits) -> Bo
         BodyTooLargeError: a bound is passed; the rest was neither inflated nor read.
         ConnectionFailedError: the compressed body ends too early.
         InvalidResponseError: it is not gzip though the header says so, or is encoded otherwise.
+        NotKeptError: it is large, and no file takes it.
         httpx.TransportError: the connection broke, or Content-Length was not reached.
     """
     decoder = _decoder(answer, what)
@@ -71,6 +77,11 @@ async def read_body(answer: httpx.Response, what: str, limits: BodyLimits) -> Bo
     except zlib.error:
         raise InvalidResponseError(
             f"{what}: the body is not gzip, which its Content-Encoding says; tell the vendor"
+        ) from None
+    except OSError as error:
+        raise NotKeptError(
+            f"{what}: the answer is large, and {limits.spool_dir or tempfile.gettempdir()} does not take it"
+            f" ({error.strerror or type(error).__name__}); make room there, then run again"
         ) from None
     finally:
         store.close()

@@ -18,6 +18,7 @@ from oa_sync.errors import (
     NotAuthorisedError,
     NotFoundError,
     RateLimitedError,
+    RedirectRefusedError,
     ServerError,
 )
 from oa_sync.shape.cutting.structure import InvalidJsonError
@@ -25,6 +26,7 @@ from oa_sync.shape.json_text import decode
 
 VENDOR_TEXT = 300
 _MISSING = (404, 405, 410)
+_NO_LOCATION = "Invalid URL in location header"
 _NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
 
 
@@ -104,6 +106,9 @@ def connection_failure(error: httpx.HTTPError | TimeoutError, what: str) -> Fail
     if isinstance(error, httpx.LocalProtocolError | httpx.UnsupportedProtocol):
         reason = "the request could not be put on the wire; check client.headers"
         return Failure(InvalidRequestError(f"{what}: {reason}"), sent=False, final=True)
+    if isinstance(error, httpx.RemoteProtocolError) and _NO_LOCATION in str(error):
+        reason = "answered with a redirect to what is not a URL; tell the vendor"
+        return Failure(RedirectRefusedError(f"{what} {reason}"), final=True)
     sent = not isinstance(error, _NOT_SENT)
     certificate = _is_certificate_error(error)
     step = (

@@ -62,7 +62,13 @@ def below(base: httpx.URL, path: str) -> httpx.URL:
             f"path {printable(path, 200)!r}: dot segments, blanks, backslashes, ? and # cannot"
             " stand in it; percent-encode the values that it is made of"
         )
-    return httpx.URL(f"{base}/{path.lstrip('/')}")
+    try:
+        return httpx.URL(f"{base}/{path.lstrip('/')}")
+    except httpx.InvalidURL:
+        raise InvalidRequestError(
+            f"path {printable(path, 200)!r} ({len(path):,} characters) makes no URL; such an id cannot be asked"
+            " for"
+        ) from None
 
 
 def is_absolute(path_or_url: str) -> bool:

@@ -24,13 +24,15 @@ from oa_sync.client.pools import MULTIPLEXED, POOL_SIZE, Pools
 from oa_sync.client.proxy import proxy_for
 from oa_sync.client.response import Response, checked_body, server_date
 from oa_sync.client.retry import Attempts, RetryPolicy
-from oa_sync.client.wording import describe
+from oa_sync.client.wording import PATH_TEXT, describe, printable
 from oa_sync.clock import Clock
 from oa_sync.errors import (
     BodyTooLargeError,
     ConnectionFailedError,
     InvalidResponseError,
+    OaSyncError,
     RedirectRefusedError,
+    unexpected,
 )
 from oa_sync.quota.headers import read_retry_after
 from oa_sync.quota.pacer import Limiter
@@ -204,9 +206,8 @@ class ApiClient:
             ApiError: one of its subclasses, see `oa_sync.errors`. 404, 405 and 410 are
                 NotFoundError; 408 is a ConnectionFailedError.
         """
-        response, _ = await self._healed(
-            self._call(method, path_or_url, params, json, idempotent, note, deadline, max_tries),
-            _undecoded,
+        response, _ = await self._answered(
+            _undecoded, method, path_or_url, params, json, idempotent, note, deadline, max_tries
         )
         return response
 
@@ -229,9 +230,7 @@ class ApiClient:
     ) -> tuple[Response, T]:
         """As `request_json`, with what `decode` makes of the answer; if it raises InvalidResponseError, the
         request is sent again."""
-        return await self._healed(
-            self._call(method, path_or_url, params, json, True, note, deadline), decode
-        )
+        return await self._answered(decode, method, path_or_url, params, json, True, note, deadline)
 
     def redact(self, text: str) -> str:
         """`text`, which the server wrote, with the key replaced: servers do repeat keys."""
@@ -244,6 +243,19 @@ class ApiClient:
             RedirectRefusedError: it leaves the configured origin.
         """
         return str(linked(self._base, httpx.URL(response.url), link, response.what))
+
+    async def _answered(
+        self, decode: Callable[[Response], T], method: str, path_or_url: str, *rest: Any
+    ) -> tuple[Response, T]:
+        """The answer to a call, decoded. No exception of a library leaves this room."""
+        try:
+            return await self._healed(self._call(method, path_or_url, *rest), decode)
+        except OaSyncError:
+            raise
+        except Exception as error:
+            shown = "a link" if is_absolute(path_or_url) else printable(path_or_url, PATH_TEXT)
+            failed = unexpected(error, f"{method} {shown}")
+        raise failed
 
     def _call(
         self,

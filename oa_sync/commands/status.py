@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -14,6 +15,7 @@ from oa_sync.journal.journal import Journal
 from oa_sync.load.opening import open_for_reading
 from oa_sync.quota.account import QuotaStatus
 from oa_sync.settings import Settings
+from oa_sync.shape.json_text import decode
 from oa_sync.tables.counts import Counts
 from oa_sync.tables.syncs import TABLE as SYNCS
 from oa_sync.tables.target import Target
@@ -33,6 +35,7 @@ _SYNC_COLUMNS = (
     "backlog",
     "error_code",
     "error_message",
+    "summary",
 )
 
 
@@ -43,7 +46,8 @@ class Status:
     `syncs` are the last ones, newest first, as the columns of the table `syncs`. `tables` is None
     where the destination cannot be read because a sync is writing to it (`running` says which).
     `quota` is None where the account is not known; `quota_note` says why. `pending_segments`: journal
-    files that an interrupted sync left; the next sync loads them first.
+    files that an interrupted sync left; the next sync loads them first. `set_aside`: the rows that could
+    not be taken (`resource`, `key`, `where`, `reason`), by the newest sync of each resource.
     """
 
     workspace: str
@@ -56,6 +60,7 @@ class Status:
     quota: QuotaStatus | None = None
     quota_note: str | None = None
     pending_segments: int = 0
+    set_aside: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def backlog(self) -> dict[str, int]:
@@ -79,6 +84,7 @@ class Status:
             "quota": self.quota.as_json() if self.quota else None,
             "quota_note": self.quota_note,
             "pending_segments": self.pending_segments,
+            "set_aside": self.set_aside,
         }
 
 
@@ -92,6 +98,7 @@ def status(settings: Settings, clock: Clock | None = None) -> Status:
     clock = clock or Clock()
     quota, note = _quota(settings, clock)
     running, syncs, tables = _destination(settings, clock)
+    summaries = [decode(sync.pop("summary").encode()) for sync in syncs]
     with contextlib.closing(Journal(settings.journal)) as journal:
         segments = len(journal.segments())
     return Status(
@@ -105,7 +112,19 @@ def status(settings: Settings, clock: Clock | None = None) -> Status:
         quota=quota,
         quota_note=note,
         pending_segments=segments,
+        set_aside=list(_set_aside(summaries)),
     )
+
+
+def _set_aside(summaries: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """What the newest of `summaries` (the newest first) says of each resource."""
+    told: set[str] = set()
+    for summary in summaries:
+        for name, resource in summary["resources"].items():
+            if name not in told:
+                told.add(name)
+                for row in resource.get("set_aside_rows", ()):
+                    yield {"resource": name, **row}
 
 
 def _quota(settings: Settings, clock: Clock) -> tuple[QuotaStatus | None, str | None]:

@@ -337,7 +337,9 @@ class _Sync:
         refused: list[tuple[str, OaSyncError, int]] = [
             (name, error, assembler.left_out[name]) for name, error in assembler.frozen.items()
         ]
-        refused += [(one.resource, one.error, 1) for one in loader.rejected]
+        for one in loader.rejected:
+            refused.append((one.resource, one.error, 1))
+            self._report.tallies.setdefault(one.resource, Tally()).set_aside.append(one.row)
         for name, error, count in refused:
             tally = self._report.tallies.setdefault(name, Tally())
             tally.errors.append(error)

@@ -27,10 +27,13 @@ from oa_sync.client import ApiClient
 from oa_sync.clock import Clock
 from oa_sync.definitions.model import Resource
 from oa_sync.errors import (
+    ApiError,
     BudgetExhausted,
     ConnectionFailedError,
     NotAuthorisedError,
     NotFoundError,
+    OaSyncError,
+    unexpected,
 )
 from oa_sync.extract.cost import Cost, cost_of, total_cost, unseen_backlog
 from oa_sync.extract.details.fetching import DetailFetcher
@@ -43,6 +46,7 @@ from oa_sync.extract.lists.order_memory import FULL_SCAN_DAYS, ListFacts, OrderM
 from oa_sync.extract.lists.reading import scan
 from oa_sync.extract.lists.scan import Pending, Scan
 from oa_sync.extract.runs.followed import FollowedRuns
+from oa_sync.extract.set_aside import told
 from oa_sync.extract.tally import Tally
 from oa_sync.journal.items import Item, Kind
 from oa_sync.quota.headers import as_exhausted
@@ -61,6 +65,12 @@ class Lists(ListFacts, Protocol):
 
     def note_missing(self, resource: Resource) -> None:
         """Remember that this optional list is missing."""
+
+    def failed_before(self, resource: Resource) -> frozenset[str]:
+        """The rows, by key, whose detail failed when it was asked for last."""
+
+    def note_failed(self, resource: Resource, keys: Iterable[str]) -> None:
+        """Remember the rows whose detail failed when it was asked for last."""
 
 
 class Extraction:
@@ -114,13 +124,11 @@ class Extraction:
             for resource in resources
         ]
         for result in scans:
-            tally = self.tallies[result.resource.name]
-            await self._write(self._runs.after_list(result, tally))
-            await self._emit_rows(result)
+            await self._contained(result, self._emit_listed)
         done: set[tuple[str, str]] = set()
         reached = self.exhausted is None and self._unreachable is None
         if reached:
-            tasks = in_order(scans)
+            tasks = in_order(scans, self._failed_before(scans))
             self._unfinished.note(tasks)
             done = await self._details.fetch(tasks)
             if found := self._runs.referenced(self.tallies):
@@ -129,11 +137,42 @@ class Extraction:
             self.exhausted = self._details.exhausted
         await self._write(self._runs.gone_unseen(done))
         for result in scans:
-            await self._emit_unreached(result, done)
-            self._orders.conclude(result)
+            await self._contained(result, lambda scan: self._conclude(scan, done))
         if reached:
             self._unfinished.forget()
         self.remaining = self._cost(scans, done)
+
+    async def _contained(self, result: Scan, step: Callable[[Scan], Awaitable[None]]) -> None:
+        """Take a step for one resource. What a library raises in it does not stop the others."""
+        name = result.resource.name
+        try:
+            await step(result)
+        except ApiError as error:
+            self.tallies[name].errors.append(error)
+        except OaSyncError:
+            raise
+        except Exception as error:
+            self.tallies[name].errors.append(unexpected(error, f"{name}: handing on the rows"))
+
+    async def _emit_listed(self, result: Scan) -> None:
+        await self._write(self._runs.after_list(result, self.tallies[result.resource.name]))
+        await self._emit_rows(result)
+
+    def _failed_before(self, scans: Iterable[Scan]) -> set[tuple[str, str]]:
+        return {
+            (scan.resource.name, key)
+            for scan in scans
+            for key in self._lists.failed_before(scan.resource)
+        }
+
+    async def _conclude(self, result: Scan, done: set[tuple[str, str]]) -> None:
+        await self._emit_unreached(result, done)
+        resource = result.resource
+        failed = self._details.failed | self._failed_before([result])
+        self._lists.note_failed(
+            resource, (key for name, key in failed - done if name == resource.name)
+        )
+        self._orders.conclude(result)
 
     def _cost(self, scans: Sequence[Scan], done: set[tuple[str, str]]) -> Cost:
         """What the next sync has to send: every list again, and the details that are not settled."""
@@ -196,6 +235,9 @@ class Extraction:
             tally.errors.append(result.error)
             if isinstance(result.error, ConnectionFailedError):
                 self._unreachable = result.error
+        if result.set_aside:
+            tally.set_aside += result.set_aside.values()
+            tally.errors.append(told(resource.name, tally.set_aside))
         self._progress("list", resource.name, tally.listed, tally.listed)
         return result
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from oa_sync.errors import OaSyncError
+from oa_sync.extract.set_aside import SetAside
 
 
 @dataclass(frozen=True)
@@ -31,5 +32,6 @@ class Tally:
     """The rows of the list as the list itself says; None: it does not say."""
     errors: list[OaSyncError] = field(default_factory=list)
     warnings: list[Warned] = field(default_factory=list)
+    set_aside: list[SetAside] = field(default_factory=list)
     missing: bool = False
     """The endpoint is optional and not there."""

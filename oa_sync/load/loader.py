@@ -10,6 +10,7 @@ from itertools import chain, islice
 from pathlib import Path
 
 from oa_sync.errors import DestinationError, OaSyncError
+from oa_sync.extract.set_aside import SetAside
 from oa_sync.journal.items import Item
 from oa_sync.journal.journal import Journal
 from oa_sync.journal.queue import Segment, SegmentQueue
@@ -30,6 +31,7 @@ class Rejected:
 
     resource: str
     error: DestinationError
+    row: SetAside
 
 
 class Loader:
@@ -158,7 +160,7 @@ class Loader:
                     waiting += _halves(start, stop)
                     continue
                 [item] = islice(self._journal.read(segment), start, stop)
-                rejected.append(Rejected(item.resource, _rejection(item, reason)))
+                rejected.append(_rejection(item, reason))
                 if len(rejected) > MOST_REJECTED:
                     raise error from None
         self.rejected += rejected
@@ -178,8 +180,9 @@ def _as_ours(error: Exception) -> OaSyncError:
     return DestinationError(f"loading failed: {type(error).__name__}: {error}")
 
 
-def _rejection(item: Item, error: DestinationError) -> DestinationError:
-    return DestinationError(
+def _rejection(item: Item, error: DestinationError) -> Rejected:
+    told = DestinationError(
         f"{item.resource} {item.key}: the destination does not take this row, and it was left out"
         f" ({error}); declare its columns in the definition, or have it mended at the source"
     )
+    return Rejected(item.resource, told, SetAside("while loading", item.key, str(error)))

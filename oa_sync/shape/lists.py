@@ -12,7 +12,7 @@ from oa_sync.shape.json_text import mended
 
 
 def cut_list(body: Body, path: str) -> list[bytes]:
-    """The exact bytes of each object in the list at the dotted `path` of `body`.
+    """The exact bytes of each element of the list at the dotted `path` of `body`.
 
     Raises:
         InvalidResponseError: not JSON, or a key of the path stands twice in one object.
@@ -26,8 +26,7 @@ def cut_list(body: Body, path: str) -> list[bytes]:
             rows = cut(text, parse_path(path)).rows
     except InvalidJsonError as error:
         raise InvalidResponseError(f"a list cannot be cut into its rows: {error}") from None
-    found = (text[start:end] for start, end in zip(rows.starts, rows.ends, strict=True))
-    return [row for row in found if row.startswith(b"{")]
+    return [text[start:end] for start, end in zip(rows.starts, rows.ends, strict=True)]
 
 
 def split_list(body: Body, path: str) -> tuple[bytes, list[bytes]] | None:

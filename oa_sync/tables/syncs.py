@@ -14,7 +14,7 @@ TABLE = "syncs"
 def syncs_batch(report: SyncReport) -> Batch:
     """The row of `report`, as far as it is known: it is written with the last rows of the sync."""
     summary = report.as_json()
-    requests = report.requests
+    requests, tallies = report.requests, report.tallies.values()
     columns = {
         WORKSPACE: pa.array([report.workspace]),
         "sync_id": pa.array([report.sync_id]),
@@ -27,7 +27,8 @@ def syncs_batch(report: SyncReport) -> Batch:
         "requests_retried": pa.array([requests.retried], pa.int64()),
         "requests_rate_limited": pa.array([requests.rate_limited], pa.int64()),
         "rows_written": pa.array([sum(report.rows.values())], pa.int64()),
-        "backlog": pa.array([sum(t.backlog for t in report.tallies.values())], pa.int64()),
+        "backlog": pa.array([sum(t.backlog for t in tallies)], pa.int64()),
+        "set_aside": pa.array([sum(len(t.set_aside) for t in tallies)], pa.int64()),
         "error_code": pa.array([report.error.code if report.error else None], pa.string()),
         "error_message": pa.array([str(report.error) if report.error else None], pa.string()),
         "summary": pa.array([orjson.dumps(summary).decode()]),

@@ -8,6 +8,7 @@ from collections.abc import (
     AsyncGenerator,
     AsyncIterator,
     Coroutine,
+    Iterable,
     Iterator,
     Mapping,
     Sequence,
@@ -39,6 +40,7 @@ T = TypeVar("T")
 
 PAGES_AT_ONCE = 4
 ASK_AGAIN = timedelta(days=7)
+MOST_FAILED = 1_000
 """After this time an optional list that was not there is asked for again."""
 
 
@@ -164,6 +166,19 @@ class Connection:
     def note_missing(self, resource: Resource) -> None:
         """Remember that this optional list is not there; the API may offer it one day."""
         self._memory.set(f"missing:{resource.endpoint.path}", self._clock.now().isoformat())
+
+    def failed_before(self, resource: Resource) -> frozenset[str]:
+        """The rows, by key, whose detail failed when it was asked for last."""
+        keys = self._memory.get(self._failed_of(resource))
+        return frozenset(map(str, keys)) if isinstance(keys, list) else frozenset()
+
+    def note_failed(self, resource: Resource, keys: Iterable[str]) -> None:
+        """Remember the rows whose detail failed when it was asked for last, up to `MOST_FAILED`."""
+        some = sorted(keys)[:MOST_FAILED]
+        self._memory.set(self._failed_of(resource), some or None)
+
+    def _failed_of(self, resource: Resource) -> str:
+        return f"failed:{self._settings.fingerprint()}:{resource.name}:{resource.endpoint.path}"
 
     def fill(self, requests: Requests) -> None:
         """Write the requests made so far, the budget and what is left into `requests`."""

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from oa_sync.clock import Clock, isoformat
 from oa_sync.errors import OaSyncError
+from oa_sync.extract.set_aside import SHOWN
 from oa_sync.extract.tally import Tally, Warned
 from oa_sync.quota.account import Forecast
 
@@ -122,6 +123,8 @@ def _resource(tally: Tally) -> dict[str, Any]:
         "details_fetched": tally.details_fetched,
         "backlog": tally.backlog,
         "total": tally.total,
+        "set_aside": len(tally.set_aside),
+        "set_aside_rows": [one.as_json() for one in tally.set_aside[:SHOWN]],
         "missing": tally.missing,
         "errors": [error.as_json() for error in tally.errors[:20]],
     }

@@ -560,7 +560,7 @@ def test_auto_does_not_guess_where_pages_start() -> None:
         ({"data": {"id": 1}}, "data", "finds an object with the keys id"),
         ({"data": None}, "data", "finds null"),
         ({"rows": []}, "data", "finds nothing in an object with the keys rows"),
-        ({"data": [{"id": 1}, 2]}, "data", "item 1 of the list .* is a number"),
+        ({"data": [2, 1]}, "data", "item 0 of the list .* is a number"),
         ([[1]], "$", "item 0 of the list .* is a list"),
         ({"id": 1}, None, "no list of objects in an object with the keys id"),
         ({"a": [{}], "b": [{}]}, None, "more than one list of objects"),

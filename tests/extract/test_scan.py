@@ -219,11 +219,26 @@ def test_a_key_gives_its_values_back(values: list[object]) -> None:
 
 
 def test_nothing_is_taken_of_a_page_with_a_row_that_has_no_key() -> None:
-    """Or lists would be asked for by parents that are not loaded."""
-    page = PageRead([row_of("a", START), {"other": 1}], 2, 0, True, START, True)
+    """Not if no row has one: then the definition is wrong."""
+    page = PageRead([{"name": "a"}, {"other": 1}], 2, 0, True, START, True)
     result = Scan(REPORTS, {}, rows={})
 
     with pytest.raises(InvalidResponseError, match="a row has no id"):
         result.add(page)
 
     assert not (result.seen or result.pending or result.rows or result.list_keys)
+
+
+def test_a_row_that_has_no_key_is_set_aside_and_proves_no_deletion() -> None:
+    """Nor is a list asked for by it, as by a parent."""
+    page = PageRead([row_of("a", START), {"other": 1}, None], 3, 0, True, START, True)
+    result = Scan(REPORTS, {}, rows={})
+
+    result.add(page)
+
+    assert set(result.rows or {}) == set(result.pending) == {"a"}
+    assert [one.where for one in result.set_aside.values()] == ["page 1, row 2", "page 1, row 3"]
+    assert len(result.seen) == 3, "they are in the list, and its total counts them"
+
+    result.add(page)  # as a healing reads it again
+    assert len(result.set_aside) == 2

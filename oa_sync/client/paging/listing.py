@@ -21,7 +21,7 @@ class Answer:
 
     response: Response
     document: Any
-    rows: Sequence[dict[str, Any]]
+    rows: Sequence[Any]
     rows_path: str
 
     @property
@@ -130,7 +130,7 @@ class RepeatGuard:
     """
 
     def __init__(self) -> None:
-        self._rows: Sequence[dict[str, Any]] = []
+        self._rows: Sequence[Any] = []
         self._total: int | None = None
 
     def check(self, answer: Answer, total: int | None, cause: str) -> None:

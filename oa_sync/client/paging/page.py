@@ -41,8 +41,8 @@ class Page:
 
     number: what names the page to `fetch_page`: the page number, or the offset of the first row;
         for lists that cannot be read at random, the place in the reading, from 1.
-    rows: the decoded rows, perhaps decoded anew each time they are gone through. Integers beyond
-        64 bits are floats here: load from `raw_rows()`.
+    rows: the decoded rows, perhaps decoded anew each time they are gone through. Not every one need
+        be an object.
     total: rows of the whole list by this page, None where it does not say.
     is_last: nothing is to be read after it, by what the server says.
     size: rows of a full page at this server, as far as learned: the most seen on one page.
@@ -52,7 +52,7 @@ class Page:
     """
 
     number: int
-    rows: Sequence[dict[str, Any]] = field(repr=False)
+    rows: Sequence[Any] = field(repr=False)
     total: int | None
     is_last: bool
     size: int

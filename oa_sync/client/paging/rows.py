@@ -18,8 +18,8 @@ _OTHER_KEYS = frozenset({"meta", "metadata", "pagination", "links", "extras", "h
 _DEEPEST = 3
 
 
-def find_rows(document: Any, selector: str | None, what: str) -> tuple[list[dict[str, Any]], str]:
-    """The rows of a page and their path in `document`.
+def find_rows(document: Any, selector: str | None, what: str) -> tuple[list[Any], str]:
+    """The rows of a page and their path in `document`. Some of them may be no objects, but not all.
 
     Without a selector: the document itself if it is a list, else a list of objects under one of
     dlt's usual keys (`data`, `items`, `results` …), else the only list of objects there is.
@@ -39,12 +39,11 @@ def find_rows(document: Any, selector: str | None, what: str) -> tuple[list[dict
             f"{what}: data_selector {path!r} finds {_kind(rows)}, not a list of objects; set the"
             " data_selector of the endpoint to where its rows stand"
         )
-    for position, row in enumerate(rows):
-        if type(row) is not dict:
-            raise InvalidResponseError(
-                f"{what}: item {position} of the list at data_selector {path!r} is {_kind(row)},"
-                " not an object; set the data_selector of the endpoint to where its rows stand"
-            )
+    if rows and not any(type(row) is dict for row in rows):
+        raise InvalidResponseError(
+            f"{what}: item 0 of the list at data_selector {path!r} is {_kind(rows[0])},"
+            " not an object; set the data_selector of the endpoint to where its rows stand"
+        )
     return rows, path
 
 
@@ -76,10 +75,16 @@ def _lists_of_objects(
         keys = (*above, key)
         if key in _OTHER_KEYS:
             continue
-        if isinstance(value, list) and all(type(item) is dict for item in value):
+        if isinstance(value, list) and _may_be_rows(value):
             yield keys, value
         elif isinstance(value, dict) and len(keys) < _DEEPEST:
             yield from _lists_of_objects(value, keys)
+
+
+def _may_be_rows(items: list[Any]) -> bool:
+    """Whether all are objects, but for nulls among them."""
+    kinds = {type(item) for item in items}
+    return kinds <= {dict} or kinds == {dict, type(None)}
 
 
 def _kind(value: Any) -> str:

@@ -21,6 +21,7 @@ from oa_sync.errors import (
     ConnectionFailedError,
     NotAuthorisedError,
     OaSyncError,
+    unexpected,
 )
 from oa_sync.extract.jobs.queries import Asked, QueryRunner
 from oa_sync.extract.tally import Tally
@@ -98,6 +99,8 @@ class DeclaredQueries:
                     tally.errors.append(error)
                 else:
                     tally.backlog = 1
+            except Exception as error:
+                tally.errors.append(unexpected(error, f"query {query.name}"))
             self._progress("list", query.name, tally.listed, tally.listed)
 
     async def _run(self, query: Query) -> int:

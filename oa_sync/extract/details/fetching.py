@@ -18,8 +18,10 @@ from oa_sync.errors import (
     InvalidResponseError,
     NotAuthorisedError,
     NotFoundError,
+    OaSyncError,
     RateLimitedError,
     ServerError,
+    unexpected,
 )
 from oa_sync.extract.details.concurrency import Concurrency
 from oa_sync.extract.details.tasks import DetailTask, detail_item, second_ends
@@ -70,6 +72,8 @@ class DetailFetcher:
         self._second_chance: list[tuple[DetailTask, ApiError]] = []
         self._server_offset = timedelta(0)
         self._done: set[tuple[str, str]] = set()
+        self.failed: set[tuple[str, str]] = set()
+        """Resource and key of each row whose detail failed. It may have been settled later."""
         self.exhausted: BudgetExhausted | None = None
 
     def learn_server_date(self, response: Response) -> None:
@@ -134,6 +138,15 @@ class DetailFetcher:
             await asyncio.gather(*running, return_exceptions=True)
 
     async def _settle(self, task: DetailTask, tasks: deque[DetailTask], tries: int | None) -> None:
+        """As `_ask`; what a library raises is a failure of this detail alone."""
+        try:
+            await self._ask(task, tasks, tries)
+        except OaSyncError:
+            raise
+        except Exception as error:
+            self._failed(task, unexpected(error, " ".join(("detail of", *task.row))))
+
+    async def _ask(self, task: DetailTask, tasks: deque[DetailTask], tries: int | None) -> None:
         """Fetch one detail; one that has to be read again later goes back into `tasks`."""
         name = task.resource.name
         try:
@@ -182,6 +195,7 @@ class DetailFetcher:
 
     def _failed(self, task: DetailTask, error: ApiError) -> None:
         name = task.resource.name
+        self.failed.add(task.row)
         self._failures[name] += 1
         if self._failures[name] == FAILURES_IN_A_ROW:
             logger.warning(

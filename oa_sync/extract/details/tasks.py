@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -46,9 +46,11 @@ class DetailTask:
             raise InvalidResponseError(f"{self.resource.name}: {error}") from None
 
 
-def in_order(scans: Iterable[Scan]) -> deque[DetailTask]:
+def in_order(scans: Iterable[Scan], failed: Collection[tuple[str, str]] = ()) -> deque[DetailTask]:
     """All wanted details: by declared priority; in each resource, rows never loaded before stale ones.
 
+    Those that `failed` when they were asked for last (resource and key) come last in their resource: else a
+    few that always fail would open the circuit breaker each night before any other is asked for.
     Within one priority the resources take turns, so that one with a long backlog does not starve the
     others.
     """
@@ -60,7 +62,7 @@ def in_order(scans: Iterable[Scan]) -> deque[DetailTask]:
             for pending in scan.pending.values()
             if pending.wants_detail
         ]
-        wanted.sort(key=_staleness)
+        wanted.sort(key=lambda task: (task.row in failed, *_staleness(task)))
         ranked.setdefault(-scan.resource.priority, []).append(deque(wanted))
     tasks: deque[DetailTask] = deque()
     for _, queues in sorted(ranked.items(), key=lambda pair: pair[0]):

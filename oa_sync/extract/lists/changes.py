@@ -63,12 +63,14 @@ def identity(resource: Resource) -> tuple[str, ...]:
     return () if resource.write_disposition == "append" else resource.primary_key
 
 
-def listed(resource: Resource, row: dict[str, Any]) -> Listed:
+def listed(resource: Resource, row: Any) -> Listed:
     """Reduce a decoded list row.
 
     Raises:
-        InvalidResponseError: the row lacks a part of the primary key.
+        InvalidResponseError: the row is no object, or lacks a part of the primary key.
     """
+    if not isinstance(row, dict):
+        raise InvalidResponseError(f"{resource.name}: a row is {kind_of(row)}, not an object")
     row_hash = content_hash(row)
     fields = identity(resource)
     if fields:
@@ -90,7 +92,13 @@ def listed(resource: Resource, row: dict[str, Any]) -> Listed:
     )
 
 
-def content_hash(row: dict[str, Any]) -> str:
+def kind_of(value: Any) -> str:
+    """What a JSON value is, for messages."""
+    names = {dict: "an object", list: "a list", str: "text", bool: "true or false"}
+    return "null" if value is None else names.get(type(value), "a number")
+
+
+def content_hash(row: Any) -> str:
     """128 bits, in hex, of the row's canonical JSON: equal content has an equal hash in any key order."""
     return hashlib.blake2b(canonical(row), digest_size=16).hexdigest()
 

@@ -31,8 +31,9 @@ class _PageOfParent:
     inherited: dict[str, Any]
 
     @property
-    def rows(self) -> list[dict[str, Any]]:
-        return [{**row, **self.inherited} for row in self.page.rows]
+    def rows(self) -> list[Any]:
+        inherited = self.inherited
+        return [{**row, **inherited} if type(row) is dict else row for row in self.page.rows]
 
     @property
     def total(self) -> int | None:
@@ -46,7 +47,8 @@ class _PageOfParent:
         if not self.inherited:
             return self.page.raw_rows()
         tail = encode(self.inherited)[1:]
-        return [_with_members(raw, tail) for raw in self.page.raw_rows()]
+        raws = self.page.raw_rows()
+        return [_with_members(raw, tail) if raw.startswith(b"{") else raw for raw in raws]
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,8 @@ class ListPage(Protocol):
     """One page of a list, as it was read."""
 
     @property
-    def rows(self) -> Sequence[dict[str, Any]]:
-        """The decoded rows. Each iteration may decode them again."""
+    def rows(self) -> Sequence[Any]:
+        """The decoded rows, mostly objects. Each iteration may decode them again."""
 
     @property
     def total(self) -> int | None:

@@ -6,7 +6,13 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 
-from oa_sync.errors import ApiError, BudgetExhausted, NotAuthorisedError
+from oa_sync.errors import (
+    ApiError,
+    BudgetExhausted,
+    NotAuthorisedError,
+    OaSyncError,
+    unexpected,
+)
 from oa_sync.extract.lists.absent import MOST_ASKED, may_be_asked, to_confirm
 from oa_sync.extract.lists.changes import identity
 from oa_sync.extract.lists.early_stop import EarlyStop
@@ -33,8 +39,8 @@ async def scan(
     """Read every one of `lists` to its end, or to the end of the budget, into `result`.
 
     `early_stop` may end the reading of a single list sooner. `after_page` may take rows out of `result`
-    (`Scan.take_full`) that need not be kept until then; what it raises is raised. Never raises `ApiError`
-    or `BudgetExhausted`: they end the scan and are in `Scan.error`.
+    (`Scan.take_full`) that need not be kept until then; what it raises of ours is raised. Never raises `ApiError`
+    or `BudgetExhausted`: they end the scan and are in `Scan.error`, as is whatever a library raised.
     """
     unproven: list[_Reading] = []
     try:
@@ -49,8 +55,15 @@ async def scan(
     except (ApiError, BudgetExhausted) as error:
         result.error = error
         return
+    except OaSyncError:
+        raise
+    except Exception as error:
+        result.error = unexpected(error, f"{result.resource.name}: reading the list")
+        return
     result.finished = True
     result.proven = result.proven and all(reading.evidence.proven for reading in unproven)
+    # A row without a readable key may be any of the absent ones.
+    result.proven = result.proven and not result.set_aside
     result.pending.update(to_confirm(result))
 
 

@@ -9,18 +9,20 @@ from datetime import datetime
 from typing import Any
 
 from oa_sync.definitions.model import Resource
-from oa_sync.errors import ApiError, BudgetExhausted
+from oa_sync.errors import ApiError, BudgetExhausted, InvalidResponseError
 from oa_sync.extract.lists.changes import (
     Change,
     Known,
     Listed,
     compare,
+    content_hash,
     identity,
     listed,
     needs_detail,
 )
 from oa_sync.extract.lists.listing import ListPage
 from oa_sync.extract.lists.order import Order
+from oa_sync.extract.set_aside import SetAside
 
 
 @dataclass(slots=True)
@@ -64,6 +66,8 @@ class Scan:
     """All decoded rows by key, where another resource is asked for by them; None: not kept."""
     handed_on: dict[str, Known] = field(default_factory=dict)
     """What will be loaded of the rows that `take_full` took, by key."""
+    set_aside: dict[str, SetAside] = field(default_factory=dict)
+    """The rows without a readable key, by a stand-in for it. They are in `seen` too."""
 
     def __post_init__(self) -> None:
         self.order = Order(self.resource)
@@ -97,6 +101,9 @@ class Scan:
         entries = self._entries(page)
         raws: list[bytes] = []
         for number, entry in enumerate(entries):
+            if entry.key in self.set_aside:
+                self.seen.add(entry.key)
+                continue
             if entry.key in self.seen:
                 self._uncount(entry.key)
             self.seen.add(entry.key)
@@ -138,19 +145,37 @@ class Scan:
         entries: list[Listed] = []
         keys: set[str] = set()
         rows: dict[str, dict[str, Any]] = {}
-        for row in page.rows:
-            entry = self._listed(row)
+        refused: dict[str, SetAside] = {}
+        for number, row in enumerate(page.rows, 1):
+            try:
+                entry = self._listed(row)
+            except InvalidResponseError as error:
+                entries.append(self._refused(row, number, error, refused))
+                if number == len(page.rows) == len(refused) and not self.seen:
+                    raise  # not one row so far could be taken: that is the definition's fault
+                continue
             entries.append(entry)
             keys.update(row)
             if self.rows is not None:
                 rows[entry.key] = row
-        # Only now, after all rows were read: if one row has no key, the whole page is rejected.
+        # Only now, after all rows were read: a page without any key is rejected as a whole.
+        self.set_aside |= refused
         self.list_keys |= keys
         if self.rows is not None:
             self.rows |= rows
         return entries
 
-    def _listed(self, row: dict[str, Any]) -> Listed:
+    def _refused(
+        self, row: Any, number: int, error: InvalidResponseError, refused: dict[str, SetAside]
+    ) -> Listed:
+        """A stand-in for a row without a readable key, which is in the list all the same."""
+        row_hash = content_hash(row)
+        equal = sum(key.startswith(f"\0{row_hash}") for key in refused)
+        key = f"\0{row_hash}-{equal}"
+        refused[key] = SetAside(f"page {self.pages}, row {number}", None, _reason(error))
+        return Listed(key, (key,), version=row_hash, row_hash=row_hash, full=True)
+
+    def _listed(self, row: Any) -> Listed:
         """`row` reduced; equal rows of a list without key are told apart by their number."""
         entry = listed(self.resource, row)
         if identity(self.resource):
@@ -174,3 +199,8 @@ class Scan:
         before = self.pending.pop(key, None)
         change = before.change if before else Change.UNCHANGED
         self._count(self._counted.get(key, change), by=-1)
+
+
+def _reason(error: InvalidResponseError) -> str:
+    """Why a row cannot be taken, without the resource in front and the advice behind it."""
+    return str(error).partition(": ")[2].partition("; set ")[0]

@@ -1,0 +1,67 @@
+"""An API that answers with the exact bytes it is given, over real HTTP on loopback."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+
+Reply = bytes | tuple[int, Mapping[str, str], bytes]
+"""The body of a 200, or status, headers and body."""
+
+
+@dataclass
+class RawApi:
+    """`asked` counts the paths, with their queries, in order. A path without a reply answers 404."""
+
+    base_url: str = ""
+    replies: dict[str, Reply] = field(default_factory=dict)
+    asked: Counter[str] = field(default_factory=Counter)
+    in_turn: list[str] = field(default_factory=list)
+
+    def reply(self, path: str) -> tuple[int, Mapping[str, str], bytes]:
+        """What is answered to `path`, its query included."""
+        self.asked[path] += 1
+        self.in_turn.append(path)
+        found = self.replies.get(path, (404, {}, b'{"error":"no such thing"}'))
+        return (200, {}, found) if isinstance(found, bytes) else found
+
+
+@contextmanager
+def raw_api(**replies: Reply) -> Iterator[RawApi]:
+    """Serve `replies` (path without its slash) for the block."""
+    api = RawApi(replies={f"/{path}": reply for path, reply in replies.items()})
+    httpd = ThreadingHTTPServer(("127.0.0.1", 0), _handler(api.reply))
+    httpd.daemon_threads = True
+    api.base_url = f"http://127.0.0.1:{httpd.server_address[1]}"
+    thread = Thread(target=httpd.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+    thread.start()
+    try:
+        yield api
+    finally:
+        httpd.shutdown()
+        httpd.server_close()
+
+
+def _handler(
+    answer: Callable[[str], tuple[int, Mapping[str, str], bytes]],
+) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            status, headers, body = answer(self.path)
+            self.send_response(status)
+            for name, value in {"Content-Type": "application/json", **headers}.items():
+                self.send_header(name, value)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - as inherited
+            """Keep test output quiet."""
+
+    return Handler
