@@ -56,6 +56,8 @@ _ENVIRONMENT = {
     "database": "OA_SYNC_DATABASE",
     "bucket_url": "OA_SYNC_BUCKET_URL",
     "dataset_name": "OA_SYNC_DATASET_NAME",
+    "max_columns": "OA_SYNC_MAX_COLUMNS",
+    "max_tables": "OA_SYNC_MAX_TABLES",
 }
 
 _OTHER_VARIABLES = ("OA_SYNC_DOWNLOAD_HOSTS",)
@@ -104,6 +106,10 @@ class Settings:
     bucket_url: str | None = None
     dataset_name: str = "openanalyst"
     report_rows: ReportRowsForm = "json"
+    max_columns: int = 1_000
+    """Columns that a table gets from rows; 0: any number. The rest of a row is in its JSON column `value`."""
+    max_tables: int = 100
+    """Tables that a resource gets from rows; 0: any number. Further lists of objects are JSON."""
     source: str | None = None
 
     def __post_init__(self) -> None:
@@ -260,7 +266,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "plan": get_args(Plan),
     "report_rows": get_args(ReportRowsForm),
 }
-_INTEGERS = {"rpm", "rpd", "max_requests"}
+_INTEGERS = {"rpm", "rpd", "max_requests", "max_columns", "max_tables"}
 _AMOUNTS = {"full_scan_days": ("days", MOST_DAYS), "grace_seconds": ("seconds", MOST_GRACE)}
 _PATHS = {"home", "database"}
 _SECRETS = {"api_key", "quota_url"}

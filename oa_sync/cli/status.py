@@ -64,6 +64,9 @@ def _print_status(status: Status) -> None:
     if status.pending_segments and not status.running:
         waits = f"{status.pending_segments:,} segments; the next sync loads them first"
         facts.append(("fetched, not loaded", waits))
+    if status.segments_set_aside:
+        waits = f"{len(status.segments_set_aside):,} segments; `oa-sync sync --retry-set-aside` loads them"
+        facts.append(("set aside", waits))
     if status.quota is not None:
         facts += quota_facts(status.quota, 0)
     else:

@@ -31,12 +31,16 @@ from oa_sync.cli.options import api_options, log_options, place_options
 )
 @click.option("--full-refresh", is_flag=True, help="Ask for every detail again.")
 @click.option("--history", is_flag=True, help="Keep every version of every row, from now on.")
+@click.option(
+    "--retry-set-aside", is_flag=True, help="Load what was set aside because it failed to load."
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 @log_options
 def sync(
     resources: tuple[str, ...],
     full_refresh: bool,
     history: bool,
+    retry_set_aside: bool,
     as_json: bool,
     log_format: str,
     verbose: bool,
@@ -63,7 +67,12 @@ def sync(
     with Progress(enabled=log_format == "text") as progress:
         try:
             report = run(
-                settings, resources, full_refresh=full_refresh, history=history, progress=progress
+                settings,
+                resources,
+                full_refresh=full_refresh,
+                history=history,
+                retry_set_aside=retry_set_aside,
+                progress=progress,
             )
         except LockHeldError as error:
             if not as_json:

@@ -47,7 +47,7 @@ class Status:
     where the destination cannot be read because a sync is writing to it (`running` says which).
     `quota` is None where the account is not known; `quota_note` says why. `pending_segments`: journal
     files that an interrupted sync left; the next sync loads them first. `set_aside`: the rows that could
-    not be taken (`resource`, `key`, `where`, `reason`), by the newest sync of each resource.
+    not be taken (`resource`, `key`, `where`, `reason`), by the newest sync of each resource. `segments_set_aside`: journal files that failed to load too often.
     """
 
     workspace: str
@@ -61,6 +61,7 @@ class Status:
     quota_note: str | None = None
     pending_segments: int = 0
     set_aside: list[dict[str, Any]] = field(default_factory=list)
+    segments_set_aside: list[str] = field(default_factory=list)
 
     @property
     def backlog(self) -> dict[str, int]:
@@ -85,6 +86,7 @@ class Status:
             "quota_note": self.quota_note,
             "pending_segments": self.pending_segments,
             "set_aside": self.set_aside,
+            "segments_set_aside": self.segments_set_aside,
         }
 
 
@@ -100,7 +102,7 @@ def status(settings: Settings, clock: Clock | None = None) -> Status:
     running, syncs, tables = _destination(settings, clock)
     summaries = [decode(sync.pop("summary").encode()) for sync in syncs]
     with contextlib.closing(Journal(settings.journal)) as journal:
-        segments = len(journal.segments())
+        segments, aside = len(journal.segments()), [str(one) for one in journal.aside()]
     return Status(
         workspace=settings.workspace,
         destination=settings.destination,
@@ -113,6 +115,7 @@ def status(settings: Settings, clock: Clock | None = None) -> Status:
         quota_note=note,
         pending_segments=segments,
         set_aside=list(_set_aside(summaries)),
+        segments_set_aside=aside,
     )
 
 

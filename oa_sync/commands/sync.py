@@ -62,6 +62,7 @@ def sync(
     *,
     full_refresh: bool = False,
     history: bool = False,
+    retry_set_aside: bool = False,
     clock: Clock | None = None,
     progress: Progress = _no_progress,
     stop: Stop | None = None,
@@ -69,7 +70,8 @@ def sync(
     """Bring the destination up to date and report.
 
     `resources` limits the sync to these, or to this one (default: all of the definition). `full_refresh` asks
-    for every detail again. `history` keeps every version of every row, from now on. `progress(stage,
+    for every detail again. `history` keeps every version of every row, from now on. `retry_set_aside` first
+    loads the segments that were set aside because they failed to load. `progress(stage,
     resource, done, total)` is called as the sync goes on; if it raises, that is logged, and it is called no
     more. `stop` ends the sync early; so do SIGTERM and Ctrl-C, where this is the main thread. Inside a running
     event loop (a notebook) the loop waits for the end; `sync_async` does not block it.
@@ -88,6 +90,7 @@ def sync(
             resources,
             full_refresh=full_refresh,
             history=history,
+            retry_set_aside=retry_set_aside,
             progress=progress,
             stop=stop,
             around=around,
@@ -102,6 +105,7 @@ async def sync_async(
     *,
     full_refresh: bool = False,
     history: bool = False,
+    retry_set_aside: bool = False,
     progress: Progress = _no_progress,
     stop: Stop | None = None,
     around: Surroundings | None = None,
@@ -116,7 +120,9 @@ async def sync_async(
     around = around or Surroundings()
     locks, name = settings.home / "locks", settings.fingerprint()
     with sync_lock(locks, name, _what(settings), around.clock):
-        one_sync = _Sync(settings, around, _guarded(progress), full_refresh, history)
+        one_sync = _Sync(
+            settings, around, _guarded(progress), full_refresh, history, retry_set_aside
+        )
         names = (resources,) if isinstance(resources, str) else tuple(resources)
         return await one_sync.run(names, target, stop)
 
@@ -149,7 +155,9 @@ class _Sync:
         progress: Progress,
         full_refresh: bool,
         history: bool,
+        retry_set_aside: bool,
     ) -> None:
+        self._retry_set_aside = retry_set_aside
         self._settings, self._around, self._clock = settings, around, around.clock
         self._progress, self._full_refresh = progress, full_refresh
         self._keep_history = history
@@ -231,6 +239,8 @@ class _Sync:
             )
             loader = Loader(target, journal, assembler)
             await self._loading(loader.start_history)
+            if self._retry_set_aside:
+                journal.take_back()
             await self._loading(loader.finish_pending)
             known, runs = await self._loading(
                 lambda: self._read_back(assembler, definition, chosen, target)
@@ -340,6 +350,8 @@ class _Sync:
         for one in loader.rejected:
             refused.append((one.resource, one.error, 1))
             self._report.tallies.setdefault(one.resource, Tally()).set_aside.append(one.row)
+        for failed in loader.set_aside:
+            self._fail(failed)
         for name, error, count in refused:
             tally = self._report.tallies.setdefault(name, Tally())
             tally.errors.append(error)

@@ -142,14 +142,48 @@ class Journal:
     def done(self, segment: Path) -> None:
         """Delete `segment`: all its items are loaded."""
         self._disk.remove(segment)
+        self._disk.remove(_failures(segment))
+
+    # -- segments that cannot be loaded ---------------------------------------------------------
+
+    def failed(self, segment: Path) -> int:
+        """Note that loading `segment` failed once more; returns how often it has."""
+        note = _failures(segment)
+        marks = (note.read_bytes() if note.exists() else b"") + b"x"
+        self._disk.replace(note, marks)
+        return len(marks)
+
+    def set_aside(self, segment: Path) -> Path:
+        """Move `segment` to where no sync loads it by itself, and return where it is now."""
+        self._aside.mkdir(exist_ok=True, mode=0o700)
+        kept = self._aside / f"{self._next(self._aside):08d}.oaj"
+        segment.replace(kept)
+        self._disk.remove(_failures(segment))
+        return kept
+
+    def aside(self) -> list[Path]:
+        """The segments that were set aside, oldest first."""
+        return sorted(self._aside.glob("[0-9]*.oaj"))
+
+    def take_back(self) -> None:
+        """Put the segments that were set aside behind the others, to be loaded once more."""
+        for segment in self.aside():
+            segment.replace(self._folder / f"{self._next(self._folder):08d}.oaj")
+
+    @property
+    def _aside(self) -> Path:
+        return self._folder / "aside"
+
+    @staticmethod
+    def _next(folder: Path) -> int:
+        return max((int(path.stem) for path in folder.glob("[0-9]*.oaj")), default=0) + 1
 
     def close(self) -> None:
         """Close the open segment; its items stay for the next sync."""
         self.rotate()
 
     def _open(self) -> None:
-        last = max((int(path.stem) for path in self._folder.glob("[0-9]*.oaj")), default=0)
-        self._path = self._folder / f"{last + 1:08d}.oaj"
+        self._path = self._folder / f"{self._next(self._folder):08d}.oaj"
         try:
             self._handle = self._disk.create(self._path)
         except OSError as error:
@@ -173,6 +207,11 @@ class Journal:
             f"the journal in {self._folder} cannot be written ({error.strerror}); nothing more was"
             " asked for, and what was fetched before is kept. Make room there, then run again"
         )
+
+
+def _failures(segment: Path) -> Path:
+    """The file with a mark for each time that loading `segment` failed."""
+    return segment.with_suffix(".failed")
 
 
 def _header(item: Item) -> dict[str, Any]:

@@ -21,6 +21,9 @@ from oa_sync.tables.target import Target
 logger = logging.getLogger(__name__)
 
 
+MOST_FAILED = 3
+"""Runs in which a segment may fail to load though the destination can be written; then it is set aside."""
+
 MOST_REJECTED = 5
 """Items of one segment that may be rejected. If more fail, the fault is the destination's."""
 
@@ -47,6 +50,8 @@ class Loader:
         self._target, self._journal, self._assembler = target, journal, assembler
         self.rows: dict[str, int] = {}
         self.rejected: list[Rejected] = []
+        self.set_aside: list[DestinationError] = []
+        """One for each segment that was set aside now."""
 
     def start_history(self) -> None:
         """Load the first versions of histories that begin with this sync. Call it before other loads."""
@@ -61,7 +66,8 @@ class Loader:
         it is loaded.
 
         Raises:
-            DestinationError: the destination refused it; everything stays for the next sync.
+            DestinationError: the destination refused it; everything stays for the next sync. The third time,
+                the segment is set aside instead.
         """
         segments = self._journal.segments()
         for segment in segments:
@@ -69,12 +75,31 @@ class Loader:
             try:
                 self._load(self._journal.read(segment))
             except DestinationError as error:
-                self._load_around(segment, error)
+                if not self._is_loaded_around(segment, error):
+                    continue
             self._journal.done(segment)
         for one in self.rejected:
             logger.warning("%s", one.error)
         self.rejected.clear()  # this sync asks for them again, and reports a new rejection
         return len(segments)
+
+    def _is_loaded_around(self, segment: Path, error: DestinationError) -> bool:
+        """Load `segment` around the items at fault; False if it was set aside, because it failed too often."""
+        try:
+            self._load_around(segment, error)
+        except DestinationError as failure:
+            self._require_destination(failure)
+            if self._journal.failed(segment) < MOST_FAILED:
+                raise
+            kept = self._journal.set_aside(segment)
+            told = DestinationError(
+                f"what an earlier sync had fetched failed to load in {MOST_FAILED} syncs and is set aside in"
+                f" {kept} ({failure}); its rows are asked for again. `oa-sync sync --retry-set-aside` loads it"
+            )
+            logger.error("%s", told)
+            self.set_aside.append(told)
+            return False
+        return True
 
     def run(self, queue: SegmentQueue[Batch]) -> None:
         """Load segment after segment until the queue is closed.

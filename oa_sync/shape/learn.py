@@ -15,12 +15,15 @@ Otherwise it is a map: its keys are data, and it stays one JSON column. An objec
 always a map; one with declared columns or child tables inside never is. The decision is kept: a map
 is a `json` column, a flattened object has columns for its paths. A flattened object takes at most
 200 different keys. An object with further ones is kept whole in the JSON column of its own path, and
-its known keys in their columns as well.
+its known keys in their columns as well. The same holds for a row whose table has as many columns as it may
+have (`oa_sync.shape.spec.Bounds`); of the new keys of a batch, those that most rows have come first.
 """
 
 from __future__ import annotations
 
 import re
+from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
 from oa_sync.shape import lattice
@@ -84,6 +87,8 @@ class _Lesson:
     def __init__(self, schema: Schema) -> None:
         self._schema = schema
         self._decided: list[tuple[Node, str, Kind]] = []
+        self._added: Counter[str] = Counter()
+        self._bounds = schema.spec.bounds
 
     def set_columns(self) -> None:
         """Set the columns of this batch, and name the new ones: keys that need no change as names go first."""
@@ -93,6 +98,7 @@ class _Lesson:
 
     def _column(self, node: Node, data_type: str, kind: Kind) -> None:
         self._decided.append((node, data_type, kind))
+        self._added[node.table.name] += node.column is None
 
     def visit(self, node: Node, seen: Seen) -> None:
         """Decide or widen `node`."""
@@ -123,7 +129,7 @@ class _Lesson:
             node.kind = NodeKind.OBJECT
             self._keep_as_rest(node)
             self.object(node, seen)
-        elif full == lattice.OBJECTS and depth + 1 < MAX_DEPTH:
+        elif full == lattice.OBJECTS and depth + 1 < MAX_DEPTH and self._has_room_for_table():
             self._schema.become_list(node)
             self._keep_as_rest(node)
             self._list(node, seen)
@@ -155,7 +161,7 @@ class _Lesson:
         """Widen a flattened object or a row so that it takes the keys and other values seen."""
         others = seen.mask & ~(lattice.OBJECT | lattice.EMPTY_OBJECT)
         too_many = False
-        for key, inner in seen.children.items():
+        for key, inner in self._in_order(node, seen):
             if key not in node.children and not self._may_grow(node, key):
                 too_many = too_many or inner.mask != 0
                 continue
@@ -165,10 +171,30 @@ class _Lesson:
         if too_many and node.column is None:
             self._column(node, "json", "rest")
 
-    @staticmethod
-    def _may_grow(node: Node, key: str) -> bool:
+    def _may_grow(self, node: Node, key: str) -> bool:
         # A key spelled like the mark for list elements would make paths ambiguous.
-        return not takes_no_more(node) and (key != ELEMENT or not node.path)
+        is_clear = key != ELEMENT or not node.path
+        return is_clear and not takes_no_more(node) and self._room(node) > 0
+
+    def _room(self, node: Node) -> float:
+        """How many further keys the object at `node` may get; those that are always null count too."""
+        if not self._bounds.columns:
+            return float("inf")
+        held = len(node.table.columns) + self._added[node.table.name]
+        return self._bounds.columns - max(held, len(node.children))
+
+    def _has_room_for_table(self) -> bool:
+        return not self._bounds.tables or len(self._schema.tables) < self._bounds.tables
+
+    def _in_order(self, node: Node, seen: Seen) -> Iterable[tuple[str, Seen]]:
+        """The keys seen in the order in which they get columns."""
+        children = seen.children
+        fresh = sum(key not in node.children for key in children)
+        if fresh <= self._room(node):
+            return children.items()
+        return sorted(
+            children.items(), key=lambda one: (one[0] not in node.children, -seen.keys[one[0]])
+        )
 
     def _list(self, node: Node, seen: Seen) -> None:
         others = seen.mask & ~(lattice.OBJECTS | lattice.LIST | lattice.EMPTY_LIST)

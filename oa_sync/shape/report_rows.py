@@ -15,7 +15,7 @@ import pyarrow as pa
 from oa_sync.shape.learned import LearnedSchema
 from oa_sync.shape.naming import snake_case, tag
 from oa_sync.shape.shaper import Shaped, Shaper
-from oa_sync.shape.spec import TableSpec
+from oa_sync.shape.spec import Bounds, TableSpec
 
 REPORT_ROWS = "report_rows"
 KEY = ("report_id", "position")
@@ -33,9 +33,11 @@ def rows_as_json(texts: Any, report_ids: Any, positions: Any, constants: Mapping
     return pa.table(columns)
 
 
-def report_rows_spec(constants: Mapping[str, str], table: str = REPORT_ROWS) -> TableSpec:
+def report_rows_spec(
+    constants: Mapping[str, str], table: str = REPORT_ROWS, bounds: Bounds | None = None
+) -> TableSpec:
     """What the modes `typed` and `tables` declare; `report_id` and `position` come as extras."""
-    return TableSpec(table, key=KEY, constants=dict(constants))
+    return TableSpec(table, key=KEY, constants=dict(constants), bounds=bounds or Bounds())
 
 
 class ReportTables:
@@ -51,10 +53,11 @@ class ReportTables:
         constants: Mapping[str, str],
         names: Mapping[str, str] | None = None,
         learned: LearnedSchema | None = None,
+        bounds: Bounds | None = None,
     ) -> None:
         self.names: dict[str, str] = dict(names or {})
         self._taken = set(self.names.values())
-        self._constants = constants
+        self._constants, self._bounds = constants, bounds
         self._learned = learned or LearnedSchema()
         self._shapers: dict[str, Shaper] = {}
 
@@ -71,7 +74,7 @@ class ReportTables:
             self._taken.add(self.names[report_id])
         table = self.names[report_id]
         if table not in self._shapers:
-            spec = report_rows_spec(self._constants, table)
+            spec = report_rows_spec(self._constants, table, self._bounds)
             self._shapers[table] = Shaper(spec, self._learned_of(table))
         return self._shapers[table]
 

@@ -16,6 +16,18 @@ WORKSPACE_COLUMN = "_oa_workspace"
 
 
 @dataclass(frozen=True)
+class Bounds:
+    """How many columns a table and how many tables a resource may get from rows; 0: any number.
+
+    A row with more keys is kept whole in the JSON column `value` as well, and a further list of objects as
+    JSON. What is declared or was learned before is not affected.
+    """
+
+    columns: int = 0
+    tables: int = 0
+
+
+@dataclass(frozen=True)
 class ChildSpec:
     """A declared list: its elements become rows of `table`.
 
@@ -36,7 +48,7 @@ class TableSpec:
 
     `key`: the columns that identify a row, each a column from outside the rows (`extras` of
     `Shaper.shape`) or a dotted path inside them. `columns`: dlt data types by path. `constants`:
-    text columns with one value, added to every table, children included.
+    text columns with one value, added to every table, children included. `bounds`: what rows may make of it.
     """
 
     name: str
@@ -44,6 +56,7 @@ class TableSpec:
     columns: Mapping[Path, str] = field(default_factory=dict)
     children: Mapping[Path, ChildSpec] = field(default_factory=dict)
     constants: Mapping[str, str] = field(default_factory=dict)
+    bounds: Bounds = field(default_factory=Bounds)
 
 
 def table_spec(resource: Resource, workspace: str) -> TableSpec:

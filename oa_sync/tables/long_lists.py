@@ -20,6 +20,7 @@ from oa_sync.shape.cutting.spans import Rows
 from oa_sync.shape.learned import LearnedSchema
 from oa_sync.shape.report_rows import ReportTables, report_rows_spec, rows_as_json
 from oa_sync.shape.shaper import Shaped, Shaper
+from oa_sync.shape.spec import Bounds
 from oa_sync.shape.spooled import SpooledRows
 from oa_sync.tables.batches import (
     DELETED_AT,
@@ -108,7 +109,10 @@ class _Form:
     ) -> None:
         self._child, self._target, self._changes = child, target, changes
         self._declared = declared
-        self._workspace = settings.workspace
+        self._workspace, self._bounds = (
+            settings.workspace,
+            Bounds(settings.max_columns, settings.max_tables),
+        )
         self._constants = {WORKSPACE: settings.workspace}
 
     def _batch(self, name: str, table: pa.Table, columns: dict[str, dict[str, Any]]) -> Batch:
@@ -180,7 +184,7 @@ class _Typed(_Form):
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
-        spec = report_rows_spec(self._constants, self._child.table)
+        spec = report_rows_spec(self._constants, self._child.table, self._bounds)
         learned = learned_of(self._target.columns(), {self._child.table}, self._declared)
         self._shaper = Shaper(spec, learned)
         self._held: list[_Piece] = []
@@ -236,7 +240,7 @@ class _RowTables(_Form):
         super().__init__(*args)
         columns = [c for c in self._target.columns() if c.table.startswith("report__")]
         learned = learned_of(columns, {c.table for c in columns}, {c.table for c in columns})
-        self._reports = ReportTables(self._constants, self._names(learned), learned)
+        self._reports = ReportTables(self._constants, self._names(learned), learned, self._bounds)
 
     def add(
         self, item: Item, fields: dict[str, Any], rows: Rows | SpooledRows | None

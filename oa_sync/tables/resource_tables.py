@@ -16,7 +16,7 @@ from oa_sync.settings import Settings
 from oa_sync.shape.document import LONG_LISTS, Document
 from oa_sync.shape.learned import LearnedColumn
 from oa_sync.shape.shaper import Shaper
-from oa_sync.shape.spec import table_spec
+from oa_sync.shape.spec import Bounds, table_spec
 from oa_sync.shape.tables import ARROW_TYPES
 from oa_sync.tables.agent_runs import FIRST_SEEN_AT, FIRST_SEEN_BY, STALLED_AT
 from oa_sync.tables.batches import (
@@ -68,7 +68,8 @@ class ResourceTables:
         self._name, self._workspace = resource.name, settings.workspace
         own = set(resource.tables()) - LONG_LISTS
         learned = learned_of(target.columns(), own, declared)
-        spec = table_spec(resource, settings.workspace)
+        bounds = Bounds(settings.max_columns, settings.max_tables)
+        spec = replace(table_spec(resource, settings.workspace), bounds=bounds)
         keyed = identity(resource)
         if not keyed:
             spec = replace(spec, key=(KEYLESS,))

@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import json
 import math
+from decimal import Decimal
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oa_sync.shape.rawjson import (
-    decode_row,
-    elements,
-    members,
-    value_at,
-    without_lone_surrogates,
-)
-from oa_sync.shape.schema import MAX_DEPTH
+from oa_sync.shape.json_text import decode
+from oa_sync.shape.rawjson import elements, members, value_at
 
 DEEP = 5_000
 LONG = "1" * 5_000
@@ -46,7 +41,7 @@ def test_members_are_given_with_their_texts_however_they_are_spaced(
     row: dict[str, Any], blank: str
 ) -> None:
     text = spaced(row, blank)
-    found = members(text, text.index("{"))
+    found = dict(members(text, text.index("{")))
     assert {key: value.value for key, value in found.items()} == row
     assert {key: json.loads(text[v.start : v.end]) for key, v in found.items()} == row
     assert all(text[v.start : v.end].strip() == text[v.start : v.end] for v in found.values())
@@ -63,15 +58,13 @@ def test_elements_are_given_with_their_texts_however_they_are_spaced(
 
 
 def test_of_a_key_that_stands_twice_the_last_one_counts() -> None:
-    assert members('{"a":1,"a":2}', 0)["a"] == (2, 11, 12)
+    assert dict(members('{"a":1,"a":2}', 0))["a"] == (2, 11, 12)
 
 
 @pytest.mark.parametrize("text", ["nope", "{", "[1,", '{"a"}', "NaN", "-Infinity", '"\n"', ""])
 def test_what_is_not_json_is_refused(text: str) -> None:
     with pytest.raises(ValueError):
         value_at(text, 0)
-    with pytest.raises(ValueError):
-        decode_row(text.encode())
 
 
 def test_an_integer_of_thousands_of_digits_is_infinite_and_those_beside_it_are_read() -> None:
@@ -81,7 +74,7 @@ def test_an_integer_of_thousands_of_digits_is_infinite_and_those_beside_it_are_r
     assert value == [7, -8, math.inf, 2**64]
     assert all(type(one) is int for one in (value[0], value[1], value[3]))
     assert text[start:end] == text
-    assert decode_row(text.encode()) == value
+    assert decode(text.encode()) == [7, -8, Decimal(LONG), 2**64]
 
 
 @pytest.mark.parametrize(
@@ -102,28 +95,3 @@ def test_a_value_too_deep_to_decode_is_one_of_its_kind_that_is_not_empty(
 def test_a_deep_value_that_is_cut_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="the text ends inside"):
         value_at(text, 0)
-
-
-def test_a_row_too_deep_to_decode_is_cut_off_below_the_deepest_that_is_read() -> None:
-    """What stands beside the depth is read as always."""
-    deep = '{"a":[' * DEEP + "1" + "]}" * DEEP
-    row = decode_row(f'{{"id": "r", "n": [1, {{"b": null}}], "deep": {deep}}}'.encode())
-    assert (row["id"], row["n"]) == ("r", [1, {"b": None}])
-    depth, inside = 1, row["deep"]
-    while isinstance(inside, dict | list) and "" not in inside and inside != [0]:
-        inside = inside["a"] if isinstance(inside, dict) else inside[0]
-        depth += 1
-    assert depth == MAX_DEPTH + 1
-
-
-@pytest.mark.parametrize(
-    ("text", "escaped"),
-    [
-        ("abc", "abc"),
-        ("aé€😀", "aé€😀"),
-        ("a\ud83d", "a\\ud83d"),
-        ("\udc00é\ud800", "\\udc00é\\ud800"),
-    ],
-)
-def test_lone_surrogates_are_written_as_their_escapes(text: str, escaped: str) -> None:
-    assert without_lone_surrogates(text) == escaped
