@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
+from oa_sync.client.wording import printable
 from oa_sync.clock import Clock
 from oa_sync.commands.results.declared import DeclaredQueries
 from oa_sync.definitions.model import Definition, Query, Resource
@@ -25,7 +26,8 @@ from oa_sync.extract.extraction import Extraction
 from oa_sync.extract.lists.changes import Known
 from oa_sync.extract.runs.followed import FollowedRuns
 from oa_sync.extract.runs.known import runs_resource
-from oa_sync.extract.tally import Tally
+from oa_sync.extract.set_aside import SHOWN
+from oa_sync.extract.tally import Tally, Warned
 from oa_sync.journal.journal import Journal
 from oa_sync.journal.queue import SegmentQueue
 from oa_sync.journal.segment_writer import SegmentWriter
@@ -350,6 +352,14 @@ class _Sync:
         for one in loader.rejected:
             refused.append((one.resource, one.error, 1))
             self._report.tallies.setdefault(one.resource, Tally()).set_aside.append(one.row)
+        for name, keys in assembler.mended():
+            more = f" and {len(keys) - SHOWN:,} more" if len(keys) > SHOWN else ""
+            shown = ", ".join(printable(key, 60) for key in keys[:SHOWN])
+            text = (
+                f"in the rows {shown}{more}, values that cannot be kept were replaced (half a"
+                " character by U+FFFD, NaN by null); have them mended at the source"
+            )
+            self._report.tallies.setdefault(name, Tally()).warnings.append(Warned("replaced", text))
         for failed in loader.set_aside:
             self._fail(failed)
         for name, error, count in refused:

@@ -32,6 +32,7 @@ from oa_sync.shape.cutting.structure import InvalidJsonError
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 REPLACEMENT = "\ufffd"
+_REPLACEMENTS = (REPLACEMENT.encode(), b"null")
 
 _QUICK = msgspec.json.Decoder()
 _LINES = msgspec.json.Decoder(msgspec.Raw)
@@ -117,7 +118,8 @@ def mended(text: bytes | memoryview) -> bytes:
 
 
 def mended_lines(ndjson: bytes) -> tuple[bytes, list[int]]:
-    """`ndjson` (one JSON value a line) with each line mended that needs it, and the numbers of those lines."""
+    """`ndjson` (one JSON value a line) with each line mended that needs it, and the numbers of those in which
+    something was replaced."""
     if is_strict(ndjson):
         return ndjson, []
     lines = ndjson.split(b"\n")
@@ -125,7 +127,8 @@ def mended_lines(ndjson: bytes) -> tuple[bytes, list[int]]:
     for number, line in enumerate(lines):
         if line and not is_strict(line) and (whole := mended(line)) != line:
             lines[number] = whole
-            changed.append(number)
+            if any(whole.count(mark) > line.count(mark) for mark in _REPLACEMENTS):
+                changed.append(number)
     return b"\n".join(lines), changed
 
 

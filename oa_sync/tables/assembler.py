@@ -78,6 +78,12 @@ class Assembler:
         """Changes of shape seen so far, for the report."""
         return self._changes.seen
 
+    def mended(self) -> Iterator[tuple[str, list[str]]]:
+        """The resources in whose rows something could not be kept and was replaced, with the rows' keys."""
+        for name, tables in self._tables.items():
+            if tables.mended:
+                yield name, sorted(tables.mended)
+
     def known(self, resource: Resource) -> dict[str, Known]:
         """What is loaded of `resource`, by key."""
         return self._tables[resource.name].known()

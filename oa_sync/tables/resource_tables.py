@@ -85,6 +85,8 @@ class ResourceTables:
             child.table for child in resource.children.values() if child.table in LONG_LISTS
         ]
         self._long_lists_have_history = settings.report_rows != "tables"
+        self.mended: set[str] = set()
+        """Keys of the rows in which something could not be kept (see `oa_sync.shape.json_text`)."""
         self._history: History | None = None
         if keyed and (history or resource.history or has_history(target, resource.name)):
             self._history = History(
@@ -124,6 +126,7 @@ class ResourceTables:
     ) -> Iterator[Output]:
         ndjson = b"".join(one_line(text) for text in texts)
         shaped = self._shaper.shape(ndjson, _system_columns(items))
+        self.mended.update(items[number].key for number in shaped.mended)
         yield from self._changes.settle(shaped.drift)
         root = shaped.tables[self._name]
         mask = self._changes.contract.conforming(self._name, root)

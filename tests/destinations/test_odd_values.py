@@ -54,6 +54,8 @@ TAKEN = {
     "beyond the doubles": (b"1e400", "1e400"),
 }
 
+REPLACED = {"half an emoji", "half an emoji in JSON", "NaN", "Infinity in JSON", "no UTF-8"}
+
 
 def definition(folder: Path, text: str) -> str:
     path = folder / "odd.yaml"
@@ -107,9 +109,15 @@ def test_an_odd_value_in_a_row_is_taken(odd: str, place: Place, folder: Path) ->
         "others": page(b'{"id": 1}', total=1),
     }
     with raw_api(**pages) as api:
-        for _ in range(2):
+        for night in (1, 2):
             report = run(place, api, LISTS)
             assert (report.exit_code, report.error) == (0, None)
+            told = [(one["code"], one["resource"]) for one in report.as_json()["warnings"]]
+            assert told == ([("replaced", "rows")] if odd in REPLACED and night == 1 else [])
+            assert all(
+                "3, values that cannot be kept" in one["message"]
+                for one in report.as_json()["warnings"]
+            )
             found = values(place)
             assert set(found) == {1, 2, 3, 4, 5}
             assert [found[n] for n in (1, 2, 4, 5)] != [None] * 4
