@@ -36,6 +36,7 @@ class SetAsideError(OaSyncError):
     """Some rows of a resource could not be taken; the others are loaded."""
 
     code = "set_aside"
+    retry = False
 
 
 def told(resource: str, rows: Collection[SetAside]) -> SetAsideError:

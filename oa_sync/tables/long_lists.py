@@ -17,6 +17,8 @@ from oa_sync.definitions.model import Child
 from oa_sync.journal.items import Item
 from oa_sync.settings import Settings
 from oa_sync.shape.cutting.spans import Rows
+from oa_sync.shape.cutting.structure import InvalidJsonError
+from oa_sync.shape.json_text import mended, mended_lines
 from oa_sync.shape.learned import LearnedSchema
 from oa_sync.shape.report_rows import ReportTables, report_rows_spec, rows_as_json
 from oa_sync.shape.shaper import Shaped, Shaper
@@ -159,6 +161,7 @@ class _AsJson(_Form):
                 yield self._removal(self._child.table, item.key)
             return
         for start, part in rows.pieces(BATCH_BYTES):
+            part = _strict(part)
             self._held.append(_Piece(item.key, start, part))
             self._bytes += part.nbytes
             self._rows += len(part)
@@ -177,6 +180,29 @@ class _AsJson(_Form):
             self._constants,
         )
         yield self._batch(self._child.table, table, {"row": {"data_type": "json"}})
+
+
+def _lines(rows: Rows) -> bytes:
+    """One row a line, also where bytes are not UTF-8, or a text has a raw line break."""
+    try:
+        return rows.ndjson()
+    except InvalidJsonError:
+        spans = zip(rows.starts.tolist(), rows.ends.tolist(), strict=True)
+        texts = (mended(memoryview(rows.buffer)[start:end]) for start, end in spans)
+        return b"".join(text.replace(b"\n", b" ") + b"\n" for text in texts)
+
+
+def _strict(rows: Rows) -> Rows:
+    """`rows`, mended where their texts are no strict JSON (see `oa_sync.shape.json_text`)."""
+    try:
+        ndjson = rows.ndjson()
+        text, _ = mended_lines(ndjson)
+        if text is ndjson:
+            return rows
+    except InvalidJsonError:
+        text = _lines(rows)
+    ends = np.flatnonzero(np.frombuffer(text, np.uint8) == ord("\n"))
+    return Rows(text, np.concatenate(([0], ends[:-1] + 1)), ends)
 
 
 class _Typed(_Form):
@@ -219,7 +245,7 @@ class _Typed(_Form):
                     yield from self._emit([_Piece(begun.parent, start, part)])
 
     def _emit(self, pieces: list[_Piece]) -> Iterator[Output]:
-        ndjson = b"".join(piece.rows.ndjson() for piece in pieces)
+        ndjson = b"".join(_lines(piece.rows) for piece in pieces)
         extras = {
             "report_id": pa.concat_arrays([piece.parents() for piece in pieces]),
             "position": pa.concat_arrays([piece.positions() for piece in pieces]),
@@ -258,7 +284,7 @@ class _RowTables(_Form):
     ) -> Iterator[Output]:
         for start, part in rows.pieces(BATCH_BYTES, until) if rows is not None else ():
             piece = _Piece(report_id, start, part)
-            shaped = self._reports.shape(report_id, name, part.ndjson(), piece.positions())
+            shaped = self._reports.shape(report_id, name, _lines(part), piece.positions())
             for output in self._shaped(shaped, shaper.learned):
                 yield output
                 if isinstance(output, Break) and start > 0:

@@ -221,3 +221,26 @@ def test_a_list_in_which_no_row_has_the_key_is_a_fault_of_the_definition(
     assert report.exit_code == 1
     assert "set primary_key in the definition" in str(report.error)
     assert report.as_json()["resources"]["rows"]["set_aside"] == 0
+
+
+@pytest.mark.parametrize("form", ["json", "typed"])
+def test_odd_values_in_the_rows_of_a_report(form: str, place: Place, folder: Path) -> None:
+    text = DETAILS.replace(
+        '"rows/{id}"}',
+        '"rows/{id}"}\n    children: {data: {table: report_rows, parent_key: report_id}}',
+    )
+    detail = b'{"id": 1, "data": [{"a": NaN}, {"a": 1.5, "t": "\\ud83d"}, {"a": 2.5, "t": "\xff"}]}'
+    with raw_api(rows=page(b'{"id": 1}', total=1), **{"rows/1": detail}) as api:
+        settings = place.settings(
+            api.base_url, source=definition(folder, text), api_key=None, report_rows=form
+        )
+        assert sync(settings).exit_code == 0
+    rows = sorted(place.read("report_rows"), key=lambda row: row["position"])
+    if form == "json":
+        rows = [row["row"] for row in rows]
+        rows = [json.loads(row) if isinstance(row, str) else row for row in rows]
+    assert [(row["a"], row.get("t")) for row in rows] == [
+        (None, None),
+        (1.5, "\ufffd"),
+        (2.5, "\ufffd"),
+    ]
