@@ -48,7 +48,7 @@ class _PageOfParent:
             return self.page.raw_rows()
         tail = encode(self.inherited)[1:]
         raws = self.page.raw_rows()
-        return [_with_members(raw, tail) if raw.startswith(b"{") else raw for raw in raws]
+        return [_with_members(raw, tail) if raw.lstrip()[:1] == b"{" else raw for raw in raws]
 
 
 @dataclass(frozen=True, slots=True)
