@@ -92,9 +92,9 @@ class PostgresLedger(Ledger):
                     book = self._begin(account)
                 yield book, self._now()
                 with self._connection.pipeline():
-                    for sql, parameters in book.close():
+                    for sql, parameters in book.close() if book.keeps else ():
                         self._connection.execute(_translated(sql), parameters)
-                    self._connection.execute("COMMIT")
+                    self._connection.execute("COMMIT" if book.keeps else "ROLLBACK")
             except self._driver.Error as error:
                 raise OaSyncError(
                     f"--quota-url {self._place}: the quota ledger failed ({_reason(error)});"

@@ -107,9 +107,9 @@ class SqliteLedger(Ledger):
                     book = self._begin(account, per_minute)
                 # Read under the lock, so that time never goes backwards from one process to the next.
                 yield book, int(self._clock.now().timestamp() * SECOND)
-                for sql, parameters in book.close():
+                for sql, parameters in book.close() if book.keeps else ():
                     self._connection.execute(sql, parameters)
-                self._connection.execute("COMMIT")
+                self._connection.execute("COMMIT" if book.keeps else "ROLLBACK")
             except sqlite3.Error as error:
                 raise OaSyncError(
                     f"{self._path}: the quota ledger failed ({error}); no request was sent for it."
