@@ -27,7 +27,7 @@ def open_ledger(
     if quota_url.startswith(("postgresql://", "postgres://")):
         from oa_sync.quota.postgres_ledger import PostgresLedger
 
-        return PostgresLedger(quota_url, only_reading=only_reading)
+        return PostgresLedger(quota_url, only_reading=only_reading, patience=clock)
     from oa_sync.errors import ConfigurationError
 
     scheme = quota_url.partition(":")[0] if "://" in quota_url else "(none)"

@@ -29,11 +29,12 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import ClassVar, Literal
+from functools import wraps
+from typing import ClassVar, Concatenate, Literal, ParamSpec, TypeVar
 
 from oa_sync.quota.book import Book
 from oa_sync.quota.headers import SHORT_WAIT, Reading
@@ -49,6 +50,9 @@ from oa_sync.quota.limits import (
 from oa_sync.quota.schedule import book_slots, spacing
 
 LARGEST_BATCH = 100
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -96,6 +100,18 @@ class Usage:
     blocked_until: datetime | None
 
 
+def _attempted(
+    method: Callable[Concatenate[Ledger, P], T],
+) -> Callable[Concatenate[Ledger, P], T]:
+    """One transaction, which the store may attempt again."""
+
+    @wraps(method)
+    def attempted(self: Ledger, /, *args: P.args, **options: P.kwargs) -> T:
+        return self._attempt(lambda: method(self, *args, **options))
+
+    return attempted
+
+
 class Ledger(ABC):
     """The rules of counting; `SqliteLedger` and `PostgresLedger` supply transactions and time."""
 
@@ -107,6 +123,10 @@ class Ledger(ABC):
         self, account: int, per_minute: int | None
     ) -> AbstractContextManager[tuple[Book, int]]:
         """The account's book, locked against everyone else, and the time (epoch microseconds)."""
+
+    def _attempt(self, work: Callable[[], T]) -> T:
+        """The result of `work`, which makes one transaction. A store that can lose its server does it again."""
+        return work()
 
     @abstractmethod
     def salt(self) -> bytes:
@@ -122,6 +142,7 @@ class Ledger(ABC):
         digest = hashlib.blake2b(identity.encode(), key=self.salt(), digest_size=8).digest()
         return int.from_bytes(digest) >> 1
 
+    @_attempted
     def reserve(self, account: int, limits: Limits, want: int = 1, *, keep: int = 0) -> Grant:
         """Count up to `want` requests and say when each may be sent; `keep` requests of the day stay
         for others.
@@ -147,6 +168,7 @@ class Ledger(ABC):
                 None,
             )
 
+    @_attempted
     def release(self, account: int, limits: Limits, slots: Iterable[Slot]) -> None:
         """Give back slots that were certainly not used."""
         with self._transaction(account, limits.per_minute) as (book, now):
@@ -162,6 +184,7 @@ class Ledger(ABC):
                 if slot.number == state.seq:
                     state.seq -= 1
 
+    @_attempted
     def correct(self, account: int, limits: Limits, reading: Reading) -> None:
         """Where the server says that less is left than we think, others spend from the same quota:
         count their requests too. Never the other way round."""
@@ -182,6 +205,7 @@ class Ledger(ABC):
                 if foreign > 0:
                     book.spend(_observed_bucket(limits, state.clock, reading), observed=foreign)
 
+    @_attempted
     def block(self, account: int, limits: Limits, seconds: float) -> None:
         """The server forbids every request for `seconds` (at most a day); later commands know it too.
 
@@ -194,6 +218,7 @@ class Ledger(ABC):
                 book.state.blocked_until = until
                 book.state.blocked_limit = limits.per_day or 0
 
+    @_attempted
     def usage(self, account: int, limits: Limits, *, keep: int = 0) -> Usage:
         """What is spent and what is left; sends and counts nothing."""
         with self._transaction(account, limits.per_minute) as (book, now):
@@ -218,6 +243,7 @@ class Ledger(ABC):
                 blocked_until=_instant(book, blocked or None),
             )
 
+    @_attempted
     def allows_at(
         self, account: int, limits: Limits, want: int, *, keep: int = 0
     ) -> datetime | None:
