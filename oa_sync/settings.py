@@ -63,6 +63,7 @@ _OTHER_VARIABLES = ("OA_SYNC_DOWNLOAD_HOSTS",)
 
 
 def default_home() -> Path:
+    """The home of this machine's user, where nobody names another: its quota ledger is the shared one."""
     import platformdirs
 
     return Path(platformdirs.user_data_dir("oa-sync", appauthor=False))

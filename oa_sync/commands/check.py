@@ -259,7 +259,9 @@ def _quota(settings: Settings, requests: Requests) -> Check:
 def _counted(settings: Settings) -> str:
     """Where requests are counted, and who counts there too."""
     if settings.quota_url is not None:
-        return f"counted in {place_of(settings.quota_url, '--quota-url')}, shared by all that use it"
+        return (
+            f"counted in {place_of(settings.quota_url, '--quota-url')}, shared by all that use it"
+        )
     if settings.home == (shared := default_home()):
         return "counted in the default home, shared by all syncs of this user without a --home of their own"
     return (
