@@ -22,6 +22,10 @@ class Clock:
         """Wait `seconds` (0 or less: only yield to other tasks)."""
         await asyncio.sleep(max(0.0, seconds))
 
+    def pause(self, seconds: float) -> None:
+        """Wait `seconds` in a thread that has no event loop to wait on."""
+        time.sleep(seconds)
+
 
 def isoformat(instant: datetime) -> str:
     """`instant` as RFC 3339 in UTC with a `Z`, whole seconds: the form of every time we print."""

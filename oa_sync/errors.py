@@ -110,7 +110,7 @@ class ApiError(OaSyncError):
 
 
 class NotAuthorisedError(ApiError):
-    """401 or 403: the key is missing, wrong, expired, or not allowed to do this."""
+    """401, or 403 that is no rate limit: the key is missing, wrong, expired, or not allowed to do this."""
 
     exit_code = 5
     code = "not_authorised"
@@ -132,7 +132,8 @@ class InvalidRequestError(ApiError):
 
 
 class RateLimitedError(ApiError):
-    """429. `retry_after` is the server's wait in seconds, None when it did not say."""
+    """429, and what else is a rate limit (`quota/headers.py:is_rate_limit`). `retry_after` is the server's
+    wait in seconds, None when it did not say."""
 
     code = "rate_limited"
 

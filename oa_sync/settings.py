@@ -64,7 +64,8 @@ _OTHER_VARIABLES = ("OA_SYNC_DOWNLOAD_HOSTS",)
 """Variables that are no settings of a sync, and may be set beside them."""
 
 
-def _default_home() -> Path:
+def default_home() -> Path:
+    """The home of this machine's user, where nobody names another: its quota ledger is the shared one."""
     import platformdirs
 
     return Path(platformdirs.user_data_dir("oa-sync", appauthor=False))
@@ -97,7 +98,7 @@ class Settings:
     """After so many days a list is read whole, even if a scan could stop early; 0: every time."""
     grace_seconds: float = 300
     """How long a Parquet file on a disk keeps the pages that were replaced, for readers; 0: not at all."""
-    home: Path = field(default_factory=_default_home)
+    home: Path = field(default_factory=default_home)
     """The folder of ledger, journal, inbox and locks; the user's data folder of this platform."""
     quota_url: str | None = field(default=None, repr=False)
     workspace: str = "default"

@@ -13,7 +13,7 @@ import pytest
 
 from oa_sync.commands.check import Check, CheckReport, run_checks
 from oa_sync.errors import ConfigurationError, NotAuthorisedError, OaSyncError
-from oa_sync.settings import Settings
+from oa_sync.settings import Settings, resolve
 from tests.support.command import oa_sync
 from tests.support.emulator import KEY, emulator
 from tests.support.postgres import Postgres
@@ -246,3 +246,36 @@ def test_json_is_one_object_and_nothing_else(tmp_path: Path) -> None:
     assert (found["status"], found["exit_code"], found["requests"]) == ("ok", 0, {"made": 4})
     assert {check["name"] for check in found["checks"]} >= {"key", "api", "quota", "destination"}
     assert KEY not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("where", ["default", "explicit", "variable", "shared"])
+def test_check_says_with_whom_the_quota_is_shared(
+    where: str, tmp_path: Path, postgres: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    default = tmp_path / "data" / "oa-sync"
+    flags: dict[str, Any] = {"database": "oa.duckdb"}
+    environment = {"OPENANALYST_API_KEY": KEY}
+    if where == "explicit":
+        flags["home"] = str(tmp_path / "mine")
+    elif where == "variable":
+        environment["OA_SYNC_HOME"] = str(tmp_path / "mine")
+    elif where == "shared":
+        environment["OA_SYNC_QUOTA_URL"] = postgres.create_database("quota")
+    with emulator() as api:
+        given = {**flags, "base_url": api.base_url, "dialect": "page"}
+        settings = resolve(given, environ=environment, cwd=tmp_path)
+        detail = detail_of(run_checks(settings), "quota")
+    if where == "default":
+        assert "shared by all syncs of this user" in detail
+        assert (default / "quota.sqlite3").exists()
+    elif where == "shared":
+        assert "counted in 127.0.0.1/quota_" in detail
+        assert "unused" not in detail
+    else:
+        assert (
+            f"counted in {tmp_path / 'mine'} alone: not shared with the ledger of this user in {default}"
+            in detail
+        )
+        assert (tmp_path / "mine" / "quota.sqlite3").exists()

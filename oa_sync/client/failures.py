@@ -27,6 +27,9 @@ from oa_sync.shape.json_text import decode
 VENDOR_TEXT = 300
 _MISSING = (404, 405, 410)
 _NO_LOCATION = "Invalid URL in location header"
+_NOT_TAKEN = (408, 425)
+"""The server did not take the request, and the same one may be sent again: it came too slowly (RFC 9110, section
+15.5.9), or too early in a TLS connection (RFC 8470, section 5.2)."""
 _NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
 
 
@@ -79,21 +82,27 @@ class VendorError:
         )
 
 
-def api_error(status: int, what: str, vendor: VendorError, retry_after: float | None) -> ApiError:
-    """The error for a final answer other than 2xx and redirects."""
+def api_error(
+    status: int, what: str, vendor: VendorError, retry_after: float | None, *, limited: bool
+) -> ApiError:
+    """The error for a final answer other than 2xx and redirects. `limited`: it is a rate limit."""
     said = f" {vendor.code}" if vendor.code else ""
     said += f' "{vendor.message}"' if vendor.message else ""
     said += f"; request id {vendor.request_id}" if vendor.request_id else ""
-    message = f"{what} answered {status}{said}; {_next_step(status, retry_after)}"
-    if status == 429:
+    message = f"{what} answered {status}{said}; "
+    if limited:
         return RateLimitedError(
-            message,
+            message + _when_limited(retry_after),
             retry_after=retry_after,
+            status=status,
             api_code=vendor.code,
             request_id=vendor.request_id,
         )
     return _class_of(status)(
-        message, status=status, api_code=vendor.code, request_id=vendor.request_id
+        message + _next_step(status),
+        status=status,
+        api_code=vendor.code,
+        request_id=vendor.request_id,
     )
 
 
@@ -156,14 +165,20 @@ def _class_of(status: int) -> type[ApiError]:
         return NotAuthorisedError
     if status in _MISSING:
         return NotFoundError
-    if status == 408:
+    if status in _NOT_TAKEN:
         return ConnectionFailedError
     if 400 <= status < 500:
         return InvalidRequestError
     return ServerError if status >= 500 else InvalidResponseError
 
 
-def _next_step(status: int, retry_after: float | None) -> str:
+def _when_limited(retry_after: float | None) -> str:
+    if retry_after is None:
+        return "run again later, or lower the limits (--rpm, --rpd)"
+    return f"the server asks to wait {retry_after:,.0f} s; run again after that"
+
+
+def _next_step(status: int) -> str:
     match status:
         case 401:
             return "check that the API key is whole, current and of this workspace"
@@ -174,11 +189,7 @@ def _next_step(status: int, retry_after: float | None) -> str:
                 "check the base URL and the path; where the other paths answer and this API has no"
                 " such endpoint, declare it optional"
             )
-        case 429 if retry_after is not None:
-            return f"the server asks to wait {retry_after:,.0f} s; run again after that"
-        case 429:
-            return "run again later, or lower the limits (--rpm, --rpd)"
-        case _ if status == 408 or status >= 500:
+        case _ if status in _NOT_TAKEN or status >= 500:
             return "run again later; if it stays, tell the vendor"
         case _ if 400 <= status < 500:
             return "check the parameters and page size in the definition, or the SQL of a query"

@@ -2,7 +2,7 @@
 
 tenacity (which dlt brings) and stamina were looked at first. tenacity takes a sleep function and a
 wait function, so our clock and `Retry-After` would work. But three rules would each need a callback
-of ours, and the library would only give the `while`: separate allowances for 429 and for unreadable
+of ours, and the library would only give the `while`: separate allowances for rate limits and for unreadable
 bodies, time that leaves out the limiter's waits, and no second sending of a request that may have
 been received. stamina waits by its own clock and knows no such rules.
 """
@@ -23,7 +23,15 @@ from oa_sync.errors import (
     ServerError,
 )
 
-_HEALING = (500, 502, 503, 504)
+_HEALING = frozenset(
+    {500, 502, 503, 504}  # RFC 9110, section 15.6
+    # Cloudflare's own, for an origin that is away, slow or answers nonsense ("5xx errors" in its documentation).
+    # Not 526: a certificate that is wrong stays so.
+    | {520, 521, 522, 523, 524, 525, 527, 530}
+    | {529}  # "overloaded", of several vendors
+    | {598, 599}  # proxies' words for a time-out behind them
+)
+"""Server errors that may pass by themselves. 501, 505, 507, 508 and whatever is not known here are told at once."""
 _SHORTEST_LIMITED_WAIT = 1.0
 
 
@@ -35,7 +43,7 @@ class RetryPolicy:
     total: time of attempts and waits together; the limiter's waits do not count.
     base, cap: the wait before attempt n+1 is random between 0 and min(cap, base * 2**(n-1)).
     max_wait: a longer `Retry-After` is not waited for; the error goes to the caller at once.
-    max_limited: repetitions after 429 (each costs quota and is likely to be refused again).
+    max_limited: repetitions after a rate limit (each costs quota and is likely to be refused again).
     max_invalid: repetitions after a 2xx answer with an empty, cut or otherwise unreadable body.
     random: the source of jitter.
     """

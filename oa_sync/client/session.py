@@ -34,7 +34,7 @@ from oa_sync.errors import (
     RedirectRefusedError,
     unexpected,
 )
-from oa_sync.quota.headers import read_retry_after
+from oa_sync.quota.headers import is_rate_limit, read_retry_after
 from oa_sync.quota.pacer import Limiter
 
 logger = logging.getLogger(__name__)
@@ -52,7 +52,8 @@ _REDIRECTS = (301, 302, 303, 307, 308)
 class RequestCounts:
     """made: requests put on the wire, repetitions and redirects included, as a server counts them
     (so without attempts that found no connection, although the limiter counts those too).
-    retried: those of them that repeat another. rate_limited: answers of 429."""
+    retried: those of them that repeat another. rate_limited: answers that are a rate
+    limit (429 and its relatives)."""
 
     made: int = 0
     retried: int = 0
@@ -204,7 +205,7 @@ class ApiClient:
         Raises:
             BudgetExhausted: by the limiter; passed on as it is.
             ApiError: one of its subclasses, see `oa_sync.errors`. 404, 405 and 410 are
-                NotFoundError; 408 is a ConnectionFailedError.
+                NotFoundError; 408 and 425 are ConnectionFailedErrors.
         """
         response, _ = await self._answered(
             _undecoded, method, path_or_url, params, json, idempotent, note, deadline, max_tries
@@ -336,10 +337,12 @@ class ApiClient:
             return _Redirect(answer.headers["location"], status)
         if 200 <= status < 300:
             return await self._whole(answer, what)
-        self.counts.rate_limited += status == 429
+        limited = is_rate_limit(status, answer.headers)
+        self.counts.rate_limited += limited
         vendor = VendorError.parse(await read_error_body(answer), answer.headers, self._auth.redact)
         retry_after = read_retry_after(answer.headers, self._clock.now())
-        return Failure(api_error(status, what, vendor, retry_after), retry_after=retry_after)
+        error = api_error(status, what, vendor, retry_after, limited=limited)
+        return Failure(error, retry_after=retry_after)
 
     async def _whole(self, answer: httpx.Response, what: str) -> Response:
         body = await read_body(answer, what, self._body_limits)

@@ -18,7 +18,8 @@ from oa_sync.clock import Clock
 from oa_sync.definitions.loader import OPENANALYST, load_definition
 from oa_sync.definitions.model import BearerAuth, Definition, OffsetPaginator, Paginator, Resource
 from oa_sync.errors import ApiError, LockHeldError, NotAuthorisedError, NotFoundError, OaSyncError
-from oa_sync.settings import Settings
+from oa_sync.quota.postgres_address import place_of
+from oa_sync.settings import Settings, default_home
 from oa_sync.workspace.connection import Connection, connect
 from oa_sync.workspace.lock import sync_lock
 from oa_sync.workspace.report import Requests
@@ -247,11 +248,27 @@ def _concerns_all(error: OaSyncError) -> bool:
 
 def _quota(settings: Settings, requests: Requests) -> Check:
     if requests.left_today is None:
-        return Check("quota", "ok", "no limit a day")
-    kept = (
-        f", of which {settings.reserve:.0%} of the day stay for others" if settings.reserve else ""
+        left = "no limit a day"
+    else:
+        left = f"{requests.left_today:,} requests left today"
+        if settings.reserve:
+            left += f", of which {settings.reserve:.0%} of the day stay for others"
+    return Check("quota", "ok", f"{left}; {_counted(settings)}")
+
+
+def _counted(settings: Settings) -> str:
+    """Where requests are counted, and who counts there too."""
+    if settings.quota_url is not None:
+        return (
+            f"counted in {place_of(settings.quota_url, '--quota-url')}, shared by all that use it"
+        )
+    if settings.home == (shared := default_home()):
+        return "counted in the default home, shared by all syncs of this user without a --home of their own"
+    return (
+        f"counted in {settings.home} alone: not shared with the ledger of this user in {shared}, nor with"
+        " other homes, so that each spends the whole quota. One key in several homes needs one"
+        " --quota-url, or no --home"
     )
-    return Check("quota", "ok", f"{requests.left_today:,} requests left today{kept}")
 
 
 def try_destination(settings: Settings, clock: Clock) -> str:

@@ -43,7 +43,7 @@ from oa_sync.tables.syncs import syncs_batch
 from oa_sync.tables.target import Target
 from oa_sync.workspace.announced import announced
 from oa_sync.workspace.connection import Connection, connect
-from oa_sync.workspace.lock import postgres_lock, sync_lock
+from oa_sync.workspace.lock import PostgresLock, sync_lock
 from oa_sync.workspace.report import SyncReport
 from oa_sync.workspace.stopping import Stop, StoppableClock, Stopping, run_stoppable
 from oa_sync.workspace.surroundings import Surroundings
@@ -163,6 +163,7 @@ class _Sync:
         self._settings, self._around, self._clock = settings, around, around.clock
         self._progress, self._full_refresh = progress, full_refresh
         self._keep_history = history
+        self._lock: PostgresLock | None = None
         sync_id = str(uuid.UUID(int=around.random.getrandbits(128), version=4))
         self._report = SyncReport(sync_id, settings.workspace, started_at=self._clock.now())
 
@@ -196,32 +197,38 @@ class _Sync:
         return self._report
 
     def _target(self) -> Target:
-        return open_target(
-            self._settings, self._settings.home / "dlt" / self._settings.fingerprint()
-        )
+        folder = self._settings.home / "dlt" / self._settings.fingerprint()
+        return open_target(self._settings, folder, clock=self._clock, reconnected=self._keep_lock)
 
     def _lock_for_all_machines(self) -> None:
-        """Take the lock where other machines see it: in the destination, and where the quota is.
+        """Take the lock where other machines see it: in the destination, else where the quota is.
 
         A local file is a destination of this machine only, so the name of its lock holds the machine's.
 
         Raises:
             LockHeldError: another machine, or another home of this one, is syncing.
-            DestinationError: a server cannot be reached.
+            DestinationError: the server cannot be reached.
         """
         settings, name = self._settings, self._settings.fingerprint()
-        addresses: list[tuple[str, str, str]] = []
         if settings.destination == "postgres":
             from oa_sync.load.postgres.address import address
 
-            addresses.append(("destination postgres", address(), name))
-        if settings.quota_url is not None:
-            local = settings.place.startswith(("/", "file:"))
-            seen = f"{name} {socket.gethostname()}" if local else name
-            addresses.append(("--quota-url", settings.quota_url, seen))
-        for where, url, seen in addresses:
-            with destination_errors(where):
-                self._locks.enter_context(postgres_lock(url, seen, _what(settings), self._clock))
+            where, url = "destination postgres", address()
+        elif settings.quota_url is not None:
+            where, url = "--quota-url", settings.quota_url
+            if settings.place.startswith(("/", "file:")):
+                name = f"{name} {socket.gethostname()}"
+        else:
+            return
+        with destination_errors(where):
+            lock = PostgresLock(url, name, _what(settings), self._clock)
+            self._lock = self._locks.enter_context(lock)
+
+    def _keep_lock(self) -> None:
+        """Make sure that nobody else may load. Called before each load and after each new connection."""
+        if self._lock is not None:
+            with destination_errors("lock"):
+                self._lock.ensure()
 
     async def _sync(
         self,
@@ -239,7 +246,7 @@ class _Sync:
             assembler = await self._loading(
                 lambda: Assembler(definition, target, self._settings, history=keep)
             )
-            loader = Loader(target, journal, assembler)
+            loader = Loader(target, journal, assembler, before_load=self._keep_lock)
             await self._loading(loader.start_history)
             if self._retry_set_aside:
                 journal.take_back()

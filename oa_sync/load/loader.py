@@ -46,8 +46,17 @@ class Loader:
     every sync.
     """
 
-    def __init__(self, target: Target, journal: Journal, assembler: Assembler) -> None:
+    def __init__(
+        self,
+        target: Target,
+        journal: Journal,
+        assembler: Assembler,
+        *,
+        before_load: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`before_load` makes sure that nobody else may load."""
         self._target, self._journal, self._assembler = target, journal, assembler
+        self._before_load = before_load
         self.rows: dict[str, int] = {}
         self.rejected: list[Rejected] = []
         self.set_aside: list[DestinationError] = []
@@ -142,6 +151,7 @@ class Loader:
         before = dict(self.rows)
         try:
             for package in self._assembler.packages(items, tail):
+                self._before_load()
                 self._target.load(self._counted(package))
         except Exception as error:
             self.rows.clear()

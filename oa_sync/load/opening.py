@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from oa_sync.clock import Clock
 from oa_sync.errors import ConfigurationError
 from oa_sync.settings import Settings
 from oa_sync.tables.target import Target
 
 
-def open_target(settings: Settings, workdir: Path, *, read_only: bool = False) -> Target:
-    """The target for `settings.destination`; not opened yet. `read_only`: nothing in it will be
-    changed, not even what an interrupted load left."""
+def open_target(
+    settings: Settings,
+    workdir: Path,
+    *,
+    read_only: bool = False,
+    clock: Clock | None = None,
+    reconnected: Callable[[], None] = lambda: None,
+) -> Target:
+    """The target for `settings.destination`; not opened yet.
+
+    `read_only`: nothing in it will be changed, not even what an interrupted load left. `clock` waits for a
+    server that restarts, and `reconnected` is called when it is back, before anything is repeated.
+    """
     if settings.destination == "parquet":
         from oa_sync.load.lake import Lake
 
@@ -30,7 +41,9 @@ def open_target(settings: Settings, workdir: Path, *, read_only: bool = False) -
             raise ConfigurationError(
                 f"destination postgres: {error}; pip install 'oa-sync[postgres]'"
             ) from error
-        return Postgres(settings, workdir, read_only=read_only)
+        return Postgres(
+            settings, workdir, read_only=read_only, clock=clock, reconnected=reconnected
+        )
     from oa_sync.load.dlt.warehouse import Warehouse
 
     return Warehouse(settings, workdir, read_only=read_only)

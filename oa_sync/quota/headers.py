@@ -3,6 +3,11 @@
 The API document names `X-RateLimit-Limit`, `-Remaining` and `-Reset` (epoch seconds) for one of the
 two dialects and does not say which window they describe: that is inferred here. Whatever is not a
 plausible number is taken as absent.
+
+**What is a rate limit** (`is_rate_limit`), whatever its number: 429 (RFC 6585, section 4); 420, "Enhance your calm", of
+Twitter's first API and of those who took it over; and a 403 that names a time (`Retry-After`) or says that none
+remain (`X-RateLimit-Remaining: 0`), as GitHub answers (its "Rate limits for the REST API"). A 403 without
+either is about the key. A 503 with `Retry-After` is a busy server (RFC 9110, section 15.6.4).
 """
 
 from __future__ import annotations
@@ -21,6 +26,13 @@ SHORT_WAIT = 120.0
 _LONGEST_RESET = 2.0 * DAY_SECONDS
 _LATEST_DELTA = 10_000_000
 """A `Reset` below this is seconds from now (other vendors' habit), not an instant of 1970."""
+_EARLIEST_INSTANT = 1_500_000_000
+"""A `Retry-After` from this on is an epoch instant, which the RFC does not know: no wait is 47 years."""
+_MILLISECONDS = 1_000_000_000_000
+_LATEST_INSTANT = 366 * DAY_SECONDS
+"""Seconds. An instant further ahead than a year is no answer to "when"."""
+_ALWAYS_LIMITED = (420, 429)
+_FORBIDDEN = 403
 
 
 @dataclass(frozen=True)
@@ -60,17 +72,34 @@ def read_rate_limit(headers: Mapping[str, str], limits: Limits, now: datetime) -
     return Reading("day" if day else "minute", max(0, remaining), reset_in)
 
 
+def is_rate_limit(status: int, headers: Mapping[str, str]) -> bool:
+    """Whether an answer says "too many requests" (`headers` by lower-case name)."""
+    if status in _ALWAYS_LIMITED:
+        return True
+    if status != _FORBIDDEN:
+        return False
+    return "retry-after" in headers or _number(headers.get("x-ratelimit-remaining")) == 0
+
+
 def read_retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
-    """Seconds to wait by `Retry-After` (seconds or an HTTP date, RFC 9110 section 10.2.3), from 0
-    to a day; None when absent or unreadable."""
+    """Seconds to wait by `Retry-After`, from 0 to a day; None when absent or unreadable.
+
+    RFC 9110, section 10.2.3, knows seconds and an HTTP date. Servers also send fractions, and epoch instants
+    in seconds or milliseconds. An instant that has passed is 0.
+    """
     text = headers.get("retry-after")
-    seconds = _number(text)
-    if seconds is None:
-        instant = _date(text)
-        if instant is None:
-            return None
-        return min(max(0.0, (instant - _server_time(headers, now)).total_seconds()), DAY_SECONDS)
-    return float(min(max(0, seconds), DAY_SECONDS))
+    number = _number(text)
+    if number is not None and number < _EARLIEST_INSTANT:
+        return float(min(max(0, number), DAY_SECONDS))
+    server_time = _server_time(headers, now)
+    if number is not None:
+        epoch = number / 1_000 if number >= _MILLISECONDS else number
+        seconds = epoch - server_time.timestamp()
+    elif (instant := _date(text)) is not None:
+        seconds = (instant - server_time).total_seconds()
+    else:
+        return None
+    return None if seconds > _LATEST_INSTANT else min(max(0.0, seconds), DAY_SECONDS)
 
 
 def _reset_in(headers: Mapping[str, str], now: datetime) -> float | None:

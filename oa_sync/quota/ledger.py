@@ -7,9 +7,9 @@ and perhaps used is never taken back: a process killed between booking and sendi
 request counted, which is the safe side.
 
 Time. Within the store all instants come from one clock: the machine's for SQLite, the server's for
-PostgreSQL (the clocks of several machines differ). When it goes backwards, the minute's slots keep
-their age, as if no time had passed; the day's keep their instant, and count until it is a day old.
-Neither can allow more than the plan. A clock that jumps *forwards* looks like time that passed.
+PostgreSQL (the clocks of several machines differ). The ledger's clock follows it and never goes back; how,
+and what that counts, is `steps.py`. Only bookings and what the server says move it on: whoever only reads
+(`usage`, `allows_at`) writes nothing, not even the time.
 
 Why not a library. Tried in November 2026:
 
@@ -29,11 +29,12 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import ClassVar, Literal
+from functools import wraps
+from typing import ClassVar, Concatenate, Literal, ParamSpec, TypeVar
 
 from oa_sync.quota.book import Book
 from oa_sync.quota.headers import SHORT_WAIT, Reading
@@ -49,8 +50,9 @@ from oa_sync.quota.limits import (
 from oa_sync.quota.schedule import book_slots, spacing
 
 LARGEST_BATCH = 100
-_CLOCK_SLACK = SECOND // 20
-"""Microseconds a clock may go back without being taken for a jump."""
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,18 @@ class Usage:
     blocked_until: datetime | None
 
 
+def _attempted(
+    method: Callable[Concatenate[Ledger, P], T],
+) -> Callable[Concatenate[Ledger, P], T]:
+    """One transaction, which the store may attempt again."""
+
+    @wraps(method)
+    def attempted(self: Ledger, /, *args: P.args, **options: P.kwargs) -> T:
+        return self._attempt(lambda: method(self, *args, **options))
+
+    return attempted
+
+
 class Ledger(ABC):
     """The rules of counting; `SqliteLedger` and `PostgresLedger` supply transactions and time."""
 
@@ -109,6 +123,10 @@ class Ledger(ABC):
         self, account: int, per_minute: int | None
     ) -> AbstractContextManager[tuple[Book, int]]:
         """The account's book, locked against everyone else, and the time (epoch microseconds)."""
+
+    def _attempt(self, work: Callable[[], T]) -> T:
+        """The result of `work`, which makes one transaction. A store that can lose its server does it again."""
+        return work()
 
     @abstractmethod
     def salt(self) -> bytes:
@@ -124,6 +142,7 @@ class Ledger(ABC):
         digest = hashlib.blake2b(identity.encode(), key=self.salt(), digest_size=8).digest()
         return int.from_bytes(digest) >> 1
 
+    @_attempted
     def reserve(self, account: int, limits: Limits, want: int = 1, *, keep: int = 0) -> Grant:
         """Count up to `want` requests and say when each may be sent; `keep` requests of the day stay
         for others.
@@ -131,13 +150,13 @@ class Ledger(ABC):
         The first slot may be up to about a minute ahead, further ones at most a second.
         """
         with self._transaction(account, limits.per_minute) as (book, now):
-            self._set_clock(book, limits, now)
+            book.set_clock(limits, now)
             now = book.state.clock
             denied = self._denied(book, limits, keep)
             if denied:
                 return denied
             if limits.per_day is not None:
-                want = min(want, limits.per_day - keep - book.state.day_total)
+                want = min(want, limits.per_day - keep - book.day_total)
             slots = book_slots(
                 book, limits.per_minute, min(want, LARGEST_BATCH), _blocked_until(book, limits)
             )
@@ -149,10 +168,11 @@ class Ledger(ABC):
                 None,
             )
 
+    @_attempted
     def release(self, account: int, limits: Limits, slots: Iterable[Slot]) -> None:
         """Give back slots that were certainly not used."""
         with self._transaction(account, limits.per_minute) as (book, now):
-            self._set_clock(book, limits, now)
+            book.set_clock(limits, now)
             state = book.state
             for slot in sorted(slots, key=lambda slot: -slot.number):
                 instant = book.remove_slot(slot.number)
@@ -164,11 +184,12 @@ class Ledger(ABC):
                 if slot.number == state.seq:
                     state.seq -= 1
 
+    @_attempted
     def correct(self, account: int, limits: Limits, reading: Reading) -> None:
         """Where the server says that less is left than we think, others spend from the same quota:
         count their requests too. Never the other way round."""
         with self._transaction(account, limits.per_minute) as (book, now):
-            self._set_clock(book, limits, now)
+            book.set_clock(limits, now)
             state = book.state
             if reading.window == "minute" and limits.per_minute is not None:
                 # Our slots count longer than the server's, and its count is as old as the answer.
@@ -180,26 +201,29 @@ class Ledger(ABC):
                     state.foreign_count = foreign
                     state.foreign_until = state.clock + int(wait * SECOND) + SECOND
             elif reading.window == "day" and limits.per_day is not None:
-                foreign = limits.per_day - state.day_total - reading.remaining
+                foreign = limits.per_day - book.day_total - reading.remaining
                 if foreign > 0:
                     book.spend(_observed_bucket(limits, state.clock, reading), observed=foreign)
 
+    @_attempted
     def block(self, account: int, limits: Limits, seconds: float) -> None:
         """The server forbids every request for `seconds` (at most a day); later commands know it too.
 
         A command with a larger day's limit (another plan) is not bound by it.
         """
         with self._transaction(account, limits.per_minute) as (book, now):
-            self._set_clock(book, limits, now)
+            book.set_clock(limits, now)
             until = book.state.clock + int(min(seconds, DAY_SECONDS) * SECOND)
             if until > book.state.blocked_until:
                 book.state.blocked_until = until
                 book.state.blocked_limit = limits.per_day or 0
 
+    @_attempted
     def usage(self, account: int, limits: Limits, *, keep: int = 0) -> Usage:
         """What is spent and what is left; sends and counts nothing."""
         with self._transaction(account, limits.per_minute) as (book, now):
-            self._set_clock(book, limits, now)
+            book.only_read()
+            book.set_clock(limits, now)
             state = book.state
             blocked = _blocked_until(book, limits)
             buckets = list(book.day_buckets())
@@ -207,47 +231,32 @@ class Ledger(ABC):
             long_block = blocked - state.clock > SHORT_WAIT * SECOND
             return Usage(
                 used_minute=book.count_since(state.clock - 60 * SECOND),
-                used_day=state.day_total,
+                used_day=book.day_total,
                 left_today=0 if long_block and left is not None else left,
-                resets_at=_instant(blocked if blocked else _frees_at(book, limits, keep)),
+                resets_at=_instant(book, blocked if blocked else _frees_at(book, limits, keep)),
                 full_at=_instant(
-                    limits.counts_until(buckets[-1][0], state.clock) * SECOND
+                    book,
+                    _counts_until(book, limits, buckets[-1][0]) * SECOND
                     if buckets and limits.per_day is not None
-                    else None
+                    else None,
                 ),
-                blocked_until=_instant(blocked or None),
+                blocked_until=_instant(book, blocked or None),
             )
 
+    @_attempted
     def allows_at(
         self, account: int, limits: Limits, want: int, *, keep: int = 0
     ) -> datetime | None:
         """The instant from which `want` requests may be sent; None: now. If a day never allows so many,
         as many as it does allow. The minute's pace comes on top."""
         with self._transaction(account, limits.per_minute) as (book, now):
-            self._set_clock(book, limits, now)
+            book.only_read()
+            book.set_clock(limits, now)
             instants = [_blocked_until(book, limits)]
             if limits.per_day is not None:
                 most = min(want, limits.per_day - keep)
                 instants.append(_frees_at(book, limits, keep, most) or 0)
-            return _instant(max(instants) or None)
-
-    def _set_clock(self, book: Book, limits: Limits, now: int) -> None:
-        """Move the account's time on, and stop counting what has left the windows."""
-        state = book.state
-        back = state.clock - now
-        if back <= _CLOCK_SLACK:
-            state.clock = max(state.clock, now)
-        else:
-            book.move_minute(-back)
-            state.latest -= back
-            state.pace = max(0, state.pace - back)
-            state.blocked_until = max(0, state.blocked_until - back)
-            state.foreign_until = max(0, state.foreign_until - back)
-            state.clock = now
-            second = now // SECOND
-            # A clock that was wrong by more than a day: what it stamped counts as spent just now.
-            book.gather_after(second + DAY_SECONDS, second)
-        book.advance_day(limits.day_floor(state.clock))
+            return _instant(book, max(instants) or None)
 
     def _denied(self, book: Book, limits: Limits, keep: int) -> Grant | None:
         state = book.state
@@ -255,15 +264,15 @@ class Ledger(ABC):
         left = _left(book, limits)
         if blocked - state.clock > SHORT_WAIT * SECOND:
             wait = (blocked - state.clock) / SECOND
-            return Grant((), wait, "blocked", left, _instant(blocked))
-        if limits.per_day is None or state.day_total < limits.per_day - keep:
+            return Grant((), wait, "blocked", left, _instant(book, blocked))
+        if limits.per_day is None or book.day_total < limits.per_day - keep:
             return None
         frees_at = _frees_at(book, limits, keep)
         if frees_at is None:
             return Grant((), None, "day", left, None)
         guard = 0 if limits.day == ROLLING else CALENDAR_GUARD * SECOND
         wait = (frees_at + guard - state.clock) / SECOND
-        return Grant((), wait, "day", left, _instant(frees_at))
+        return Grant((), wait, "day", left, _instant(book, frees_at))
 
 
 def _blocked_until(book: Book, limits: Limits) -> int:
@@ -276,7 +285,7 @@ def _blocked_until(book: Book, limits: Limits) -> int:
 
 
 def _left(book: Book, limits: Limits) -> int | None:
-    return None if limits.per_day is None else max(0, limits.per_day - book.state.day_total)
+    return None if limits.per_day is None else max(0, limits.per_day - book.day_total)
 
 
 def _frees_at(book: Book, limits: Limits, keep: int, want: int | None = None) -> int | None:
@@ -288,18 +297,22 @@ def _frees_at(book: Book, limits: Limits, keep: int, want: int | None = None) ->
         return None
     allowed = limits.per_day - keep
     if want is None:
-        must_leave = max(1, book.state.day_total - allowed + 1)
+        must_leave = max(1, book.day_total - allowed + 1)
     else:
-        must_leave = book.state.day_total + want - allowed
+        must_leave = book.day_total + want - allowed
     if must_leave <= 0:
         return None
-    clock = book.state.clock
     for second, count in book.day_buckets():
         must_leave -= count
         if must_leave <= 0:
             guard = 0 if limits.day == ROLLING else CALENDAR_GUARD
-            return (limits.counts_until(second, clock) - guard) * SECOND
+            return (_counts_until(book, limits, second) - guard) * SECOND
     return None
+
+
+def _counts_until(book: Book, limits: Limits, second: int) -> int:
+    """As `Limits.counts_until`, by the ledger's clock: the days of a calendar are the machine's."""
+    return limits.counts_until(second - book.lag, book.wall) + book.lag
 
 
 def _observed_bucket(limits: Limits, clock: int, reading: Reading) -> int:
@@ -311,5 +324,8 @@ def _observed_bucket(limits: Limits, clock: int, reading: Reading) -> int:
     return second + int(reading.reset_in) + 1 - DAY_SECONDS - ROLLING_GUARD
 
 
-def _instant(microseconds: int | None) -> datetime | None:
-    return None if microseconds is None else datetime.fromtimestamp(microseconds / SECOND, UTC)
+def _instant(book: Book, microseconds: int | None) -> datetime | None:
+    """An instant of the ledger's clock as the machine's clock will show it."""
+    if microseconds is None:
+        return None
+    return datetime.fromtimestamp((microseconds - book.lag * SECOND) / SECOND, UTC)

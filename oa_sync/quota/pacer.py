@@ -24,6 +24,7 @@ from oa_sync.errors import BudgetExhausted
 from oa_sync.quota.headers import (
     SHORT_WAIT,
     Reading,
+    is_rate_limit,
     lowered,
     read_rate_limit,
     read_retry_after,
@@ -38,7 +39,6 @@ LONGEST_DAY_WAIT = 600.0
 """Seconds a command may wait altogether for a day's window that is about to free."""
 _NAP = 1.0
 """Seconds of the longest single sleep, so that a waiting caller soon sees that the day is spent."""
-_TOO_MANY_REQUESTS = 429
 
 
 class Limiter(Protocol):
@@ -126,7 +126,7 @@ class QuotaLimiter:
         now = self._clock.now()
         retry_after = read_retry_after(headers, now)
         reading = read_rate_limit(headers, self._limits, now)
-        if status == _TOO_MANY_REQUESTS:
+        if is_rate_limit(status, headers):
             if not retry_after and reading is not None and reading.remaining == 0:
                 retry_after = reading.reset_in
             self._block(retry_after or self._guessed_wait())
@@ -279,7 +279,7 @@ class QuotaLimiter:
             self._blocked_until = max(self._blocked_until, self._clock.monotonic() + seconds)
 
     def _guessed_wait(self) -> float:
-        """Seconds to wait after a 429 that names none: 1, 2, 4 … 60. The answers to requests that
+        """Seconds to wait after a refusal that names no time: 1, 2, 4 … 60. The answers to requests that
         were under way together count once."""
         if self._clock.monotonic() >= self._blocked_until:
             self._refusals += 1

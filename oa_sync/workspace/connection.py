@@ -258,7 +258,7 @@ def quota_account(settings: Settings, clock: Clock) -> Iterator[QuotaAccount]:
     Raises:
         ConfigurationError: as `connect`; without a key the account is not known.
     """
-    with _open_account(settings, _access(settings), clock) as account:
+    with _open_account(settings, _access(settings), clock, only_reading=True) as account:
         yield account
 
 
@@ -286,11 +286,14 @@ def _access(settings: Settings) -> _Access:
 
 
 @contextmanager
-def _open_account(settings: Settings, access: _Access, clock: Clock) -> Iterator[QuotaAccount]:
+def _open_account(
+    settings: Settings, access: _Access, clock: Clock, *, only_reading: bool = False
+) -> Iterator[QuotaAccount]:
     key = None if isinstance(access.config.auth, NoAuth) else access.key
     limits = _limits(settings, access.definition)
-    settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
-    ledger = open_ledger(settings.home, settings.quota_url, clock)
+    if not only_reading:
+        settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    ledger = open_ledger(settings.home, settings.quota_url, clock, only_reading=only_reading)
     try:
         yield QuotaAccount(ledger, ledger.account(key, access.base), limits)
     finally:

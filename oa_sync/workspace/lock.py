@@ -6,8 +6,9 @@ frees it when its holder dies, whatever the cause, so no lock is ever left behin
 who holds it, for the message only.
 
 Machines that share a PostgreSQL, as the destination or for the quota, lock each other out by it:
-a session-level advisory lock on a connection of its own, held for the whole sync. The server frees it when
-that connection ends, however the process dies. If a machine vanishes without closing it, TCP keep-alives
+a session-level advisory lock on a connection of its own, held for the whole sync. It is one lock, in the
+destination where that is PostgreSQL, else where the quota is. The server frees it when that connection ends, however
+the process dies; also when the server restarts, so a sync makes sure of it before each load. If a machine vanishes without closing it, TCP keep-alives
 notice that within about a minute. A pooler in transaction mode (PgBouncer) takes session locks away:
 connect to the server itself.
 """
@@ -20,6 +21,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -27,6 +29,7 @@ from filelock import FileLock, Timeout
 
 from oa_sync.clock import Clock, isoformat
 from oa_sync.errors import ConfigurationError, LockHeldError
+from oa_sync.quota.restarts import ConnectionLostError, lasting
 
 
 @contextmanager
@@ -92,42 +95,96 @@ WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
 """
 
 
-@contextmanager
-def postgres_lock(address: str, name: str, what: str, clock: Clock) -> Iterator[None]:
-    """Hold the lock called `name` in the database at `address` for the `with` block.
+class PostgresLock:
+    """The lock called `name` in the database at `address`; `what` names the locked thing in messages.
 
-    `what` names the locked thing in the message.
-
-    Raises:
-        LockHeldError: another process holds it, here or on another machine.
-        psycopg.Error: the database cannot be reached.
+    A context manager, which takes it and lets it go. Every method raises LockHeldError when another process
+    holds it, here or on another machine, and psycopg.Error when the database cannot be reached.
     """
-    import psycopg
 
-    me = f"{_MARK} {os.getpid()} {isoformat(clock.now())} {socket.gethostname()}"
-    key = int.from_bytes(hashlib.sha256(f"oa-sync\0{name}".encode()).digest()[:8], signed=True)
-    with psycopg.connect(
-        address,
-        autocommit=True,
-        connect_timeout=CONNECT_SECONDS,
-        application_name=me[:63],
-        keepalives_idle=20,
-    ) as connection:
-        for setting in _SESSION:
-            connection.execute(setting)
-        [(held,)] = connection.execute("SELECT pg_try_advisory_lock(%s)", [key]).fetchall()
-        if not held:
-            raise LockHeldError(
-                f"{what}: another sync is running ({_holder(connection, key)}); wait for it, or end"
-                " that process"
-            )
-        yield
+    def __init__(self, address: str, name: str, what: str, clock: Clock) -> None:
+        self._address, self._what, self._clock = address, what, clock
+        self._key = int.from_bytes(
+            hashlib.sha256(f"oa-sync\0{name}".encode()).digest()[:8], signed=True
+        )
+        self._me = f"{_MARK} {os.getpid()} {isoformat(clock.now())} {socket.gethostname()}"[:63]
+        self._connection: psycopg.Connection[Any] | None = None
+        self._using = RLock()
+
+    def __enter__(self) -> PostgresLock:
+        self._take()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._connection is not None:
+            self._connection.close()
+
+    def ensure(self) -> None:
+        """Take the lock again if the server restarted meanwhile, and wait for the server."""
+        from psycopg import Error
+
+        assert self._connection is not None
+        with self._using:
+            try:
+                self._connection.execute("SELECT 1")
+            except Error:
+                self._connection.close()
+                try:
+                    lasting(self._take_again, self._clock)
+                except ConnectionLostError as lost:
+                    raise lost.args[0] from None
+
+    def _take_again(self) -> None:
+        from psycopg import OperationalError
+
+        try:
+            self._take()
+        except OperationalError as error:
+            raise ConnectionLostError(error) from None
+
+    def _take(self) -> None:
+        import psycopg
+
+        connection = psycopg.connect(
+            self._address,
+            autocommit=True,
+            connect_timeout=CONNECT_SECONDS,
+            application_name=self._me,
+            keepalives_idle=20,
+        )
+        try:
+            for setting in _SESSION:
+                connection.execute(setting)
+            [(held,)] = connection.execute(
+                "SELECT pg_try_advisory_lock(%s)", [self._key]
+            ).fetchall()
+            if not held:
+                self._refuse(connection)
+        except BaseException:
+            connection.close()
+            raise
+        self._connection = connection
+
+    def _refuse(self, connection: psycopg.Connection[Any]) -> None:
+        holder = _holder(connection, self._key)
+        held = LockHeldError(
+            f"{self._what}: another sync is running ({_described(holder)}); wait for it, or end that"
+            " process"
+        )
+        if holder == self._me and self._connection is not None:
+            # Our own connection that was cut: the server has not noticed it yet.
+            raise ConnectionLostError(held)
+        raise held
 
 
 def _holder(connection: psycopg.Connection[Any], key: int) -> str:
-    """Who holds the lock, by the name it gave its connection; other roles may not see that."""
+    """The name that the holder gave its connection; other roles may not see it."""
     found = connection.execute(_HOLDER, [key]).fetchone()
-    parts = str(found[0]).removeprefix(_MARK).split() if found else []
+    return str(found[0]) if found else ""
+
+
+def _described(holder: str) -> str:
+    parts = holder.removeprefix(_MARK).split()
     if len(parts) != 3:
         return "its process is not known"
     pid, since, host = parts

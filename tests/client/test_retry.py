@@ -19,7 +19,7 @@ from oa_sync.errors import (
     ServerError,
 )
 from tests.client.scripted import Reply, ScriptedServer, api, bearer, in_turn, reply
-from tests.support.clock import ManualClock
+from tests.support.clock import START, ManualClock
 from tests.support.limiter import Unlimited
 
 OK = reply({"data": []})
@@ -50,7 +50,10 @@ def outcome(*answers: Reply, **options: Any) -> tuple[ApiError | None, list[floa
     return asyncio.run(run())
 
 
-@pytest.mark.parametrize("status", [408, 500, 502, 503, 504])
+@pytest.mark.parametrize(
+    "status",
+    [408, 425, 500, 502, 503, 504, 520, 521, 522, 523, 524, 525, 527, 529, 530, 598, 599],
+)
 def test_what_can_heal_is_asked_for_again_after_growing_waits(status: int) -> None:
     bad = reply(b"<html>", status)
     error, waits, seen, counts = outcome(bad, bad, bad, OK)
@@ -59,7 +62,32 @@ def test_what_can_heal_is_asked_for_again_after_growing_waits(status: int) -> No
     assert (seen, counts.made, counts.retried) == (4, 4, 3)
 
 
-@pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 409, 410, 422, 501, 505])
+@pytest.mark.parametrize(
+    "status",
+    [
+        400,
+        401,
+        403,
+        404,
+        405,
+        409,
+        410,
+        418,
+        421,
+        422,
+        423,
+        424,
+        426,
+        428,
+        451,
+        501,
+        505,
+        507,
+        508,
+        526,
+        561,
+    ],
+)
 def test_what_cannot_heal_is_asked_for_once(status: int) -> None:
     error, waits, seen, _ = outcome(reply({}, status), OK)
     assert error is not None
@@ -144,6 +172,33 @@ def test_a_429_is_repeated_twice_and_no_more() -> None:
     error, waits, seen, counts = outcome(reply({}, 429, retry_after="3"))
     assert isinstance(error, RateLimitedError)
     assert (waits, seen, counts.rate_limited) == ([3.0, 3.0], 3, 3)
+
+
+@pytest.mark.parametrize(
+    ("status", "headers"),
+    [
+        (420, {}),
+        (420, {"retry_after": "3"}),
+        (403, {"retry_after": "3"}),
+        (403, {"x_ratelimit_remaining": "0"}),
+    ],
+)
+def test_what_is_a_rate_limit_by_another_number_is_waited_for_and_repeated_twice(
+    status: int, headers: dict[str, str]
+) -> None:
+    wait = 3.0 if "retry_after" in headers else 1.0
+    answer = reply({}, status, **headers)
+    assert outcome(answer, OK)[:3] == (None, [wait], 2)
+    error, waits, seen, counts = outcome(answer)
+    assert isinstance(error, RateLimitedError)
+    assert error.status == status
+    assert (waits, seen, counts.rate_limited) == ([wait, wait], 3, 3)
+
+
+def test_an_epoch_instant_in_retry_after_is_waited_for_and_no_longer() -> None:
+    at = int(START.timestamp()) + 3
+    error, waits, seen, _ = outcome(reply({}, 429, retry_after=str(at)), OK)
+    assert (error, waits, seen) == (None, [3.0], 2)
 
 
 def test_an_unreadable_success_is_repeated_twice_and_no_more() -> None:

@@ -227,13 +227,24 @@ def test_a_second_in_which_all_was_given_back_is_not_told() -> None:
     assert list(rows.book.day_buckets()) == []
 
 
-def test_seconds_far_ahead_are_gathered_into_one_and_the_bound_itself_stays() -> None:
+def test_seconds_of_a_clock_that_was_not_set_are_gathered_into_one_and_earlier_ones_stay() -> None:
     rows = Rows()
-    for second in (100, 101, 102):
+    for second in (99, 100, 101):
         rows.book.spend(second, sent=1, observed=2)
     rows.write()
-    rows.book.gather_after(100, 50)
-    assert list(rows.book.day_buckets()) == [(50, 6), (100, 3)]
+    rows.book.move_on(100 * SECOND, 500 * SECOND)
+    assert list(rows.book.day_buckets()) == [(99, 3), (500, 6)]
+
+
+def test_what_waits_keeps_its_wait_when_the_clock_is_set() -> None:
+    rows = Rows(clock=50, latest=60, pace=70, blocked_until=51, foreign_until=50)
+    rows.book.add_slots([(1, 10), (2, 20), (3, 30)])
+    rows.write()
+    rows.book.move_on(20, 1_050)
+    state = rows.book.state
+    assert (state.latest, state.pace, state.blocked_until) == (1_060, 1_070, 1_051)
+    assert state.foreign_until == 50, "it was over"
+    assert rows.book.instants(0, 9) == {1: 10, 2: 1_020, 3: 1_030}
 
 
 def test_a_slot_given_back_is_missing_and_no_other() -> None:
@@ -245,5 +256,3 @@ def test_a_slot_given_back_is_missing_and_no_other() -> None:
     assert rows.book.instants(1, 3) == {1: 10, 3: 30}
     assert rows.book.instants(2, 2) == {}
     assert rows.book.count_since(10) == 1
-    rows.book.move_minute(-5)
-    assert rows.book.instants(0, 9) == {1: 5, 3: 25}

@@ -11,6 +11,7 @@ from oa_sync.errors import BudgetExhausted, OaSyncError, RateLimitedError
 from oa_sync.quota.headers import (
     Reading,
     as_exhausted,
+    is_rate_limit,
     lowered,
     read_rate_limit,
     read_retry_after,
@@ -133,10 +134,60 @@ def test_the_servers_own_clock_measures_its_reset() -> None:
         ("banana", None),
         ("", None),
         ("٣", None),
+        # An epoch instant is no number of seconds, whatever its unit.
+        (str(EPOCH + 3), 3.0),
+        (str(EPOCH), 0.0),
+        (str(EPOCH - 90), 0.0),
+        (str(EPOCH - 900_000), 0.0),
+        (f"{EPOCH + 3}.25", 4.0),
+        (str((EPOCH + 3) * 1_000), 3.0),
+        (str((EPOCH + 3) * 1_000 + 500), 3.5),
+        (str(EPOCH + 7_200), 7_200.0),
+        (str(EPOCH + 20 * 86_400), 86_400.0),
+        (str(EPOCH + 400 * 86_400), None),
+        ("9" * 15, None),
+        ("9" * 16, None),
+        ("1499999999", 86_400.0),
+        ("1e3", None),
+        ("3 s", None),
+        ("-1.5", 0.0),
+        ("0.2", 1.0),
+        (format_datetime(START - timedelta(days=9_000)), 0.0),
+        (format_datetime(START + timedelta(days=20)), 86_400.0),
+        (format_datetime(START + timedelta(days=400)), None),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", None),
     ],
 )
 def test_retry_after_in_every_form(text: str, seconds: float | None) -> None:
     assert read_retry_after({"retry-after": text}, START) == seconds
+
+
+@pytest.mark.parametrize("hours", [-50, 2, 24 * 20_000])
+def test_an_epoch_instant_is_measured_by_the_servers_clock(hours: int) -> None:
+    """Ours may be wrong."""
+    here = START - timedelta(hours=hours)
+    headers = {"retry-after": str(EPOCH + 3), "date": format_datetime(START)}
+    assert read_retry_after(headers, here) == 3.0
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "limited"),
+    [
+        (429, {}, True),
+        (420, {}, True),
+        (403, {}, False),
+        (403, {"retry-after": "60"}, True),
+        (403, {"retry-after": "soon"}, True),
+        (403, {"x-ratelimit-remaining": "0"}, True),
+        (403, {"x-ratelimit-remaining": "41"}, False),
+        (403, {"x-ratelimit-remaining": "none"}, False),
+        (401, {"retry-after": "60", "x-ratelimit-remaining": "0"}, False),
+        (503, {"retry-after": "60"}, False),
+        (200, {"x-ratelimit-remaining": "0"}, False),
+    ],
+)
+def test_what_is_a_rate_limit(status: int, headers: dict[str, str], limited: bool) -> None:
+    assert is_rate_limit(status, headers) is limited
 
 
 @given(

@@ -299,6 +299,31 @@ def test_how_long_an_answer_holds_requests_back(
     assert clock.monotonic() == pytest.approx(wait)
 
 
+@pytest.mark.parametrize(
+    ("status", "headers"),
+    [
+        (420, {"Retry-After": "17"}),
+        (403, {"Retry-After": "17"}),
+        (403, {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "17"}),
+        (429, {"Retry-After": str(int(START.timestamp()) + 17)}),
+    ],
+)
+def test_a_rate_limit_by_another_number_holds_every_request_back(
+    ledger: Ledger, clock: ManualClock, status: int, headers: dict[str, str]
+) -> None:
+    pacer, other = limiter(ledger, clock), limiter(ledger, clock)
+    pacer.observe(status, headers)
+    run(spend(other, 1))
+    assert clock.monotonic() == pytest.approx(17)
+
+
+def test_a_key_that_may_not_holds_nobody_back(ledger: Ledger, clock: ManualClock) -> None:
+    pacer = limiter(ledger, clock)
+    pacer.observe(403, {"X-RateLimit-Remaining": "12"})
+    run(spend(pacer, 1))
+    assert clock.monotonic() == 0.0
+
+
 def test_a_busy_server_is_not_the_end_of_the_day(ledger: Ledger, clock: ManualClock) -> None:
     pacer = limiter(ledger, clock)
     pacer.observe(503, {"Retry-After": "7200"})

@@ -31,6 +31,15 @@ def test_a_clock_may_take_the_place_of_the_servers(postgres_url: str) -> None:
     ledger.close()
 
 
+def test_whoever_only_reads_makes_no_tables(postgres_url: str) -> None:
+    ledger = PostgresLedger(postgres_url, only_reading=True)
+    assert ledger.usage(1, FREE).left_today == 500
+    ledger.close()
+    with psycopg.connect(postgres_url) as connection:
+        row = connection.execute("SELECT to_regclass('oa_sync_quota_meta')").fetchone()
+    assert row == (None,)
+
+
 def test_the_servers_clock_decides(postgres_url: str) -> None:
     ledger = PostgresLedger(postgres_url)
     ledger.reserve(1, FREE)

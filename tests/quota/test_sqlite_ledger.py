@@ -4,9 +4,10 @@ import fcntl
 import logging
 import os
 import sqlite3
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -261,6 +262,158 @@ def test_an_unknown_kind_of_store_is_refused(tmp_path: Path, clock: ManualClock)
     with pytest.raises(ConfigurationError, match="'mysql'") as caught:
         open_ledger(tmp_path, "mysql://me:secret@db/quota", clock)
     assert "secret" not in str(caught.value)
+
+
+# -- what is no whole ledger ------------------------------------------------------------------------
+
+
+def _empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def _another_database(path: Path) -> None:
+    path.unlink()
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA user_version = 0")
+        connection.execute("VACUUM")
+
+
+def _another_program(path: Path) -> None:
+    path.unlink()
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE bookmarks (title TEXT)")
+        connection.execute("PRAGMA user_version = 1")
+
+
+def _cut_to_its_header(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:100])
+
+
+def _no_salt(path: Path) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("UPDATE oa_sync_quota_meta SET value = 'no hex' WHERE name = 'salt'")
+
+
+def _no_number(path: Path) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("UPDATE oa_sync_quota_account SET day_total = 'many'")
+
+
+DAMAGES = [
+    _empty,
+    _another_database,
+    _another_program,
+    _cut_to_its_header,
+    _no_salt,
+    _no_number,
+]
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("clock_is", ["right", "two days behind"])
+def test_a_file_that_is_no_whole_ledger_gives_no_second_day(
+    tmp_path: Path, damage: Callable[[Path], None], clock_is: str
+) -> None:
+    clock = ManualClock(datetime.now(UTC))  # the file's own time is the system's
+    path = tmp_path / "quota.sqlite3"
+    with closing(SqliteLedger(path, clock)) as ledger:
+        ledger.reserve(1, FREE)
+    damage(path)
+    content = path.read_bytes()
+    behind = ManualClock(clock.now() - timedelta(days=2)) if clock_is != "right" else clock
+    with closing(SqliteLedger(path, behind, only_reading=True)) as ledger:
+        assert ledger.usage(1, FREE).left_today == 0
+    assert path.read_bytes() == content, "who only reads moves nothing aside"
+    assert {file.name for file in tmp_path.iterdir()} == {path.name, f"{path.name}.lock"}
+    for now in (behind, clock):
+        with closing(SqliteLedger(path, now)) as ledger:
+            assert not ledger.reserve(1, FREE).allowed
+            assert not ledger.reserve(2, FREE).allowed
+    clock.advance(DAY + 60)
+    with closing(SqliteLedger(path, clock)) as ledger:
+        assert ledger.reserve(1, FREE).allowed
+
+
+@pytest.mark.parametrize("damage", [_empty, _another_database])
+def test_a_file_that_is_emptied_or_replaced_while_it_is_open_gives_no_second_day(
+    tmp_path: Path, clock: ManualClock, damage: Callable[[Path], None]
+) -> None:
+    path = tmp_path / "quota.sqlite3"
+    with closing(SqliteLedger(path, clock)) as ledger:
+        ledger.reserve(1, FREE)
+        damage(path)
+        os.utime(path, (START.timestamp(), START.timestamp()))
+        assert not ledger.reserve(1, FREE).allowed
+
+
+def test_a_log_that_is_gone_is_a_damage(tmp_path: Path, clock: ManualClock) -> None:
+    path = tmp_path / "killed" / "quota.sqlite3"
+    ledger = SqliteLedger(tmp_path / "quota.sqlite3", clock)
+    ledger.reserve(1, FREE)
+    path.parent.mkdir()
+    for part in ("", "-shm"):  # as a killed process leaves them
+        copy = tmp_path / f"killed/quota.sqlite3{part}"
+        copy.write_bytes((tmp_path / f"quota.sqlite3{part}").read_bytes())
+        os.utime(copy, (START.timestamp(), START.timestamp()))
+    ledger.close()
+    with closing(SqliteLedger(path, clock)) as damaged:
+        assert not damaged.reserve(1, FREE).allowed
+
+
+def test_an_older_copy_counts_as_spent_from_the_last_booking_that_is_known(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    path = tmp_path / "quota.sqlite3"
+    with closing(SqliteLedger(path, clock)) as ledger:
+        ledger.reserve(1, FREE)
+    backup = path.read_bytes()
+    clock.advance(7_200)
+    with closing(SqliteLedger(path, clock)) as ledger:
+        ledger.reserve(1, FREE)
+    path.write_bytes(backup)
+    os.utime(path, (START.timestamp(), START.timestamp()))
+    clock.advance(3_600)
+    with closing(SqliteLedger(path, clock, only_reading=True)) as ledger:
+        assert ledger.usage(1, FREE).left_today == 0
+    with closing(SqliteLedger(path, clock)) as ledger:
+        denied = ledger.reserve(1, FREE)
+    assert denied.wait_seconds == pytest.approx(DAY - 3_600, abs=2)
+
+
+def test_a_deleted_file_means_that_nothing_was_spent(tmp_path: Path, clock: ManualClock) -> None:
+    path = tmp_path / "quota.sqlite3"
+    for _ in range(3):
+        with closing(SqliteLedger(path, clock)) as ledger:
+            ledger.reserve(1, FREE)
+            assert ledger.usage(1, FREE).used_day == 1
+        path.unlink()
+
+
+def test_a_process_that_dies_while_it_makes_the_file_leaves_no_damage(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    (tmp_path / "quota.sqlite3.new").write_bytes(b"half")
+    with closing(SqliteLedger(tmp_path / "quota.sqlite3", clock)) as ledger:
+        assert ledger.reserve(1, FREE).allowed
+
+
+def test_whoever_only_reads_creates_and_changes_nothing(tmp_path: Path, clock: ManualClock) -> None:
+    home = tmp_path / "home"
+    with closing(open_ledger(home, None, clock, only_reading=True)) as nothing:
+        assert nothing.usage(1, FREE).left_today == 500
+    assert not home.exists()
+    with closing(open_ledger(home, None, clock)) as ledger:
+        ledger.reserve(1, FREE)
+        # With its log beside it, as while a sync runs.
+        before = {
+            part.name: (part.read_bytes(), part.stat().st_mtime_ns) for part in home.iterdir()
+        }
+        with closing(open_ledger(home, None, clock, only_reading=True)) as reader:
+            assert reader.usage(1, FREE).used_day == 1
+            assert reader.account("key", "") == ledger.account("key", "")
+        del before["quota.sqlite3-shm"]  # holds the locks of readers
+        for name, was in before.items():
+            assert ((home / name).read_bytes(), (home / name).stat().st_mtime_ns) == was
 
 
 def _break(path: Path, damage: str) -> None:

