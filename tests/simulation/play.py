@@ -415,7 +415,6 @@ class _World:
                 case "refused":
                     raise httpx.ConnectError("connection refused")
                 case "timeout" | "reset" as how:
-                    self._asked.append(Asked(self._machine.time.seconds, "lost", path, (), 0))
                     raise (httpx.ReadTimeout if how == "timeout" else httpx.ReadError)(how)
 
         return before

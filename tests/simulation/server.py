@@ -58,7 +58,11 @@ class Server(httpx.AsyncBaseTransport):
         path = unquote(request.url.raw_path.decode().partition("?")[0]).removeprefix("/v1/")
         await asyncio.sleep(self.world.latency / 2)
         at = self.now()
-        self.before(path)
+        try:
+            self.before(path)
+        except (httpx.ReadTimeout, httpx.ReadError):
+            self.asked.append(Asked(at, "lost", path, status=0, by=self.by))
+            raise
         query = {name: values[-1] for name, values in parse_qs(request.url.query.decode()).items()}
         what, status, headers, document = self.answer(
             request.url.raw_path.decode().partition("?")[0].removeprefix("/v1/"), query
