@@ -168,6 +168,13 @@ class InvalidResponseError(ApiError):
     code = "invalid_response"
 
 
+class IncompleteListError(ApiError):
+    """A list contradicts itself: it shows fewer rows than it says, says nothing of how it goes on, or does not
+    show a row that is there. What it does not show proves nothing."""
+
+    code = "incomplete"
+
+
 class BodyTooLargeError(ApiError):
     """The decompressed body is larger, or grew more, than the client accepts (`BodyLimits`)."""
 

@@ -47,7 +47,7 @@ from oa_sync.extract.lists.reading import scan
 from oa_sync.extract.lists.scan import Pending, Scan
 from oa_sync.extract.runs.followed import FollowedRuns
 from oa_sync.extract.set_aside import told
-from oa_sync.extract.tally import Tally
+from oa_sync.extract.tally import Tally, Warned
 from oa_sync.journal.items import Item, Kind
 from oa_sync.quota.headers import as_exhausted
 
@@ -224,6 +224,14 @@ class Extraction:
             await scan(result, self._open(result), early_stop, self._emit_full)
         tally.listed, tally.total = len(result.seen) + result.rest_known, result.total
         tally.new, tally.changed, tally.unchanged = result.new, result.changed, result.unchanged
+        if result.shows_more:
+            tally.warnings.append(
+                Warned(
+                    "total",
+                    f"the list says that it has {result.total:,} rows, and shows {len(result.seen):,}:"
+                    " its total is capped or stale, and proves nothing",
+                )
+            )
         if exhausted := as_exhausted(result.error, self._clock.now()):
             self.exhausted = exhausted
         elif isinstance(result.error, NotFoundError) and resource.endpoint.optional:

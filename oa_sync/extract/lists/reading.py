@@ -9,6 +9,7 @@ from contextlib import aclosing
 from oa_sync.errors import (
     ApiError,
     BudgetExhausted,
+    IncompleteListError,
     NotAuthorisedError,
     OaSyncError,
     unexpected,
@@ -43,12 +44,20 @@ async def scan(
     or `BudgetExhausted`: they end the scan and are in `Scan.error`, as is whatever a library raised.
     """
     unproven: list[_Reading] = []
+    failed: IncompleteListError | None = None
     try:
         async for opened in lists:
             reading = _Reading(result, opened, after_page)
-            await reading.run(early_stop)
+            try:
+                await reading.run(early_stop)
+            except IncompleteListError as error:
+                # The lists of other parents are read all the same.
+                failed = failed or error
+                continue
             if not (reading.ended_early or reading.evidence.proven):
                 unproven.append(reading)
+        if failed is not None:
+            raise failed
         if result.proven and unproven and _is_worth_repeating(result, unproven):
             for reading in unproven:
                 await reading.repeat()
@@ -90,10 +99,23 @@ class _Reading:
         self.ended_early = False
 
     async def run(self, early_stop: EarlyStop | None) -> None:
-        """Read the list once, and again where rows may have slipped through."""
+        """Read the list once, and again where rows may have slipped through.
+
+        Raises:
+            IncompleteListError: the list contradicts itself.
+            BudgetExhausted, ApiError: as `OpenList`.
+        """
         await self._read(early_stop)
-        if self._is_keyed and not self.ended_early and self.evidence.missing:
+        if self.ended_early:
+            return
+        if self._is_keyed and self.evidence.missing and self.evidence.collapsed is None:
             await self._optional(self._healing.run())
+        if problem := self.evidence.contradiction:
+            raise IncompleteListError(
+                f"{self._scan.resource.name}: the list is not whole: {problem}. No row is taken for deleted."
+                " Run again; if it stays so, check the paginator in the definition (where its pages begin,"
+                " their size), then tell the vendor"
+            )
 
     async def repeat(self) -> None:
         """Read the list a second time. Every row was seen if this reading gives the same rows or is

@@ -75,6 +75,11 @@ class Scan:
         self._counted: dict[str, Change] = {}
 
     @property
+    def shows_more(self) -> bool:
+        """Whether the list shows more rows than its own total says."""
+        return self.finished and self.total is not None and len(self.seen) > self.total
+
+    @property
     def is_complete(self) -> bool:
         """Whether absence from `seen` proves deletion."""
         return self.finished and self.proven and not self.rest_known
