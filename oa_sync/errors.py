@@ -61,6 +61,12 @@ class SchemaContractError(OaSyncError):
     retry = False
 
 
+class MassDeletionError(OaSyncError):
+    """More rows are absent from a list at once than deletions are believed to explain; they are kept."""
+
+    code = "mass_deletion"
+
+
 class BudgetExhausted(OaSyncError):
     """This command may send no further request. It ends as partial, never as failed.
 

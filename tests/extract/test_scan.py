@@ -137,8 +137,8 @@ def test_a_row_made_just_now_is_no_sign_of_change() -> None:
 def test_what_is_absent_from_an_unproven_scan_is_asked_for_by_id_and_never_by_the_hundreds() -> (
     None
 ):
-    rows = rows_of(400)
-    source = MovingList(rows_of(200), 20, change=busy(0, 1, 1))
+    rows = rows_of(700)
+    source = MovingList(rows_of(590), 60, change=busy(0, 1, 1))
     result = scanned(REPORTS, source, loaded(REPORTS, rows))
     asked = [key for key, row in result.pending.items() if not row.raw]
     assert not result.gone()

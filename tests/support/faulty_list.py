@@ -146,6 +146,7 @@ def faulty_list(folder: Path, source: FaultyList, **settings: Any) -> Iterator[F
         **({"detail": {"path": "things/{id}"}} if source.has_detail else {}),
         **source.definition,
     }
+    folder.mkdir(exist_ok=True)
     definition = folder / "things.yaml"
     definition.write_text(json.dumps({"name": "faulty", "resources": [resource]}))
     with json_api(Routes()) as server:

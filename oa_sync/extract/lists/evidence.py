@@ -18,7 +18,7 @@ What this assumes, and what happens where it is wrong:
 - `total` counts the rows that the list gives out. A list that shows fewer rows than any of its pages says
   contradicts itself: the `contradiction` makes it a failure, whatever the reason (an empty page in the
   middle, a page size that is not the one asked for, rows that this key may not see). So does one that
-  became shorter by more than a share while it was read: `deletions.py`, next to this file, says why.
+  became shorter by more than a share while it was read: `oa_sync.extract.deletions` says why.
   A total that is too low (capped, stale) proves nothing either; if the list is `steady`, a second reading
   gives the proof.
 - A row that is not loaded yet has the time of its insertion or a later one, by the clock of the server's
@@ -39,8 +39,8 @@ from itertools import pairwise
 from oa_sync.client.paging import Place
 from oa_sync.clock import instant_of
 from oa_sync.extract.lists.changes import Listed
-from oa_sync.extract.lists.deletions import is_mass
 from oa_sync.extract.lists.listing import ListPage
+from oa_sync.extract.lists.mass import is_mass
 
 MARGIN = timedelta(seconds=10)
 """For slow answers, transactions that commit late, and servers whose clocks differ."""

@@ -14,7 +14,7 @@ from oa_sync.errors import (
     OaSyncError,
     unexpected,
 )
-from oa_sync.extract.lists.absent import MOST_ASKED, may_be_asked, to_confirm
+from oa_sync.extract.lists.absent import MOST_ASKED, may_be_asked, to_confirm, to_sample
 from oa_sync.extract.lists.changes import identity
 from oa_sync.extract.lists.early_stop import EarlyStop
 from oa_sync.extract.lists.evidence import Evidence, Window
@@ -58,30 +58,36 @@ async def scan(
                 unproven.append(reading)
         if failed is not None:
             raise failed
-        if result.proven and unproven and _is_worth_repeating(result, unproven):
+        result.finished = True
+        if unproven and _is_worth_repeating(result, unproven):
             for reading in unproven:
                 await reading.repeat()
     except (ApiError, BudgetExhausted) as error:
-        result.error = error
+        result.error, result.finished = error, False
         return
     except OaSyncError:
         raise
     except Exception as error:
         result.error = unexpected(error, f"{result.resource.name}: reading the list")
+        result.finished = False
         return
-    result.finished = True
-    result.proven = result.proven and all(reading.evidence.proven for reading in unproven)
+    result.proven = all(reading.evidence.proven for reading in unproven)
     # A row without a readable key may be any of the absent ones.
     result.proven = result.proven and not result.set_aside
-    result.pending.update(to_confirm(result))
+    if result.parents_proven is not False:
+        asks = to_sample if result.is_mass_absent else to_confirm
+        result.pending.update(asks(result))
 
 
 def _is_worth_repeating(result: Scan, unproven: Sequence[_Reading]) -> bool:
     """Whether a second reading can decide about absent ids, and costs less than asking for the detail of
-    each. A list that was seen to change is not read again: it would change again."""
+    each. A list that was seen to change is not read again: it would change again. Nor is one that is in
+    doubt: it would say the same again."""
     absent = len(result.absent())
     pages = sum(reading.evidence.pages for reading in unproven)
-    if not absent or not identity(result.resource):
+    if not absent or not identity(result.resource) or not result.parents_proven:
+        return False
+    if result.is_mass_absent:
         return False
     if may_be_asked(result.resource) and absent <= min(pages, MOST_ASKED):
         return False
