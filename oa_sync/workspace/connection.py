@@ -21,6 +21,7 @@ from typing import Any, Literal, TypeVar
 from oa_sync.client import ApiClient, RetryPolicy, credential
 from oa_sync.client.dialect import PROBE_PATH, Detection, detect
 from oa_sync.client.paging import ApiList, Page, Place
+from oa_sync.client.paging.signs import Signs
 from oa_sync.clock import Clock, instant_of
 from oa_sync.definitions.loader import OPENANALYST, load_definition
 from oa_sync.definitions.model import BearerAuth, ClientConfig, Definition, NoAuth, Resource
@@ -143,7 +144,14 @@ class Connection:
         if self._detected is not None and endpoint.path == PROBE_PATH:
             first, self._detected = self._detected.first, None
         paginator = self._definition.paginator_for(resource)
-        return OpenedList(ApiList(self.client, endpoint, paginator, params, path=path, first=first))
+        before = self.fact("paging", resource)
+        signs = Signs(
+            frozenset(map(str, before)) if isinstance(before, list) else frozenset(),
+            lambda held: self.set_fact("paging", resource, held),
+        )
+        return OpenedList(
+            ApiList(self.client, endpoint, paginator, params, path=path, first=first, signs=signs)
+        )
 
     def recall(self, resource: Resource) -> Any:
         """What was remembered of the order of a list for this destination; None if nothing was."""

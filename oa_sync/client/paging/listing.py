@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,8 +67,9 @@ class Listing:
         *,
         path: str | None = None,
         deadline: float | None = None,
+        on_first: Callable[[Answer], None] = lambda _: None,
     ) -> None:
-        self.client = client
+        self.client, self._on_first = client, on_first
         self._method, self._json = endpoint.method, endpoint.json_body
         self._path = endpoint.path if path is None else path
         self._params = {**endpoint.plain, **(params or {})}
@@ -93,8 +94,14 @@ class Listing:
     def answer(self, response: Response, document: Any) -> Answer:
         """`response` with its rows. Their place is looked for once and holds for the whole list."""
         rows, self._selector = find_rows(document, self._selector, response.what)
+        return self._taken(Answer(response, document, rows, self._selector))
+
+    def _taken(self, answer: Answer) -> Answer:
+        """`answer`; the first one is looked at before its rows are used."""
+        if not self._started:
+            self._on_first(answer)
         self._started = True
-        return Answer(response, document, rows, self._selector)
+        return answer
 
     async def _read(self, path_or_url: str, params: Mapping[str, Any] | None, note: str) -> Answer:
         try:
@@ -117,8 +124,7 @@ class Listing:
         else:
             if apart is None or self._selector is None:
                 return self.answer(response, document)
-            self._started = True
-            return Answer(response, document, apart, self._selector)
+            return self._taken(Answer(response, document, apart, self._selector))
         raise gone
 
     def _decoded(self, response: Response) -> tuple[Any, UndecodedRows | None]:

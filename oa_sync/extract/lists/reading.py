@@ -103,6 +103,7 @@ class _Reading:
         self.evidence = Evidence(result.is_loaded, keyed=self._is_keyed)
         self._healing = Healing(opened, self.evidence, self._take)
         self.ended_early = False
+        self._total: int | None = None
 
     async def run(self, early_stop: EarlyStop | None) -> None:
         """Read the list once, and again where rows may have slipped through.
@@ -132,8 +133,16 @@ class _Reading:
         order, known = self._scan.order, self._scan.known
         async with aclosing(self._opened.pages(ahead=early_stop is None)) as pages:
             async for page in pages:
+                before, total = self.evidence.seen, self._total
                 rows = self._scan.add(page)
                 seam = self.evidence.add_next(page, rows)
+                self._total = page.total
+                if rows and seam and self.evidence.seen == before and page.total == total:
+                    raise IncompleteListError(
+                        f"{self._scan.resource.name}: a page of the list brings no new row, so reading ends there;"
+                        " the API may not know the parameter that asks for the next page. Correct the paginator in"
+                        " the definition"
+                    )
                 self._scan.since = self._scan.since or self.evidence.since
                 order.add(rows, known)
                 await self._after_page(self._scan)
