@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from oa_sync.errors import MassDeletionError
+from oa_sync.errors import IncompleteListError, MassDeletionError
 from oa_sync.extract.lists.mass import is_mass
 from oa_sync.workspace.report import SyncReport
 from tests.simulation.nights import Night
@@ -240,7 +240,10 @@ def _status_fits(seen: Seen) -> Iterator[Alarm]:
 
 
 def _keeps_rightly(seen: Seen) -> bool:
-    """Whether the sync failed because so many rows are gone that a person has to look."""
+    """Whether the sync failed because so many rows are gone that a person has to look, or because a total
+    counts rows that its list never shows."""
+    if seen.report is not None and isinstance(seen.report.error, IncompleteListError):
+        return any(plan.hidden for plan in seen.world.lists)
     if seen.report is None or not isinstance(seen.report.error, MassDeletionError):
         return False
     for plan in seen.world.lists:

@@ -49,9 +49,13 @@ class Signs:
         """
         values = {name: getattr(paginator, name, None) for name in _PATHS}
         paths = {name: path for name, path in values.items() if isinstance(path, str)}
-        held = {path for path in paths.values() if select(answer.document, path) is not MISSING}
-        named = {path for name, path in paths.items() if name in paginator.model_fields_set}
         before = self.before if was_found else self.before & set(paths.values())
+        held = {
+            path
+            for path in before.union(paths.values())
+            if select(answer.document, path) is not MISSING
+        }
+        named = {path for name, path in paths.items() if name in paginator.model_fields_set}
         wanted = {path for path in named | before if not _may_be_left_out(path)}
         if wanted and not held:
             raise IncompleteListError(

@@ -168,6 +168,8 @@ class DetailFetcher:
                 return
             for mark in marks:
                 await self._emit(mark)
+            if verdict is not Verdict.HELD:
+                self._failures[name] = 0
         except ApiError as error:
             if isinstance(error, NotAuthorisedError) and error.status == 401:
                 raise
