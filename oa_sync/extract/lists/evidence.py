@@ -193,17 +193,17 @@ class Evidence:
             return not self.missing
         return self.missing <= -sum(steps)
 
-    @property
-    def contradiction(self) -> str | None:
-        """How the pages contradict each other, in words; None: they do not. Where the list changes while it
-        is read, the lowest total counts: rows that were deleted before they were read are missing rightly."""
+    def contradiction(self, set_aside: int = 0) -> str | None:
+        """How the pages contradict each other, in words; None: they do not. `set_aside` rows came, and could not be
+        taken. Where the list changes while it is read, the lowest total counts: rows that were deleted before they
+        were read are missing rightly."""
         totals = self._totals()
         if not totals:
             return None
         if self.collapsed is not None:
             before, after = self.collapsed
             return f"its total fell from {before:,} to {after:,} while it was read"
-        if self.seen < min(totals):
+        if self.seen + set_aside < min(totals):
             return f"it says that it has {min(totals):,} rows, and shows {self.seen:,}"
         return None
 

@@ -117,7 +117,7 @@ class _Reading:
             return
         if self._is_keyed and self.evidence.missing and self.evidence.collapsed is None:
             await self._optional(self._healing.run())
-        if problem := self.evidence.contradiction:
+        if problem := self.evidence.contradiction(len(self._scan.set_aside)):
             raise IncompleteListError(
                 f"{self._scan.resource.name}: the list is not whole: {problem}. No row is taken for deleted."
                 " Run again; if it stays so, check the paginator in the definition (where its pages begin,"
