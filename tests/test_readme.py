@@ -197,6 +197,7 @@ def test_table_of_settings_is_complete() -> None:
         "--history",
         "--json",
         "--log-format",
+        "--retry-set-aside",
         "-v",
         "--verbose",
     }
