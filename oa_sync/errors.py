@@ -61,6 +61,12 @@ class SchemaContractError(OaSyncError):
     retry = False
 
 
+class MassDeletionError(OaSyncError):
+    """More rows are absent from a list at once than deletions are believed to explain; they are kept."""
+
+    code = "mass_deletion"
+
+
 class BudgetExhausted(OaSyncError):
     """This command may send no further request. It ends as partial, never as failed.
 
@@ -166,6 +172,13 @@ class InvalidResponseError(ApiError):
     """A 2xx answer that is not what was asked for: HTML, not JSON, empty, of the wrong shape."""
 
     code = "invalid_response"
+
+
+class IncompleteListError(ApiError):
+    """A list contradicts itself: it shows fewer rows than it says, says nothing of how it goes on, or does not
+    show a row that is there. What it does not show proves nothing."""
+
+    code = "incomplete"
 
 
 class BodyTooLargeError(ApiError):

@@ -192,10 +192,12 @@ def test_table_of_settings_is_complete() -> None:
     assert named - flags == set()
     not_settings = {
         "resources",
+        "--allow-mass-delete",
         "--full-refresh",
         "--history",
         "--json",
         "--log-format",
+        "--retry-set-aside",
         "-v",
         "--verbose",
     }

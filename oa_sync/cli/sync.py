@@ -34,6 +34,11 @@ from oa_sync.cli.options import api_options, log_options, place_options
 @click.option(
     "--retry-set-aside", is_flag=True, help="Load what was set aside because it failed to load."
 )
+@click.option(
+    "--allow-mass-delete",
+    is_flag=True,
+    help="Mark the rows as deleted that an earlier sync kept because they were too many at once.",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 @log_options
 def sync(
@@ -41,6 +46,7 @@ def sync(
     full_refresh: bool,
     history: bool,
     retry_set_aside: bool,
+    allow_mass_delete: bool,
     as_json: bool,
     log_format: str,
     verbose: bool,
@@ -72,6 +78,7 @@ def sync(
                 full_refresh=full_refresh,
                 history=history,
                 retry_set_aside=retry_set_aside,
+                allow_mass_delete=allow_mass_delete,
                 progress=progress,
             )
         except LockHeldError as error:

@@ -270,9 +270,8 @@ async def _asked(
     except BudgetExhausted:
         return _resource_plan(scan, cost_of(scan), asked=False)
     except NotFoundError as error:
-        if not scan.resource.endpoint.optional:
+        if not scan.resource.endpoint.optional or not connection.note_missing(scan.resource):
             return _resource_plan(scan, cost_of(scan), error=error)
-        connection.note_missing(scan.resource)
         return _resource_plan(scan, _cost_without_list(scan, runs), missing=True)
     except ApiError as error:
         if isinstance(error, NotAuthorisedError) and error.status == 401:

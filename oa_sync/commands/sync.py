@@ -65,6 +65,7 @@ def sync(
     full_refresh: bool = False,
     history: bool = False,
     retry_set_aside: bool = False,
+    allow_mass_delete: bool = False,
     clock: Clock | None = None,
     progress: Progress = _no_progress,
     stop: Stop | None = None,
@@ -73,7 +74,8 @@ def sync(
 
     `resources` limits the sync to these, or to this one (default: all of the definition). `full_refresh` asks
     for every detail again. `history` keeps every version of every row, from now on. `retry_set_aside` first
-    loads the segments that were set aside because they failed to load. `progress(stage,
+    loads the segments that were set aside because they failed to load. `allow_mass_delete` marks the rows as
+    deleted that an earlier sync kept and named because they were too many at once. `progress(stage,
     resource, done, total)` is called as the sync goes on; if it raises, that is logged, and it is called no
     more. `stop` ends the sync early; so do SIGTERM and Ctrl-C, where this is the main thread. Inside a running
     event loop (a notebook) the loop waits for the end; `sync_async` does not block it.
@@ -93,6 +95,7 @@ def sync(
             full_refresh=full_refresh,
             history=history,
             retry_set_aside=retry_set_aside,
+            allow_mass_delete=allow_mass_delete,
             progress=progress,
             stop=stop,
             around=around,
@@ -108,6 +111,7 @@ async def sync_async(
     full_refresh: bool = False,
     history: bool = False,
     retry_set_aside: bool = False,
+    allow_mass_delete: bool = False,
     progress: Progress = _no_progress,
     stop: Stop | None = None,
     around: Surroundings | None = None,
@@ -123,7 +127,13 @@ async def sync_async(
     locks, name = settings.home / "locks", settings.fingerprint()
     with sync_lock(locks, name, _what(settings), around.clock):
         one_sync = _Sync(
-            settings, around, _guarded(progress), full_refresh, history, retry_set_aside
+            settings,
+            around,
+            _guarded(progress),
+            full_refresh,
+            history,
+            retry_set_aside,
+            allow_mass_delete,
         )
         names = (resources,) if isinstance(resources, str) else tuple(resources)
         return await one_sync.run(names, target, stop)
@@ -158,11 +168,12 @@ class _Sync:
         full_refresh: bool,
         history: bool,
         retry_set_aside: bool,
+        allow_mass_delete: bool,
     ) -> None:
         self._retry_set_aside = retry_set_aside
         self._settings, self._around, self._clock = settings, around, around.clock
         self._progress, self._full_refresh = progress, full_refresh
-        self._keep_history = history
+        self._keep_history, self._allow_mass_delete = history, allow_mass_delete
         self._lock: PostgresLock | None = None
         sync_id = str(uuid.UUID(int=around.random.getrandbits(128), version=4))
         self._report = SyncReport(sync_id, settings.workspace, started_at=self._clock.now())
@@ -269,6 +280,7 @@ class _Sync:
                     self._settings.journal / "unfinished", self._clock, self._around.disk
                 ),
                 full_scan_days=self._settings.full_scan_days,
+                allow_mass_delete=self._allow_mass_delete,
             )
             report.tallies = extraction.tallies
             loading = asyncio.ensure_future(self._loading(lambda: loader.run(queue)))

@@ -123,17 +123,22 @@ class CursorPaginator(_Sized):
 
 
 class JsonLinkPaginator(Word):
-    """`json_link`: the URL of the next page stands in the body at `next_url_path`."""
+    """`json_link`: the URL of the next page stands in the body at `next_url_path`, or in a list of links there
+    (objects with `rel` and `href`)."""
 
     type: Literal["json_link"] = "json_link"
     next_url_path: PathText = "next"
 
 
 class HeaderLinkPaginator(Word):
-    """`header_link`: the URL of the next page stands in the `Link` header (RFC 8288)."""
+    """`header_link`: the URL of the next page stands in the `Link` header (RFC 8288).
+
+    `header`, the name of another header that holds the URL, is ours.
+    """
 
     type: Literal["header_link"] = "header_link"
     links_next_key: str = "next"
+    header: HeaderName = "Link"
 
 
 class SinglePagePaginator(Word):

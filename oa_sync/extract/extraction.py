@@ -36,8 +36,9 @@ from oa_sync.errors import (
     unexpected,
 )
 from oa_sync.extract.cost import Cost, cost_of, total_cost, unseen_backlog
+from oa_sync.extract.deletions import Deletions, Facts
 from oa_sync.extract.details.fetching import DetailFetcher
-from oa_sync.extract.details.tasks import in_order, row_item
+from oa_sync.extract.details.tasks import DetailTask, in_order, row_item
 from oa_sync.extract.details.unfinished import Unfinished, known_after
 from oa_sync.extract.lists.changes import Known
 from oa_sync.extract.lists.dependent import dependent_lists
@@ -47,12 +48,12 @@ from oa_sync.extract.lists.reading import scan
 from oa_sync.extract.lists.scan import Pending, Scan
 from oa_sync.extract.runs.followed import FollowedRuns
 from oa_sync.extract.set_aside import told
-from oa_sync.extract.tally import Tally
+from oa_sync.extract.tally import Tally, Warned
 from oa_sync.journal.items import Item, Kind
 from oa_sync.quota.headers import as_exhausted
 
 
-class Lists(ListFacts, Protocol):
+class Lists(ListFacts, Facts, Protocol):
     """Access to the lists of an API (see `oa_sync.workspace.connection.Connection`)."""
 
     def open_list(
@@ -63,8 +64,11 @@ class Lists(ListFacts, Protocol):
     def known_missing(self, resource: Resource) -> bool:
         """Whether this optional list was missing lately, so that it need not be asked for again yet."""
 
-    def note_missing(self, resource: Resource) -> None:
-        """Remember that this optional list is missing."""
+    def note_missing(self, resource: Resource) -> bool:
+        """Remember that this optional list is missing; whether that is believed."""
+
+    def note_answered(self, resource: Resource) -> None:
+        """Remember that this optional list is there."""
 
     def failed_before(self, resource: Resource) -> frozenset[str]:
         """The rows, by key, whose detail failed when it was asked for last."""
@@ -78,7 +82,8 @@ class Extraction:
     `runs` knows the agent runs that no list shows.
 
     `full_scan_days`: after this many days a list is read to its end, even if the rest of it could be
-    proven known (see `oa_sync.extract.lists.early_stop`).
+    proven known (see `oa_sync.extract.lists.early_stop`). `allow_mass_delete`: see
+    `oa_sync.extract.deletions`.
     """
 
     def __init__(
@@ -92,6 +97,7 @@ class Extraction:
         runs: FollowedRuns,
         unfinished: Unfinished,
         full_scan_days: float = FULL_SCAN_DAYS,
+        allow_mass_delete: bool = False,
     ) -> None:
         self._clock, self._lists, self._unfinished = clock, lists, unfinished
         self._hand_on, self._progress = emit, progress
@@ -104,8 +110,14 @@ class Extraction:
         self._unreachable: ConnectionFailedError | None = None
         self._scans: dict[str, Scan] = {}
         self._resumed: Mapping[str, MutableMapping[str, Known]] | None = None
+        self._deletions = Deletions(client, clock, lists, self.tallies, allow=allow_mass_delete)
         self._details = DetailFetcher(
-            client, clock, emit=self._emit, progress=progress, tallies=self.tallies
+            client,
+            clock,
+            emit=self._emit,
+            progress=progress,
+            tallies=self.tallies,
+            deletions=self._deletions,
         )
 
     async def run(
@@ -135,6 +147,7 @@ class Extraction:
                 wanted = (task for task in in_order(scans) if task.row in found)
                 done = await self._details.fetch(deque(wanted))
             self.exhausted = self._details.exhausted
+        done = await self._delete(scans, done)
         await self._write(self._runs.gone_unseen(done))
         for result in scans:
             await self._contained(result, lambda scan: self._conclude(scan, done))
@@ -156,6 +169,7 @@ class Extraction:
 
     async def _emit_listed(self, result: Scan) -> None:
         await self._write(self._runs.after_list(result, self.tallies[result.resource.name]))
+        self._deletions.leave_for_later(result)
         await self._emit_rows(result)
 
     def _failed_before(self, scans: Iterable[Scan]) -> set[tuple[str, str]]:
@@ -173,6 +187,24 @@ class Extraction:
             resource, (key for name, key in failed - done if name == resource.name)
         )
         self._orders.conclude(result)
+
+    async def _delete(
+        self, scans: Sequence[Scan], done: set[tuple[str, str]]
+    ) -> set[tuple[str, str]]:
+        """Decide about the absent rows of all lists; returns what is settled now."""
+        for result in scans:
+            cut = self.exhausted is not None or self._unreachable is not None
+            await self._emit_all(await self._deletions.decide(result, cut=cut))
+            more = {} if cut else self._deletions.to_ask(result)
+            if more:
+                result.pending.update(more)
+                keys = tuple(sorted(result.list_keys))
+                tasks = (DetailTask(result.resource, row, keys) for row in more.values())
+                done = await self._details.fetch(deque(tasks))
+                self.exhausted = self._details.exhausted
+                cut = self.exhausted is not None
+                await self._emit_all(await self._deletions.decide(result, cut=cut))
+        return done
 
     def _cost(self, scans: Sequence[Scan], done: set[tuple[str, str]]) -> Cost:
         """What the next sync has to send: every list again, and the details that are not settled."""
@@ -224,17 +256,29 @@ class Extraction:
             await scan(result, self._open(result), early_stop, self._emit_full)
         tally.listed, tally.total = len(result.seen) + result.rest_known, result.total
         tally.new, tally.changed, tally.unchanged = result.new, result.changed, result.unchanged
+        if result.shows_more:
+            tally.warnings.append(
+                Warned(
+                    "total",
+                    f"the list says that it has {result.total:,} rows, and shows {len(result.seen):,}:"
+                    " its total is capped or stale, and proves nothing",
+                )
+            )
         if exhausted := as_exhausted(result.error, self._clock.now()):
             self.exhausted = exhausted
         elif isinstance(result.error, NotFoundError) and resource.endpoint.optional:
-            tally.missing = True
-            self._lists.note_missing(resource)
+            if self._lists.note_missing(resource):
+                tally.missing = True
+            else:
+                tally.errors.append(result.error)
         elif isinstance(result.error, NotAuthorisedError) and result.error.status == 401:
             raise result.error
         elif result.error is not None:
             tally.errors.append(result.error)
             if isinstance(result.error, ConnectionFailedError):
                 self._unreachable = result.error
+        elif resource.endpoint.optional and result.finished:
+            self._lists.note_answered(resource)
         if result.set_aside:
             tally.set_aside += result.set_aside.values()
             tally.errors.append(told(resource.name, tally.set_aside))
@@ -248,7 +292,10 @@ class Extraction:
             return
         parents = self._scans[resource.parent]
         # A parent that was missed hides the rows of its list too.
-        result.proven = parents.is_complete or (parents.finished and not parents.absent())
+        if not parents.finished or parents.is_mass_absent:
+            result.parents_proven = False
+        elif not parents.is_complete and parents.absent():
+            result.parents_proven = None
         rows = (parents.rows or {}).values()
         async for opened in dependent_lists(self._lists.open_list, resource, rows):
             yield opened
@@ -284,15 +331,11 @@ class Extraction:
                 yield item
 
     async def _emit_rows(self, result: Scan) -> None:
-        """Emit the rows that wait for no detail, and the rows that are gone."""
+        """Emit the rows that wait for no detail, and the rows that the list alone proves gone."""
         keys = tuple(sorted(result.list_keys))
         rows = [row for row in result.pending.values() if not row.wants_detail]
         await self._emit_all(self._row_items(result.resource, rows, keys))
-        gone, now = result.gone(), self._clock.now()
-        self.tallies[result.resource.name].deleted += len(gone)
-        await self._emit_all(
-            Item(Kind.GONE, result.resource.name, key, now, replaces=True) for key in gone
-        )
+        await self._emit_all(self._deletions.listed(result))
 
     async def _emit_unreached(self, result: Scan, done: set[tuple[str, str]]) -> None:
         """Emit the list rows whose detail was not fetched, and count them as backlog."""

@@ -21,7 +21,8 @@ from typing import Any, Literal, TypeVar
 from oa_sync.client import ApiClient, RetryPolicy, credential
 from oa_sync.client.dialect import PROBE_PATH, Detection, detect
 from oa_sync.client.paging import ApiList, Page, Place
-from oa_sync.clock import Clock
+from oa_sync.client.paging.signs import Signs
+from oa_sync.clock import Clock, instant_of
 from oa_sync.definitions.loader import OPENANALYST, load_definition
 from oa_sync.definitions.model import BearerAuth, ClientConfig, Definition, NoAuth, Resource
 from oa_sync.errors import Interrupted
@@ -42,6 +43,8 @@ PAGES_AT_ONCE = 4
 ASK_AGAIN = timedelta(days=7)
 MOST_FAILED = 1_000
 """After this time an optional list that was not there is asked for again."""
+LIST_GONE_AFTER = timedelta(days=3)
+"""For this time an optional list that was there and answers 404 is asked for by every sync."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,18 +144,33 @@ class Connection:
         if self._detected is not None and endpoint.path == PROBE_PATH:
             first, self._detected = self._detected.first, None
         paginator = self._definition.paginator_for(resource)
-        return OpenedList(ApiList(self.client, endpoint, paginator, params, path=path, first=first))
+        before = self.fact("paging", resource)
+        signs = Signs(
+            frozenset(map(str, before)) if isinstance(before, list) else frozenset(),
+            lambda held: self.set_fact("paging", resource, held),
+        )
+        return OpenedList(
+            ApiList(self.client, endpoint, paginator, params, path=path, first=first, signs=signs)
+        )
 
     def recall(self, resource: Resource) -> Any:
         """What was remembered of the order of a list for this destination; None if nothing was."""
-        return self._memory.get(self._order_of(resource))
+        return self.fact("order", resource)
 
     def remember(self, resource: Resource, fact: Any) -> None:
         """Remember `fact`, a JSON value, of the order of a list for this destination."""
-        self._memory.set(self._order_of(resource), fact)
+        self.set_fact("order", resource, fact)
 
-    def _order_of(self, resource: Resource) -> str:
-        return f"order:{self._settings.fingerprint()}:{resource.name}:{resource.endpoint.path}"
+    def fact(self, kind: str, resource: Resource) -> Any:
+        """What was remembered of a list for this destination; None if nothing was."""
+        return self._memory.get(self._name_of(kind, resource))
+
+    def set_fact(self, kind: str, resource: Resource, value: Any) -> None:
+        """Remember `value`, a JSON value, of a list for this destination; None forgets."""
+        self._memory.set(self._name_of(kind, resource), value)
+
+    def _name_of(self, kind: str, resource: Resource) -> str:
+        return f"{kind}:{self._settings.fingerprint()}:{resource.name}:{resource.endpoint.path}"
 
     def known_missing(self, resource: Resource) -> bool:
         """Whether this optional list answered 404 within the last `ASK_AGAIN`."""
@@ -163,9 +181,24 @@ class Connection:
             return False
         return since <= self._clock.now() < since + ASK_AGAIN
 
-    def note_missing(self, resource: Resource) -> None:
-        """Remember that this optional list is not there; the API may offer it one day."""
-        self._memory.set(f"missing:{resource.endpoint.path}", self._clock.now().isoformat())
+    def note_missing(self, resource: Resource) -> bool:
+        """Remember that this optional list answers 404; the API may offer it one day. Whether that is believed:
+        one that has answered before must answer 404 for `LIST_GONE_AFTER`."""
+        path, now = resource.endpoint.path, self._clock.now()
+        answered = self._memory.get(f"answered:{path}")
+        if answered is not None:
+            lost = instant_of(self._memory.get(f"lost:{path}"))
+            if lost is None or now - lost < LIST_GONE_AFTER:
+                self._memory.set(f"lost:{path}", (lost or now).isoformat())
+                return False
+            self._memory.set(f"answered:{path}", None)
+        self._memory.set(f"missing:{path}", now.isoformat())
+        return True
+
+    def note_answered(self, resource: Resource) -> None:
+        """Remember that this optional list is there."""
+        self._memory.set(f"answered:{resource.endpoint.path}", True)
+        self._memory.set(f"lost:{resource.endpoint.path}", None)
 
     def failed_before(self, resource: Resource) -> frozenset[str]:
         """The rows, by key, whose detail failed when it was asked for last."""

@@ -326,14 +326,68 @@ def test_a_page_can_be_read_again_alone() -> None:
     assert len(last.rows) == 3
 
 
+@pytest.mark.parametrize("total", [1, 3, 5])
+@pytest.mark.parametrize(("count", "requests"), [(5, 3), (6, 4)])
+def test_a_total_that_is_passed_ends_nothing(total: int, count: int, requests: int) -> None:
+    """Capped or stale: a short page or an empty one is the end."""
+    pagers: list[Paginator] = [
+        BY_PAGE.model_copy(update={"size": 2}),
+        BY_OFFSET.model_copy(update={"limit": 2}),
+    ]
+    scripts = [numbered(count, 2, total=lambda: total), offsets(count, 2, told=total)]
+    for script, pager in zip(scripts, pagers, strict=True):
+        found, seen = read(script, pager)
+        assert ids(found) == list(range(count))
+        # A total of all the rows is reached, and asks for no more.
+        assert len(seen) == (3 if total == count else requests)
+
+
+@pytest.mark.parametrize("pages_told", [0, 1])
+def test_a_number_of_pages_that_is_passed_ends_nothing(pages_told: int) -> None:
+    """One page is what the server says, and what a definition that starts at page 2 has passed."""
+
+    def script(seen: Seen) -> Reply:
+        number = int(seen.query["page"])
+        return reply({"data": rows(number * 2, 2 if number < 5 else 0), "pages": pages_told})
+
+    pager = PageNumberPaginator(base_page=1, page=1 + pages_told, total_path="pages")
+    assert len(read(script, pager)[1]) == 5 - pages_told
+
+
+@pytest.mark.parametrize("beyond", ["404", "the last page"])
+@pytest.mark.parametrize("by", ["page", "offset"])
+def test_what_some_servers_answer_beyond_the_end_is_an_end(by: str, beyond: str) -> None:
+    def script(seen: Seen) -> Reply:
+        start = (int(seen.query["page"]) - 1) * 2 if by == "page" else int(seen.query["offset"])
+        if start >= 6 and beyond == "404":
+            return reply({"detail": "Invalid page."}, 404)
+        return reply({"data": rows(min(start, 4), 2)})
+
+    pager = (
+        BY_PAGE.model_copy(update={"size": 2})
+        if by == "page"
+        else BY_OFFSET.model_copy(update={"limit": 2})
+    )
+    found, seen = read(script, pager)
+    assert ids(found) == list(range(6))
+    assert len(seen) == 4
+
+
+def test_a_page_that_is_missing_before_the_end_that_was_told_is_an_error() -> None:
+    answers = in_turn(reply({"data": rows(0, 2), "pages": 3}), reply({}, 404))
+    pager = PageNumberPaginator(base_page=1, total_path="pages")
+    assert stops(answers, pager, "earlier pages of this list were there") == (2, 2)
+
+
 # --- offsets ----------------------------------------------------------------------------------
 
 
-def offsets(count: int, cap: int, *, total: bool = True) -> Script:
+def offsets(count: int, cap: int, *, total: bool = True, told: int | None = None) -> Script:
     def script(seen: Seen) -> Reply:
         first, size = int(seen.query["offset"]), min(cap, int(seen.query["limit"]))
         body: dict[str, Any] = {"data": rows(first, max(0, min(size, count - first)))}
-        return reply({**body, "meta": {"total": count}} if total else body)
+        said = count if told is None else told
+        return reply({**body, "meta": {"total": said}} if total else body)
 
     return script
 

@@ -4,22 +4,48 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from email.utils import format_datetime
 from itertools import chain
 from typing import Any
 
+from oa_sync.client import ApiClient
+from oa_sync.clock import Clock
 from oa_sync.definitions.model import Resource
+from oa_sync.extract.deletions import Deletions
 from oa_sync.extract.details.fetching import DetailFetcher
 from oa_sync.extract.details.tasks import DetailTask
 from oa_sync.extract.lists.changes import Change, Known, Listed
-from oa_sync.extract.lists.scan import Pending
+from oa_sync.extract.lists.scan import Pending, Scan
 from oa_sync.extract.tally import Tally
 from oa_sync.journal.items import Item
 from tests.client.scripted import Reply, ScriptedServer, Seen, api, reply
 from tests.support.clock import ManualClock
+
+
+class NoFacts:
+    """Remembers nothing."""
+
+    def fact(self, kind: str, resource: Resource) -> Any:
+        return None
+
+    def set_fact(self, kind: str, resource: Resource, value: Any) -> None:
+        """Forget it at once."""
+
+
+def deletions_after(
+    client: ApiClient, clock: Clock, tallies: dict[str, Tally], tasks: Iterable[DetailTask]
+) -> Deletions:
+    """The door to deletions, after lists that showed one row that answers, and none of those of `tasks`."""
+    deletions = Deletions(client, clock, NoFacts(), tallies)
+    for task in tasks:
+        deletions.listed(Scan(task.resource, {}, {"shown"}, finished=True, proven=False))
+        shown = replace(task.pending.listed, key="shown")
+        deletions.answered(replace(task, pending=replace(task.pending, listed=shown)))
+    return deletions
+
 
 VERSION = "2026-01-01T00:00:00Z"
 
@@ -136,6 +162,7 @@ async def _fetched(
             emit=take,
             progress=lambda *step: progress.append(step),
             tallies=tallies,
+            deletions=deletions_after(client, clock, tallies, chain(*calls)),
             max_in_flight=max_in_flight,
         )
         outcome = Outcome(server, fetcher, clock, progress=progress, tallies=tallies)

@@ -24,12 +24,13 @@ def scanned(
 ) -> Scan:
     """A scan of `source`, with `known` loaded before."""
     result = Scan(resource, known or {})
-    asyncio.run(scan(result, _only(source)))
+    asyncio.run(scan(result, only(source)))
     assert result.error is None, result.error
     return result
 
 
-async def _only(source: OpenList) -> AsyncIterator[OpenList]:
+async def only(source: OpenList) -> AsyncIterator[OpenList]:
+    """The lists of a scan that has one."""
     yield source
 
 
@@ -64,7 +65,7 @@ class Mirror:
         before = self.source.requests
         memory = OrderMemory(self, ListClock(self.source))
         result = self.last = Scan(self.resource, dict(self.known))
-        asyncio.run(scan(result, _only(self.source), memory.early_stop(result)))
+        asyncio.run(scan(result, only(self.source), memory.early_stop(result)))
         assert result.error is None, result.error
         pages = self.source.requests - before
         for key in result.gone():

@@ -83,6 +83,15 @@ def test_a_run_that_is_gone_is_marked_and_not_dropped(tmp_path: Path) -> None:
         api.hear(run_id)
         api.sync()
         api.server.state.delete("agent_runs", run_id)
+        for _ in range(3):
+            api.clock.advance(DAY)
+            report = api.sync()
+            # A 404 of one night proves little: it is asked again for some days.
+            assert report.tallies["agent_runs"].deleted == 0
+            assert [warned.code for warned in report.tallies["agent_runs"].warnings] == [
+                "run_missing"
+            ]
+            assert api.row(run_id)["_oa_deleted_at"] is None
         api.clock.advance(DAY)
         report = api.sync()
         assert report.tallies["agent_runs"].deleted == 1
@@ -92,6 +101,26 @@ def test_a_run_that_is_gone_is_marked_and_not_dropped(tmp_path: Path) -> None:
         api.clock.advance(DAY)
         api.sync()
         assert not api.asked
+
+
+def test_a_run_that_answers_404_for_a_night_is_followed_on(tmp_path: Path) -> None:
+    with site(tmp_path) as api:
+        run_id = api.start()
+        api.hear(run_id)
+        api.sync()
+        fields = dict(api.server.state.get("agent_runs", run_id))
+        api.server.state.delete("agent_runs", run_id)
+        api.clock.advance(DAY)
+        api.sync()
+        api.clock.advance(30)
+        api.sync()
+        assert not api.asked, "asked again a minute later at the soonest"
+        api.server.state.insert("agent_runs", fields)
+        api.move(run_id, "completed")
+        api.clock.advance(DAY)
+        api.sync()
+        row = api.row(run_id)
+        assert (row["status"], row["_oa_deleted_at"]) == ("completed", None)
 
 
 def test_an_id_that_never_existed_is_kept_as_gone(tmp_path: Path) -> None:

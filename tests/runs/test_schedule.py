@@ -11,14 +11,13 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from oa_sync.definitions.loader import OPENANALYST, load_definition
+from oa_sync.extract.intervals import LONGEST, SHORTEST
 from oa_sync.extract.lists.changes import Known
 from oa_sync.extract.lists.scan import Scan
 from oa_sync.extract.runs.followed import FollowedRuns
 from oa_sync.extract.runs.known import Announcement, LoadedRun, is_usable_id
 from oa_sync.extract.runs.schedule import (
     GIVE_UP_AFTER,
-    LONGEST,
-    SHORTEST,
     State,
     ask_again_at,
     state_of,

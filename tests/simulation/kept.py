@@ -70,9 +70,9 @@ KEPT: tuple[Kept, ...] = (
     Kept(
         2070,
         20,
-        "complete, with a row of a parent that is gone",
-        "rows of a parent that is gone stay one sync longer, where the parent's absence was proven by its"
-        " detail and not by the list: to be mended with the one door for deletions",
+        None,
+        "complete, with a row of a parent that is gone: its rows stayed one sync longer, where the parent's"
+        " absence was proven by its detail and not by the list; now its rows are decided after the details",
     ),
     Kept(
         162,

@@ -17,7 +17,7 @@ from typing import Any
 import httpx
 
 from oa_sync.commands.sync import sync_async
-from oa_sync.errors import DestinationError, OaSyncError
+from oa_sync.errors import DestinationError, MassDeletionError, OaSyncError
 from oa_sync.settings import Settings
 from oa_sync.workspace.report import SyncReport
 from oa_sync.workspace.surroundings import Surroundings
@@ -108,6 +108,8 @@ class _World:
         self._outdated: set[tuple[str, tuple[Any, ...]]] = set()
         """(list, key) of rows that were there when the definition began to read more of them."""
         self._backup: Path | None = None
+        self._looked = False
+        """Somebody read in the report of the night before which rows were kept, and saw that they are gone."""
         self._receipts = Receipts()
         self._second = SecondWorkspace()
         self._teller: Teller | None = None
@@ -290,6 +292,8 @@ class _World:
     ) -> None:
         machine = self._machine
         machine.disk.room = None
+        kept = report is not None and report.error is not None
+        self._looked = kept and isinstance(report.error, MassDeletionError) and not night.lie
         if night.power_cut:
             durable = 0 < self._world.per_minute <= 120
             machine.power_cut(self._chance, ledger_is_synced=durable)
@@ -354,7 +358,11 @@ class _World:
             self._is_syncing = True
             try:
                 return await sync_async(
-                    settings, full_refresh=night.full_refresh, around=around, target=target
+                    settings,
+                    full_refresh=night.full_refresh,
+                    allow_mass_delete=self._looked,
+                    around=around,
+                    target=target,
                 )
             finally:
                 self._is_syncing = False

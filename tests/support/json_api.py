@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import datetime
 from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -13,7 +14,16 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 Answer = Callable[[dict[str, str]], Any]
-"""From the query parameters to the JSON body; None answers 404."""
+"""From the query parameters to the JSON body, or to a `Told`; None answers 404."""
+
+
+@dataclass(frozen=True)
+class Told:
+    """An answer that is more than a JSON body. `body` None: no body at all."""
+
+    body: Any = None
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 class Server:
@@ -40,11 +50,18 @@ def json_api(
             server.asked.append((parts.path, query))
             server.headers.append(dict(self.headers.items()))
             answer = routes.get(parts.path)
-            body = answer(query) if answer else None
-            payload = json.dumps(body if body is not None else {"error": "no such thing"}).encode()
-            self.send_response(200 if body is not None else 404)
+            told = answer(query) if answer else None
+            if told is None:
+                told = Told({"error": "no such thing"}, 404)
+            elif not isinstance(told, Told):
+                told = Told(told)
+            payload = b"" if told.body is None else json.dumps(told.body).encode()
+            self.send_response(told.status)
             self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(payload)))
+            if told.status != 204:
+                self.send_header("Content-Length", str(len(payload)))
+            for name, value in told.headers.items():
+                self.send_header(name, value)
             self.end_headers()
             self.wfile.write(payload)
 

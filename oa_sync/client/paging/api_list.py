@@ -12,6 +12,7 @@ from oa_sync.client.paging.links import linked_pages
 from oa_sync.client.paging.listing import Answer, Listing
 from oa_sync.client.paging.numbered import Offsets, PageNumbers
 from oa_sync.client.paging.page import Page, Place
+from oa_sync.client.paging.signs import Signs
 from oa_sync.client.response import Response
 from oa_sync.client.session import ApiClient
 from oa_sync.definitions.model import (
@@ -29,7 +30,7 @@ class ApiList:
 
     `params` are added to the endpoint's plain ones; `path` replaces the endpoint's where that has
     placeholders. `first` is an answer that already is the first page (see `oa_sync.client.dialect`);
-    the first reading uses it. `deadline`, by the clock's `monotonic()`, bounds every request.
+    the first reading uses it. `signs`: what the first answer must hold. `deadline`, by the clock's `monotonic()`, bounds every request.
     """
 
     def __init__(
@@ -42,9 +43,12 @@ class ApiList:
         path: str | None = None,
         first: Response | None = None,
         deadline: float | None = None,
+        signs: Signs | None = None,
     ) -> None:
-        self._listing = Listing(client, endpoint, params, path=path, deadline=deadline)
-        self._paginator = paginator
+        self._signs, self._paginator = signs, paginator
+        self._listing = Listing(
+            client, endpoint, params, path=path, deadline=deadline, on_first=self._look_at
+        )
         self._first = first
 
     async def pages(self, concurrency: int = 1) -> AsyncGenerator[Page, None]:
@@ -58,6 +62,7 @@ class ApiList:
             NotFoundError: the API has no such list; only before the first page.
             InvalidResponseError: a page without a list of objects, or paging that goes in circles.
             RedirectRefusedError: a link to the next page leaves the configured origin.
+            IncompleteListError: the first answer does not tell how the list goes on.
             BudgetExhausted, ApiError: as `ApiClient.request`.
         """
         first, self._first = self._first, None
@@ -65,12 +70,19 @@ class ApiList:
         if isinstance(self._paginator, AutoPaginator):
             answer = answer or await self._listing.read({}, "page 1")
             self._paginator = detect(answer)
+            if self._signs is not None:
+                self._signs.check(answer, self._paginator, was_found=True)
         walk = self._walk(answer, concurrency)
         try:
             async for page in walk:
                 yield page
         finally:
             await walk.aclose()
+
+    def _look_at(self, answer: Answer) -> None:
+        """See whether the first answer tells how the list goes on, where that is declared."""
+        if self._signs is not None and not isinstance(self._paginator, AutoPaginator):
+            self._signs.check(answer, self._paginator, was_found=False)
 
     async def across(self, left: Place, right: Place | None) -> list[Page]:
         """What lies in the seam of two pages; see `oa_sync.client.paging.across`."""

@@ -3,6 +3,9 @@
 The order is dlt's (rest_client/detector.py): a `Link` header, a URL of the next page in the body,
 page numbers with a total, a cursor; else it is a single page. Unlike dlt, page numbers are only
 counted on from the number that the answer itself names, because lists start at 0 or at 1.
+
+What is not recognised is not nonexistent: an answer is a single page only if nothing in it speaks against
+that, such as a total above its rows, a limit that its rows fill, or a field that names a next page.
 """
 
 from __future__ import annotations
@@ -10,8 +13,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from oa_sync.client.paging.links import header_link
+from oa_sync.client.paging.links import header_link, listed_link
 from oa_sync.client.paging.listing import Answer
+from oa_sync.client.wording import printable
 from oa_sync.definitions.model import (
     CursorPaginator,
     HeaderLinkPaginator,
@@ -20,11 +24,29 @@ from oa_sync.definitions.model import (
     Paginator,
     SinglePagePaginator,
 )
-from oa_sync.definitions.paths import format_path, parse_path
-from oa_sync.errors import InvalidResponseError
+from oa_sync.definitions.paths import format_path, parse_path, select
+from oa_sync.errors import IncompleteListError, InvalidResponseError
 
-_NEXT_URL = ("next", "next_url", "nexturl", "next_page_url", "next_link", "nextlink", "href", "url")
-_CURSOR = ("next_cursor", "nextcursor", "cursor", "end_cursor", "endcursor", "next")
+_NEXT_URL = (
+    *("next", "next_url", "nexturl", "next_page_url", "next_link", "nextlink", "next_page"),
+    *("@odata.nextlink", "odata.nextlink", "@nextlink", "href", "url"),
+)
+_TOKENS = {
+    "next_page_token": "page_token",
+    "nextPageToken": "pageToken",
+    "next_token": "next_token",
+    "nextToken": "nextToken",
+    "continuation_token": "continuation_token",
+    "continuationToken": "continuationToken",
+}
+"""Fields of a cursor whose parameter is not called `cursor`, by the custom of their APIs."""
+_CURSOR = (
+    *("next_cursor", "nextcursor", "cursor", "end_cursor", "endcursor", "next"),
+    *(name.lower() for name in _TOKENS),
+)
+_HEADERS = ("Next-Page", "X-Next-Page", "X-Next")
+_LINKS = ("links", "_links", "meta.links", "pagination.links")
+_LIMITS = ("limit", "per_page", "perpage", "page_size", "pagesize", "max_results", "maxresults")
 _PAGE = ("page", "current_page", "currentpage", "page_number", "pagenumber")
 _PAGES = ("total_pages", "totalpages", "pages", "page_count", "pagecount", "last_page")
 _ROWS = ("total", "total_count", "totalcount", "total_items", "total_results", "total_rows")
@@ -39,16 +61,69 @@ def detect(answer: Answer) -> Paginator:
 
     Raises:
         InvalidResponseError: it names more pages than one, but not how to ask for them.
+        IncompleteListError: it may have more, and not how to ask for it.
     """
-    if header_link(answer, "next"):
-        return HeaderLinkPaginator()
     scalars = list(_scalars(answer.document, answer.rows_path))
-    return (
-        _by_link(scalars)
+    found = (
+        _by_header(answer)
+        or _by_link(scalars)
+        or _by_listed_link(answer)
         or _by_page_number(scalars, answer)
         or _by_cursor(scalars)
-        or SinglePagePaginator()
     )
+    if found is None and (doubt := _doubt(scalars, answer)) is not None:
+        raise IncompleteListError(
+            f"{answer.what}: whether the list goes on after these {len(answer.rows)} rows is not clear: {doubt}."
+            " Declare its paginator in the definition (page_number, offset, cursor, json_link or header_link), or"
+            " single_page if this is the whole list"
+        )
+    return found or SinglePagePaginator()
+
+
+def unused_next(answer: Answer, declared: Paginator) -> str | None:
+    """What in `answer` says, in words, that its list goes on in another way than the one that is `declared`."""
+    scalars = list(_scalars(answer.document, answer.rows_path))
+    others = (_by_header(answer), _by_link(scalars), _by_listed_link(answer), _by_cursor(scalars))
+    for found in others:
+        if found is not None and found != declared:
+            words = {k: v for k, v in found.model_dump().items() if k in found.model_fields_set}
+            return f"the answer fits {found.type} {words or ''}".rstrip()
+    return _doubt(scalars, answer)
+
+
+def _doubt(scalars: list[_Found], answer: Answer) -> str | None:
+    """What speaks against these rows being all."""
+    for keys, value in scalars:
+        name, path = keys[-1].lower(), format_path(keys)
+        is_number = type(value) is int
+        if (name in _ROWS or name == "count") and is_number and value > len(answer.rows):
+            return f"{path} says that there are {value}"
+        if name in _LIMITS and is_number and 0 < value == len(answer.rows):
+            return f"they are as many as {path} allows"
+        if (name in _HAS_MORE or name == "more") and value is True:
+            return f"{path} is true"
+        if value and not isinstance(value, bool) and ("next" in name or "cursor" in name):
+            return f"{path} is {printable(str(value), 40)}"
+    return None
+
+
+def _by_header(answer: Answer) -> HeaderLinkPaginator | PageNumberPaginator | None:
+    if header_link(answer, "next"):
+        return HeaderLinkPaginator()
+    for name in _HEADERS:
+        value = header_link(answer, "next", name)
+        if value is not None and value.isdigit():
+            first = int(value) - 1
+            return PageNumberPaginator(base_page=min(first, 1), page=first, total_path=None)
+        if value is not None:
+            return HeaderLinkPaginator(header=name)
+    return None
+
+
+def _by_listed_link(answer: Answer) -> JsonLinkPaginator | None:
+    found = (path for path in _LINKS if listed_link(select(answer.document, path, None)))
+    path = next(found, None)
+    return JsonLinkPaginator(next_url_path=path) if path else None
 
 
 def _by_link(scalars: list[_Found]) -> JsonLinkPaginator | None:
@@ -92,7 +167,9 @@ def _by_cursor(scalars: list[_Found]) -> CursorPaginator | None:
     return CursorPaginator(
         cursor_path=format_path(keys),
         # The documented envelope of OpenAnalyst's cursor dialect; dlt's default otherwise.
-        cursor_param="after" if keys == ("pagination", "cursor") else "cursor",
+        cursor_param="after"
+        if keys == ("pagination", "cursor")
+        else _TOKENS.get(keys[-1], "cursor"),
         has_more_path=format_path(has_more) if has_more else None,
         total_path=format_path(rows) if rows else None,
     )

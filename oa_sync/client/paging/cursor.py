@@ -1,14 +1,15 @@
 """Lists that are read by cursor: each page says where the next one starts.
 
 A list is over when `has_more` is false, when the cursor is null, empty or absent, or, where the
-server has no `has_more`, once as many rows were seen as its total says.
+server has no `has_more`, once as many rows were seen as its total says. A total that more rows came
+than is capped or stale, and ends nothing.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 
-from oa_sync.client.paging.listing import Answer, Listing, RepeatGuard, refuse_empty
+from oa_sync.client.paging.listing import Answer, Count, Listing, RepeatGuard, refuse_empty
 from oa_sync.client.paging.page import Page
 from oa_sync.definitions.model import CursorPaginator
 from oa_sync.definitions.paths import select
@@ -25,7 +26,8 @@ class Cursors:
         self._listing, self._paginator = listing, paginator
         self._guard = RepeatGuard()
         self._used: set[str] = set()
-        self._seen = self._size = self._empty = 0
+        self._count = Count()
+        self._size = self._empty = 0
 
     async def pages(
         self, first: Answer | None, start: str | None = None
@@ -43,7 +45,7 @@ class Cursors:
             total = answer.total(self._paginator.total_path)
             cause = f"the API may not know the parameter {self._paginator.cursor_param!r}"
             self._guard.check(answer, total, cause)
-            self._learn(answer)
+            self._learn(answer, total)
             cursor = self._cursor(answer)
             page = self._page(number, answer, total, cursor, asked_by)
             yield page
@@ -62,9 +64,10 @@ class Cursors:
             params[asked.cursor_param] = cursor
         return await self._listing.read(params, f"page {number}")
 
-    def _learn(self, answer: Answer) -> None:
+    def _learn(self, answer: Answer, total: int | None) -> None:
         rows = len(answer.rows)
-        self._seen += rows
+        self._count.seen += rows
+        self._count.tell(total)
         self._size = max(self._size, rows)
         self._empty = 0 if rows else self._empty + 1
 
@@ -89,20 +92,20 @@ class Cursors:
             number=number,
             rows=answer.rows,
             total=total,
-            is_last=self._is_last(answer, total, cursor),
+            is_last=self._is_last(answer, cursor),
             size=self._size,
             rows_path=answer.rows_path,
             response=answer.response,
             cursor=asked_by,
         )
 
-    def _is_last(self, answer: Answer, total: int | None, cursor: str | None) -> bool:
+    def _is_last(self, answer: Answer, cursor: str | None) -> bool:
         has_more = answer.flag(self._paginator.has_more_path)
         if has_more is not None:
             if has_more and not answer.rows:
                 refuse_empty(answer)
             return not has_more
-        if cursor is None or (total is not None and self._seen >= total):
+        if cursor is None or self._count.is_reached(self._count.seen):
             return True
         if answer.rows:
             return False

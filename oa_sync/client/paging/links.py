@@ -5,9 +5,8 @@ Links are followed on the configured origin only; the last page is the one witho
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncGenerator
-
-import httpx
 
 from oa_sync.client.paging.listing import Answer, Listing, RepeatGuard
 from oa_sync.client.paging.page import Page
@@ -56,20 +55,43 @@ async def linked_pages(
         answer = await listing.read_link(url, f"page {number}")
 
 
-def header_link(answer: Answer, relation: str) -> str | None:
-    """The URL in the `Link` header of `answer` with this relation."""
-    header = answer.response.headers.get("link", "")
-    return httpx.Response(200, headers={"link": header}).links.get(relation, {}).get("url")
+_LINK = re.compile(r"<([^>]*)>((?:[^,\"<]|\"[^\"]*\")*)")
+_REL = re.compile(r";\s*rel\s*=\s*(?:\"([^\"]*)\"|([^\s;,]+))", re.IGNORECASE)
+
+
+def header_link(answer: Answer, relation: str, header: str = "link") -> str | None:
+    """The URL with this relation in a header of `answer` in the form of `Link` (RFC 8288): names and relations in
+    any case, perhaps several relations in one. A header of another name may be the URL itself."""
+    text = answer.response.headers.get(header.lower(), "").strip()
+    if header.lower() != "link" and not text.startswith("<"):
+        return text or None
+    for url, parameters in _LINK.findall(text):
+        found = _REL.search(parameters)
+        relations = (found[1] or found[2] or "").lower().split() if found else []
+        if relation.lower() in relations:
+            return str(url)
+    return None
+
+
+def listed_link(links: object, relation: str = "next") -> str | None:
+    """The URL with this relation in a list of links: objects with `rel` and `href` (or `url`)."""
+    for link in links if isinstance(links, list) else ():
+        if isinstance(link, dict) and str(link.get("rel", "")).lower() == relation:
+            url = link.get("href") or link.get("url")
+            return url if isinstance(url, str) else None
+    return None
 
 
 def _next_link(answer: Answer, paginator: LinkPaginator) -> str | None:
     match paginator:
         case SinglePagePaginator():
             return None
-        case HeaderLinkPaginator(links_next_key=relation):
-            return header_link(answer, relation)
+        case HeaderLinkPaginator(links_next_key=relation, header=header):
+            return header_link(answer, relation, header)
         case JsonLinkPaginator(next_url_path=path):
             link = select(answer.document, path, None)
+            if isinstance(link, list):
+                return listed_link(link)
     if link is None or link == "" or link is False:
         return None
     if isinstance(link, str):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,6 +52,10 @@ class Answer:
         return bool(value) if type(value) is bool or value in (0, 1) else None
 
 
+class NoSuchPageError(InvalidResponseError):
+    """A later page of a list answers that there is none, though earlier ones were there."""
+
+
 class Listing:
     """The list behind one endpoint, with its parameters set."""
 
@@ -63,8 +67,9 @@ class Listing:
         *,
         path: str | None = None,
         deadline: float | None = None,
+        on_first: Callable[[Answer], None] = lambda _: None,
     ) -> None:
-        self.client = client
+        self.client, self._on_first = client, on_first
         self._method, self._json = endpoint.method, endpoint.json_body
         self._path = endpoint.path if path is None else path
         self._params = {**endpoint.plain, **(params or {})}
@@ -77,7 +82,8 @@ class Listing:
 
         Raises:
             NotFoundError: there is no such list; only for the first page that is read.
-            InvalidResponseError: no rows in the answer, or a later page does not exist.
+            NoSuchPageError: a later page does not exist.
+            InvalidResponseError: no rows in the answer.
         """
         return await self._read(self._path, {**self._params, **params}, note)
 
@@ -88,8 +94,14 @@ class Listing:
     def answer(self, response: Response, document: Any) -> Answer:
         """`response` with its rows. Their place is looked for once and holds for the whole list."""
         rows, self._selector = find_rows(document, self._selector, response.what)
+        return self._taken(Answer(response, document, rows, self._selector))
+
+    def _taken(self, answer: Answer) -> Answer:
+        """`answer`; the first one is looked at before its rows are used."""
+        if not self._started:
+            self._on_first(answer)
         self._started = True
-        return Answer(response, document, rows, self._selector)
+        return answer
 
     async def _read(self, path_or_url: str, params: Mapping[str, Any] | None, note: str) -> Answer:
         try:
@@ -106,20 +118,46 @@ class Listing:
             if not self._started:
                 raise
             # A caller that takes "not found" for "no such list" must not see it in the middle of a list.
-            gone = InvalidResponseError(
+            gone = NoSuchPageError(
                 f"{error}; earlier pages of this list were there", status=error.status
             )
         else:
             if apart is None or self._selector is None:
                 return self.answer(response, document)
-            self._started = True
-            return Answer(response, document, apart, self._selector)
+            return self._taken(Answer(response, document, apart, self._selector))
         raise gone
 
     def _decoded(self, response: Response) -> tuple[Any, UndecodedRows | None]:
         """The body without its rows, and the rows, once their place is known; else the whole body."""
         apart = response.json_apart(self._selector) if self._selector is not None else None
         return apart or (response.json(), None)
+
+
+class Count:
+    """The rows that came, held against the totals that the pages tell."""
+
+    def __init__(self) -> None:
+        self.seen = 0
+        self.total: int | None = None
+        self._told: set[int] = set()
+
+    def tell(self, total: int | None) -> None:
+        """Take in the total of a page that is newer than those before; None changes nothing."""
+        if total is not None:
+            self.total = total
+            self._told.add(total)
+
+    def is_reached(self, seen: int) -> bool:
+        """Whether the list is over with `seen` rows. A total that never moved and was passed is capped or
+        stale, and ends nothing. (In a list that changes, a row may come twice.)"""
+        if self.total is None:
+            return False
+        return seen == self.total or (seen > self.total and len(self._told) > 1)
+
+    @property
+    def is_passed(self) -> bool:
+        """Whether more rows came than a total that never moved."""
+        return self.total is not None and self.seen > self.total and len(self._told) == 1
 
 
 class RepeatGuard:
@@ -132,6 +170,7 @@ class RepeatGuard:
     def __init__(self) -> None:
         self._rows: Sequence[Any] = []
         self._total: int | None = None
+        self._pages = 0
 
     def check(self, answer: Answer, total: int | None, cause: str) -> None:
         """Take in the next page.
@@ -144,6 +183,13 @@ class RepeatGuard:
                 f"{answer.what}: the same rows as on the page before; {cause}"
             )
         self._rows, self._total = answer.rows, total
+        self._pages += 1
+
+    def is_beyond_end(self, answer: Answer, total: int | None) -> bool:
+        """Whether a page by position is the last one once more, which some servers answer to a position
+        beyond the end. They know the position: the page before that one was another."""
+        tells_none = total is None and self._total is None
+        return self._pages > 1 and tells_none and answer.rows == self._rows
 
 
 def refuse_empty(answer: Answer) -> None:

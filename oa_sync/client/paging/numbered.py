@@ -6,10 +6,16 @@ When a list is over, in order of trust:
 2. The number of rows at the total's path, by the newest page: over once that many were seen (page
    numbers) or passed (offsets). Pages are counted by the rows that came, never by the size that
    was asked for: a server that gives 7 rows where 100 were asked, or hides some, loses nothing.
-3. The number of pages at dlt's `total_path`, where there is no number of rows.
+   A total that more rows came than is capped or stale: it ends nothing from then on, and a page
+   that is shorter than the pages that had just the size that was asked for is the last.
+3. The number of pages at dlt's `total_path`, where there is no number of rows. A number that was
+   passed ends nothing.
 4. An empty page. A list without any of the others therefore costs one request more than it has
    pages; a short page is not taken for the last, because servers that filter after paging send
    short pages in the middle.
+5. A page that does not exist (404), or the last page once more, in a list that tells no total: some
+   servers answer so to what lies beyond the end. Not behind the first page alone: a server that does
+   not know the parameter answers every request with that.
 """
 
 from __future__ import annotations
@@ -19,9 +25,21 @@ from collections import deque
 from collections.abc import AsyncGenerator
 from datetime import datetime
 
-from oa_sync.client.paging.listing import Answer, Listing, RepeatGuard, refuse_empty
+from oa_sync.client.paging.listing import (
+    Answer,
+    Count,
+    Listing,
+    NoSuchPageError,
+    RepeatGuard,
+    refuse_empty,
+)
 from oa_sync.client.paging.page import Page
 from oa_sync.definitions.model import OffsetPaginator, PageNumberPaginator
+
+
+def _tells_length(answer: Answer, page: Page, pages_path: str | None) -> bool:
+    """Whether `page`, with its `answer`, says how long the list is."""
+    return page.total is not None or answer.count(pages_path) is not None
 
 
 class PageNumbers:
@@ -30,8 +48,7 @@ class PageNumbers:
     def __init__(self, listing: Listing, paginator: PageNumberPaginator, size: int = 0) -> None:
         self._listing, self._paginator = listing, paginator
         self._size = size
-        self._seen = 0
-        self._total: int | None = None
+        self._count = Count()
         self._total_at: datetime | None = None
         self._guard = RepeatGuard()
 
@@ -55,8 +72,15 @@ class PageNumbers:
                 if page.is_last:
                     return
                 read_ahead(number + 1)
-                answer = await ahead.popleft()
+                try:
+                    answer = await ahead.popleft()
+                except NoSuchPageError:
+                    if _tells_length(answer, page, self._paginator.total_path):
+                        raise
+                    return
                 number += 1
+                if self._guard.is_beyond_end(answer, self._total(answer)):
+                    return
         finally:
             for task in ahead:
                 task.cancel()
@@ -65,7 +89,7 @@ class PageNumbers:
     async def page(self, number: int) -> Page:
         """The page `number` alone; it is the last if it says so, or if by its size the list ends there."""
         answer = await self._read(number)
-        total = answer.total(self._paginator.total_rows_path)
+        total = self._total(answer)
         self._size = max(self._size, len(answer.rows))
         before = (number - self._paginator.base_page) * self._size
         passed = total is not None and before + len(answer.rows) >= total
@@ -78,23 +102,33 @@ class PageNumbers:
             params[asked.size_param] = asked.size
         return await self._listing.read(params, f"page {number}")
 
+    def _total(self, answer: Answer) -> int | None:
+        return answer.total(self._paginator.total_rows_path)
+
     def _next(self, number: int, answer: Answer) -> Page:
-        total = answer.total(self._paginator.total_rows_path)
+        total = self._total(answer)
         cause = f"the API may not know the parameter {self._paginator.page_param!r}"
         self._guard.check(answer, total, cause)
-        self._seen += len(answer.rows)
+        self._count.seen += len(answer.rows)
         self._size = max(self._size, len(answer.rows))
         # Pages that are read at the same time arrive out of order: the newest total counts.
         received = answer.response.received_at
         if total is not None and (self._total_at is None or received >= self._total_at):
-            self._total, self._total_at = total, received
+            self._count.tell(total)
+            self._total_at = received
         return self._page(number, answer, total, self._is_over(number, answer))
 
     def _is_over(self, number: int, answer: Answer) -> bool:
         has_more = answer.flag(self._paginator.has_more_path)
-        if has_more is None and self._total is not None and self._seen >= self._total:
+        if has_more is None and self._count.is_reached(self._count.seen):
             return True
-        return self._says_last(number, answer, self._total)
+        if self._count.is_passed and self._is_short(answer):
+            return True
+        return self._says_last(number, answer, self._count.total)
+
+    def _is_short(self, answer: Answer) -> bool:
+        """Whether the page has fewer rows than were asked for and came before."""
+        return len(answer.rows) < self._size == self._paginator.size
 
     def _says_last(self, number: int, answer: Answer, total: int | None) -> bool:
         asked = self._paginator
@@ -113,12 +147,13 @@ class PageNumbers:
             covered = (number + 1 - asked.base_page) * self._size
             return not asked.stop_after_empty_page and covered >= total
         pages = answer.count(asked.total_path)
-        return pages is not None and number + 1 >= pages + asked.base_page
+        return pages is not None and number + 1 == pages + asked.base_page
 
     def _last_number(self) -> int:
-        if self._total is None or self._size == 0:
+        total = self._count.total
+        if total is None or self._size == 0:
             return 0
-        pages = -(-self._total // self._size)
+        pages = -(-total // self._size)
         last = self._paginator.first_page + pages - 1
         maximum = self._paginator.maximum_page
         return last if maximum is None else min(last, maximum - 1)
@@ -142,7 +177,7 @@ class Offsets:
     def __init__(self, listing: Listing, paginator: OffsetPaginator, size: int = 0) -> None:
         self._listing, self._paginator = listing, paginator
         self._size = size
-        self._total: int | None = None
+        self._count = Count()
         self._guard = RepeatGuard()
 
     async def pages(self, first: Answer | None) -> AsyncGenerator[Page, None]:
@@ -158,7 +193,14 @@ class Offsets:
                 return
             # An empty page that is no end (`stop_after_empty_page: false`) is stepped over.
             offset += len(answer.rows) or self._paginator.limit
-            answer = await self._read(offset)
+            try:
+                answer = await self._read(offset)
+            except NoSuchPageError:
+                if _tells_length(answer, page, None):
+                    raise
+                return
+            if self._guard.is_beyond_end(answer, answer.total(self._paginator.total_path)):
+                return
 
     async def page(self, offset: int) -> Page:
         """The page that starts at row `offset`."""
@@ -171,7 +213,8 @@ class Offsets:
 
     def _page(self, offset: int, answer: Answer) -> Page:
         total = answer.total(self._paginator.total_path)
-        self._total = total if total is not None else self._total
+        self._count.tell(total)
+        self._count.seen = offset + len(answer.rows)
         self._size = max(self._size, len(answer.rows))
         return Page(
             number=offset,
@@ -193,8 +236,9 @@ class Offsets:
         if not answer.rows:
             if has_more:
                 refuse_empty(answer)
-            if asked.stop_after_empty_page or self._total is None:
+            if asked.stop_after_empty_page or self._count.total is None:
                 return True
         if has_more is not None:
             return not has_more
-        return self._total is not None and end >= self._total
+        is_short = len(answer.rows) < self._size == asked.limit
+        return self._count.is_reached(end) or (self._count.is_passed and is_short)

@@ -23,12 +23,12 @@ from oa_sync.errors import (
     ServerError,
     unexpected,
 )
+from oa_sync.extract.deletions import Deletions, Verdict, shown_but_missing
 from oa_sync.extract.details.concurrency import Concurrency
 from oa_sync.extract.details.tasks import DetailTask, detail_item, second_ends
-from oa_sync.extract.lists.changes import Change
 from oa_sync.extract.statuses import has_ended
 from oa_sync.extract.tally import Tally
-from oa_sync.journal.items import Item, Kind
+from oa_sync.journal.items import Item
 from oa_sync.quota.headers import as_exhausted
 from oa_sync.shape.document import read_document
 
@@ -62,11 +62,12 @@ class DetailFetcher:
         emit: Callable[[Item], Awaitable[None]],
         progress: Callable[[str, str, int, int | None], None],
         tallies: Mapping[str, Tally],
+        deletions: Deletions,
         max_in_flight: int = MAX_IN_FLIGHT,
     ) -> None:
         self._client, self._clock = client, clock
         self._emit, self._progress = emit, progress
-        self._tallies = tallies
+        self._tallies, self._deletions = tallies, deletions
         self._concurrency = Concurrency(max_in_flight)
         self._failures: Counter[str] = Counter()
         self._second_chance: list[tuple[DetailTask, ApiError]] = []
@@ -160,8 +161,15 @@ class DetailFetcher:
             if self.exhausted is None and isinstance(error, RateLimitedError):
                 self._failed(task, error)
             return
-        except NotFoundError:
-            await self._emit_gone(task)
+        except NotFoundError as error:
+            verdict, marks = self._deletions.not_found(task)
+            if verdict is Verdict.FAILED:
+                self._failed(task, shown_but_missing(task, error))
+                return
+            for mark in marks:
+                await self._emit(mark)
+            if verdict is not Verdict.HELD:
+                self._failures[name] = 0
         except ApiError as error:
             if isinstance(error, NotAuthorisedError) and error.status == 401:
                 raise
@@ -173,9 +181,10 @@ class DetailFetcher:
                 task.racy_version = item.detail_version
                 tasks.append(task)
                 return
+            self._deletions.answered(task)
             await self._emit(item)
             self._tallies[name].details_fetched += 1
-        self._failures[name] = 0
+            self._failures[name] = 0
         self._done.add((name, task.pending.listed.key))
 
     async def _item(self, task: DetailTask, response: Response) -> Item:
@@ -208,17 +217,6 @@ class DetailFetcher:
             self._second_chance.append((task, error))
         else:
             self._tallies[name].errors.append(error)
-
-    async def _emit_gone(self, task: DetailTask) -> None:
-        """The detail answers 404: the row was deleted after its list was read."""
-        tally = self._tallies[task.resource.name]
-        known, key = task.pending.known, task.pending.listed.key
-        if task.pending.change is Change.NEW:
-            tally.new -= 1
-        if known is None or known.deleted:
-            return
-        tally.deleted += 1
-        await self._emit(Item(Kind.GONE, task.resource.name, key, self._clock.now(), replaces=True))
 
     # -- the server's clock ---------------------------------------------------------------------
 

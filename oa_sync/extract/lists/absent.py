@@ -1,7 +1,8 @@
 """Loaded ids that were not seen by a scan that is not complete, and so does not prove them gone.
 
-Such an id may be gone, or only have been missed. Its detail tells: 404 proves that it is gone; an answer
-proves that it exists, and brings its row. This costs one request an id, so it is done for a few.
+Such an id may be gone, or only have been missed. Its detail tells: an answer proves that it exists, and brings
+its row; what 404 proves, `oa_sync.extract.deletions` says. This costs one request an id, so it is done for a
+few; for fewer still, where so many ids are absent that the list itself is in doubt.
 """
 
 from __future__ import annotations
@@ -14,6 +15,9 @@ from oa_sync.journal.items import values_of
 
 MOST_ASKED = 100
 """Requests for one resource in one sync. Further absent ids wait for a complete scan."""
+
+SAMPLE = 3
+"""Requests for absent ids of a list that is in doubt."""
 
 
 def may_be_asked(resource: Resource) -> bool:
@@ -29,10 +33,20 @@ def to_confirm(scan: Scan) -> dict[str, Pending]:
     resource = scan.resource
     if not scan.finished or scan.proven or not may_be_asked(resource):
         return {}
-    return {key: _unseen(scan, key) for key in scan.absent()[:MOST_ASKED]}
+    return {key: unseen(scan, key) for key in scan.absent()[:MOST_ASKED]}
 
 
-def _unseen(scan: Scan, key: str) -> Pending:
+def to_sample(scan: Scan) -> dict[str, Pending]:
+    """A few absent ids from all over `scan`, which is in doubt."""
+    absent = scan.absent()
+    if not may_be_asked(scan.resource):
+        return {}
+    last = len(absent) - 1
+    chosen = {absent[last * n // max(1, SAMPLE - 1)] for n in range(SAMPLE)}
+    return {key: unseen(scan, key) for key in absent if key in chosen}
+
+
+def unseen(scan: Scan, key: str) -> Pending:
     """A row with its key and nothing else. It has no hash, so the next scan that sees the row writes it
     again, with what only the list shows."""
     known = scan.known[key]

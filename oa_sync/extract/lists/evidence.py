@@ -15,8 +15,12 @@ they were read, others may have slipped through a seam; `oa_sync.extract.lists.h
 
 What this assumes, and what happens where it is wrong:
 
-- `total` counts the rows that the list gives out. A total that is too high (it counts rows that this key
-  may not see) never proves anything; if the list is `steady`, a second reading gives the proof.
+- `total` counts the rows that the list gives out. A list that shows fewer rows than any of its pages says
+  contradicts itself: the `contradiction` makes it a failure, whatever the reason (an empty page in the
+  middle, a page size that is not the one asked for, rows that this key may not see). So does one that
+  became shorter by more than a share while it was read: `oa_sync.extract.deletions` says why.
+  A total that is too low (capped, stale) proves nothing either; if the list is `steady`, a second reading
+  gives the proof.
 - A row that is not loaded yet has the time of its insertion or a later one, by the clock of the server's
   `Date` header, within `MARGIN`. A row inserted during the scan *with an old time* (a restored backup, an
   import that keeps its times) can be counted in place of a row that slipped through at the same time.
@@ -36,6 +40,7 @@ from oa_sync.client.paging import Place
 from oa_sync.clock import instant_of
 from oa_sync.extract.lists.changes import Listed
 from oa_sync.extract.lists.listing import ListPage
+from oa_sync.extract.lists.mass import is_mass
 
 MARGIN = timedelta(seconds=10)
 """For slow answers, transactions that commit late, and servers whose clocks differ."""
@@ -187,6 +192,30 @@ class Evidence:
         if self._unclear or any(step > 0 for step in steps):
             return not self.missing
         return self.missing <= -sum(steps)
+
+    def contradiction(self, set_aside: int = 0) -> str | None:
+        """How the pages contradict each other, in words; None: they do not. `set_aside` rows came, and could not be
+        taken. Where the list changes while it is read, the lowest total counts: rows that were deleted before they
+        were read are missing rightly."""
+        totals = self._totals()
+        if not totals:
+            return None
+        if self.collapsed is not None:
+            before, after = self.collapsed
+            return f"its total fell from {before:,} to {after:,} while it was read"
+        if self.seen + set_aside < min(totals):
+            return f"it says that it has {min(totals):,} rows, and shows {self.seen:,}"
+        return None
+
+    @property
+    def collapsed(self) -> tuple[int, int] | None:
+        """The totals between which the list became shorter by more than a share."""
+        most = 0
+        for total in self._totals():
+            most = max(most, total)
+            if is_mass(most - total, most):
+                return most, total
+        return None
 
     @property
     def steady(self) -> bool:

@@ -9,11 +9,12 @@ from contextlib import aclosing
 from oa_sync.errors import (
     ApiError,
     BudgetExhausted,
+    IncompleteListError,
     NotAuthorisedError,
     OaSyncError,
     unexpected,
 )
-from oa_sync.extract.lists.absent import MOST_ASKED, may_be_asked, to_confirm
+from oa_sync.extract.lists.absent import MOST_ASKED, may_be_asked, to_confirm, to_sample
 from oa_sync.extract.lists.changes import identity
 from oa_sync.extract.lists.early_stop import EarlyStop
 from oa_sync.extract.lists.evidence import Evidence, Window
@@ -43,36 +44,50 @@ async def scan(
     or `BudgetExhausted`: they end the scan and are in `Scan.error`, as is whatever a library raised.
     """
     unproven: list[_Reading] = []
+    failed: IncompleteListError | None = None
     try:
         async for opened in lists:
             reading = _Reading(result, opened, after_page)
-            await reading.run(early_stop)
+            try:
+                await reading.run(early_stop)
+            except IncompleteListError as error:
+                # The lists of other parents are read all the same.
+                failed = failed or error
+                continue
             if not (reading.ended_early or reading.evidence.proven):
                 unproven.append(reading)
-        if result.proven and unproven and _is_worth_repeating(result, unproven):
+        if failed is not None:
+            raise failed
+        result.finished = True
+        if unproven and _is_worth_repeating(result, unproven):
             for reading in unproven:
                 await reading.repeat()
     except (ApiError, BudgetExhausted) as error:
-        result.error = error
+        result.error, result.finished = error, False
         return
     except OaSyncError:
         raise
     except Exception as error:
         result.error = unexpected(error, f"{result.resource.name}: reading the list")
+        result.finished = False
         return
-    result.finished = True
-    result.proven = result.proven and all(reading.evidence.proven for reading in unproven)
+    result.proven = all(reading.evidence.proven for reading in unproven)
     # A row without a readable key may be any of the absent ones.
     result.proven = result.proven and not result.set_aside
-    result.pending.update(to_confirm(result))
+    if result.parents_proven is not False:
+        asks = to_sample if result.is_mass_absent else to_confirm
+        result.pending.update(asks(result))
 
 
 def _is_worth_repeating(result: Scan, unproven: Sequence[_Reading]) -> bool:
     """Whether a second reading can decide about absent ids, and costs less than asking for the detail of
-    each. A list that was seen to change is not read again: it would change again."""
+    each. A list that was seen to change is not read again: it would change again. Nor is one that is in
+    doubt: it would say the same again."""
     absent = len(result.absent())
     pages = sum(reading.evidence.pages for reading in unproven)
-    if not absent or not identity(result.resource):
+    if not absent or not identity(result.resource) or not result.parents_proven:
+        return False
+    if result.is_mass_absent:
         return False
     if may_be_asked(result.resource) and absent <= min(pages, MOST_ASKED):
         return False
@@ -88,12 +103,26 @@ class _Reading:
         self.evidence = Evidence(result.is_loaded, keyed=self._is_keyed)
         self._healing = Healing(opened, self.evidence, self._take)
         self.ended_early = False
+        self._total: int | None = None
 
     async def run(self, early_stop: EarlyStop | None) -> None:
-        """Read the list once, and again where rows may have slipped through."""
+        """Read the list once, and again where rows may have slipped through.
+
+        Raises:
+            IncompleteListError: the list contradicts itself.
+            BudgetExhausted, ApiError: as `OpenList`.
+        """
         await self._read(early_stop)
-        if self._is_keyed and not self.ended_early and self.evidence.missing:
+        if self.ended_early:
+            return
+        if self._is_keyed and self.evidence.missing and self.evidence.collapsed is None:
             await self._optional(self._healing.run())
+        if problem := self.evidence.contradiction(len(self._scan.set_aside)):
+            raise IncompleteListError(
+                f"{self._scan.resource.name}: the list is not whole: {problem}. No row is taken for deleted."
+                " Run again; if it stays so, check the paginator in the definition (where its pages begin,"
+                " their size), then tell the vendor"
+            )
 
     async def repeat(self) -> None:
         """Read the list a second time. Every row was seen if this reading gives the same rows or is
@@ -104,8 +133,16 @@ class _Reading:
         order, known = self._scan.order, self._scan.known
         async with aclosing(self._opened.pages(ahead=early_stop is None)) as pages:
             async for page in pages:
+                before, total = self.evidence.seen, self._total
                 rows = self._scan.add(page)
                 seam = self.evidence.add_next(page, rows)
+                self._total = page.total
+                if rows and seam and self.evidence.seen == before and page.total == total:
+                    raise IncompleteListError(
+                        f"{self._scan.resource.name}: a page of the list brings no new row, so reading ends there;"
+                        " the API may not know the parameter that asks for the next page. Correct the paginator in"
+                        " the definition"
+                    )
                 self._scan.since = self._scan.since or self.evidence.since
                 order.add(rows, known)
                 await self._after_page(self._scan)

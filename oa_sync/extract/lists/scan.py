@@ -21,6 +21,7 @@ from oa_sync.extract.lists.changes import (
     needs_detail,
 )
 from oa_sync.extract.lists.listing import ListPage
+from oa_sync.extract.lists.mass import is_mass
 from oa_sync.extract.lists.order import Order
 from oa_sync.extract.set_aside import SetAside
 
@@ -44,6 +45,7 @@ class Scan:
     seen is gone (see `oa_sync.extract.lists.evidence`). `rest_known`: loaded ids that were not read are
     proven to be there and unchanged (see `oa_sync.extract.lists.early_stop`). `since`: the server's time
     when reading began. `total`: the rows of the list by its newest page, None with several lists.
+    `parents_proven`: no row is absent because its parent was missed; None: the details of absent parents tell.
     `pages`: how many were read. `error`: what ended the reading early.
     """
 
@@ -56,6 +58,7 @@ class Scan:
     changed: int = 0
     unchanged: int = 0
     rest_known: int = 0
+    parents_proven: bool | None = True
     total: int | None = None
     pages: int = 0
     finished: bool = False
@@ -75,9 +78,30 @@ class Scan:
         self._counted: dict[str, Change] = {}
 
     @property
+    def shows_more(self) -> bool:
+        """Whether the list shows more rows than its own total says."""
+        return self.finished and self.total is not None and len(self.seen) > self.total
+
+    @property
     def is_complete(self) -> bool:
         """Whether absence from `seen` proves deletion."""
-        return self.finished and self.proven and not self.rest_known
+        return bool(self.finished and self.proven and self.parents_proven and not self.rest_known)
+
+    @property
+    def living(self) -> int:
+        """How many loaded ids are not known to be deleted."""
+        return sum(not row.deleted for row in self.known.values())
+
+    @property
+    def is_mass_absent(self) -> bool:
+        """Whether more ids are absent than deletions are believed to explain. Rows without a key have another
+        id when they change, so there only their number counts."""
+        if not self.finished or self.rest_known or self.resource.write_disposition == "append":
+            return False
+        absent, living = len(self.absent()), self.living
+        if not identity(self.resource):
+            absent = min(absent, max(0, living - len(self.seen)))
+        return is_mass(absent, living)
 
     def absent(self) -> list[str]:
         """The loaded, living ids that were not seen."""

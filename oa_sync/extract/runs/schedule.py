@@ -11,13 +11,10 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from oa_sync.definitions.model import Resource
+from oa_sync.extract.intervals import next_look
 from oa_sync.extract.lists.changes import Known
 from oa_sync.extract.runs.known import LoadedRun
 from oa_sync.extract.statuses import is_terminal
-
-SHORTEST = timedelta(minutes=1)
-LONGEST = timedelta(hours=20)
-"""Less than a day, so that a nightly sync also asks if it begins a little earlier than the night before."""
 
 GIVE_UP_AFTER = timedelta(days=30)
 """A run that is at least this old at a look, and has not ended, is flagged and no longer asked for."""
@@ -58,5 +55,4 @@ def state_of(resource: Resource, run: LoadedRun, known: Known) -> State:
 
 def ask_again_at(run: LoadedRun) -> datetime:
     """When a run that has not ended is due."""
-    age = run.observed_at - run.first_seen.at
-    return run.observed_at + min(LONGEST, max(SHORTEST, age))
+    return next_look(run.first_seen.at, run.observed_at)

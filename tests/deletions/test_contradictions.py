@@ -1,0 +1,103 @@
+"""A list that contradicts itself has failed: nothing is deleted, and the sync says so."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.faulty_list import PAGERS, Body, FaultyList, faulty_list, things
+
+
+def start(body: Body, query: dict[str, str]) -> int:
+    if "page" in query:
+        return (int(query["page"]) - 1) * 10
+    return int(query.get("offset", query.get("after", "0")))
+
+
+def _empty_with_total(body: Body, query: dict[str, str]) -> Body:
+    return {"data": [], "meta": {**body["meta"], "next": None}}
+
+
+def _empty_after_page_2(body: Body, query: dict[str, str]) -> Body:
+    return body if start(body, query) < 20 else _empty_with_total(body, query)
+
+
+def _page_4_empty(body: Body, query: dict[str, str]) -> Body:
+    return {**body, "data": []} if start(body, query) == 30 else body
+
+
+def _short_pages_that_end(body: Body, query: dict[str, str]) -> Body:
+    return {"data": body["data"][:7], "meta": {**body["meta"], "next": None}}
+
+
+def _total_falls(body: Body, query: dict[str, str]) -> Body:
+    meta = dict(body["meta"])
+    if start(body, query) >= 10:
+        meta |= {"total": 20, "next": None}
+    return {**body, "meta": meta}
+
+
+FAULTS: list[Callable[[Body, dict[str, str]], Any]] = [
+    _empty_with_total,
+    _empty_after_page_2,
+    _page_4_empty,
+    _short_pages_that_end,
+    _total_falls,
+]
+
+
+@pytest.mark.parametrize("has_detail", [False, True], ids=["plain", "detail"])
+@pytest.mark.parametrize("by", ["page", "offset", "cursor"])
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__.strip("_"))
+def test_a_list_below_its_own_total_has_failed_and_deletes_nothing(
+    fault: Any, by: str, has_detail: bool, tmp_path: Path
+) -> None:
+    source = FaultyList(things(100), PAGERS[by], has_detail)
+    with faulty_list(tmp_path, source):
+        assert source.sync().status == "complete"
+        source.fault = fault
+        report = source.sync()
+        whole = report.status == "complete"
+        if whole:
+            # What is asked for by size or position may be healed; then it is all there.
+            assert report.tallies["things"].listed == 100
+        else:
+            assert (report.status, report.exit_code) == ("failed", 1)
+            assert report.as_json()["error"]["code"] == "incomplete"
+        assert report.tallies["things"].deleted == 0
+        assert source.living() == source.ids
+        source.fault = None
+        source.rows.pop()
+        assert source.sync().status == "complete"
+        assert source.living() == source.ids
+
+
+def test_both_numbers_are_told(tmp_path: Path) -> None:
+    source = FaultyList(things(40), PAGERS["cursor"])
+    source.fault = lambda body, q: {"data": body["data"], "meta": {"total": 323, "next": None}}
+    with faulty_list(tmp_path, source):
+        report = source.sync()
+        assert report.exit_code == 1
+        assert "323 rows, and shows 10" in str(report.error)
+        assert report.as_json()["resources"]["things"]["total"] == 323
+        assert source.living() == {row["id"] for row in source.rows[:10]}, (
+            "the rows that came are loaded"
+        )
+
+
+@pytest.mark.parametrize("by", ["page", "offset", "cursor"])
+@pytest.mark.parametrize(("told", "rows"), [(13, 60), (11, 60), (49, 55)])
+def test_a_total_that_is_too_small_cuts_nothing(
+    by: str, told: int, rows: int, tmp_path: Path
+) -> None:
+    source = FaultyList(things(rows), PAGERS[by])
+    source.fault = lambda body, q: {**body, "meta": {**body["meta"], "total": told}}
+    with faulty_list(tmp_path, source):
+        report = source.sync()
+        assert report.status == "complete", report.error
+        assert source.living() == source.ids
+        (warning,) = report.as_json()["warnings"]
+        assert (warning["code"], warning["resource"]) == ("total", "things")
