@@ -10,8 +10,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from decimal import Decimal
 from functools import lru_cache
 from typing import Any
+
+import orjson
 
 _STEP = re.compile(
     r"""
@@ -83,3 +86,15 @@ def select(data: Any, path: str, default: Any = MISSING) -> Any:
             return default
         data = data[key]
     return data
+
+
+def spelled(value: Any) -> str:
+    """A JSON scalar as text: a string is its own text, a number its digits, a truth value `true` or `false`.
+
+    So `7` and `"7"` have one text. NUL, which not every destination can store, becomes U+FFFD.
+    """
+    if isinstance(value, str):
+        return value.replace("\0", "\ufffd") if "\0" in value else value
+    if isinstance(value, int | Decimal) and not isinstance(value, bool):
+        return str(value)
+    return orjson.dumps(value).decode()

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import string
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 from urllib.parse import quote
 
-from oa_sync.definitions.paths import MISSING, select
+from oa_sync.definitions.paths import select, spelled
 
 
 def placeholders(template: str) -> tuple[str, ...]:
@@ -52,15 +53,12 @@ def fill_path(template: str, values: Mapping[str, Any]) -> str:
         filled.append(text)
         if name is not None:
             value = values[name] if name in values else select(values, name)
-            if (
-                value is MISSING
-                or isinstance(value, bool)
-                or not isinstance(value, str | int | float)
-            ):
+            if isinstance(value, bool) or not isinstance(value, str | int | float | Decimal):
                 raise ValueError(f"{{{name}}} has no text or number to put into the path")
-            if str(value) in ("", ".", ".."):
-                raise ValueError(f"{{{name}}} is empty or a dot segment: {str(value)!r}")
-            filled.append(quote(str(value), safe="", errors="surrogatepass"))
+            written = value if isinstance(value, str) else spelled(value)
+            if written in ("", ".", ".."):
+                raise ValueError(f"{{{name}}} is empty or a dot segment: {written!r}")
+            filled.append(quote(written, safe="", errors="surrogatepass"))
     return "".join(filled)
 
 

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from ast import literal_eval
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
+
+import orjson
+
+from oa_sync.definitions.paths import spelled
 
 
 class Kind(StrEnum):
@@ -73,34 +78,35 @@ class Item:
         return len(self.row) + (len(self.body) if self.body is not None else 0)
 
 
-def key_of(values: tuple[Any, ...]) -> str:
-    """The primary key `values` (JSON scalars) as one text; two texts are equal only if their keys are.
+def key_of(values: Sequence[Any]) -> str:
+    """The primary key `values` (JSON scalars) as one text: what identifies a row, everywhere.
 
-    A single string stays as it is, so that ids look like ids in messages and queries.
+    A key of one value is that value as text (see `spelled`), so that ids look like ids in messages and
+    queries; a key of several is a JSON list of such texts.
     """
-    if len(values) == 1 and isinstance(values[0], str):
-        return values[0]
-    return "\x1f".join(
-        value if isinstance(value, str) else f"\x1e{value!r}" if value is not None else "\x1e"
-        for value in values
-    )
+    if len(values) == 1:
+        return spelled(values[0])
+    return orjson.dumps([spelled(value) for value in values]).decode()
 
 
-def values_of(key: str, count: int) -> tuple[Any, ...]:
-    """The `count` values in `key`: the inverse of `key_of`.
+def values_of(key: str, count: int) -> tuple[str, ...]:
+    """The texts of the `count` values in `key`.
 
     Raises:
         ValueError: `key` holds another number of values.
     """
-    if count == 1 and not key.startswith("\x1e"):
+    if count == 1:
         return (key,)
-    parts = key.split("\x1f")
-    if len(parts) != count:
+    values = orjson.loads(key)
+    if not isinstance(values, list) or len(values) != count:
         raise ValueError(f"the key {key!r} is not made of {count} values")
-    return tuple(_value_of(part) for part in parts)
+    return tuple(values)
 
 
-def _value_of(part: str) -> Any:
-    if not part.startswith("\x1e"):
-        return part
-    return literal_eval(part[1:]) if len(part) > 1 else None
+def key_of_earlier(key: str) -> str:
+    r"""`key` as it is written now. In a journal of the first format, `\x1e` stands before the `repr` of a value
+    that is no string, and `\x1f` between the values of a composite key."""
+    if "\x1f" not in key and not key.startswith("\x1e"):
+        return key
+    parts = key.split("\x1f")
+    return key_of([literal_eval(p[1:] or "None") if p[:1] == "\x1e" else p for p in parts])

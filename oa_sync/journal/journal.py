@@ -7,7 +7,7 @@ again, oldest first, and spends no request on them. dlt's own working folder is 
 disposable: a package left in it cannot double rows or block a load (see docs/recovery.md).
 
 Format of a segment file: records, each `<magic><crc32><three lengths><header><row><body>`, numbers in
-little-endian. A torn record at the end of a file (a kill during a write) ends the reading of that
+little-endian. The magic tells how the key in the header is written (see `key_of_earlier`). A torn record at the end of a file (a kill during a write) ends the reading of that
 file; nothing after it can have been acknowledged. Files are private (0600): they hold customer data
 in clear. What is written survives `kill -9` at once (page cache), and power loss after the next
 `rotate()`, which calls fsync on the file and on its folder.
@@ -23,6 +23,7 @@ import os
 import struct
 import zlib
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime
 from itertools import chain
 from pathlib import Path
@@ -32,10 +33,10 @@ import orjson
 
 from oa_sync.errors import OaSyncError
 from oa_sync.journal.disk import Disk
-from oa_sync.journal.items import Item, Kind, Sighting
+from oa_sync.journal.items import Item, Kind, Sighting, key_of_earlier
 from oa_sync.shape.body import chunks
 
-_MAGIC = b"OAJ1"
+_MAGIC, _FIRST_FORMAT = b"OAJ2", b"OAJ1"
 _HEAD = struct.Struct("<4sIIQQ")  # magic, crc32, header length, row length, body length
 _NO_BODY = 2**64 - 1
 MAPPED_BYTES = 32 * 1024 * 1024
@@ -123,7 +124,7 @@ class Journal:
                 has_body = body_length != _NO_BODY
                 length = header_length + row_length + (body_length if has_body else 0)
                 # Before anything is read: a damaged length may be more than the memory holds.
-                if magic != _MAGIC or file.tell() + length > size:
+                if magic not in (_MAGIC, _FIRST_FORMAT) or file.tell() + length > size:
                     return
                 header = file.read(header_length)
                 row = file.read(row_length)
@@ -137,6 +138,8 @@ class Journal:
                         f"{segment} was written by another version of oa-sync; run that version once,"
                         " or delete the file: what it holds is then fetched again"
                     ) from None
+                if magic == _FIRST_FORMAT and item.kind is not Kind.EVENTS:
+                    item = replace(item, key=key_of_earlier(item.key))
                 yield item
 
     def done(self, segment: Path) -> None:

@@ -28,6 +28,8 @@ _COMPARED = ("_oa_version", "_oa_row_hash", "_oa_detail_version", DELETED_AT)
 class DuckReads(ABC):
     """The reading half of a target: a subclass says what its tables are and runs the queries."""
 
+    widens_keys = True
+
     _connection: duckdb.DuckDBPyConnection
 
     @abstractmethod

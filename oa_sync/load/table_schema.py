@@ -62,12 +62,13 @@ class TableSchema:
     def merged(self, other: TableSchema) -> TableSchema:
         """This schema with what `other` adds or widens; hints of `other` win."""
         columns = dict(self.columns)
+        keyed = other if other.key else self
         for name, column in other.columns.items():
             have = columns.get(name)
-            data_type = wider(have.data_type, column.data_type) if have else column.data_type
+            widest = wider_key if name in keyed.key else wider
+            data_type = widest(have.data_type, column.data_type) if have else column.data_type
             columns[name] = Column(data_type, column.hints or (have.hints if have else {}))
         version = max(self.version, other.version)
-        keyed = other if other.key else self
         return TableSchema(columns, keyed.key, version, keyed.by_parent)
 
     def retyped(self, column: str, data_type: str) -> TableSchema:
@@ -216,6 +217,11 @@ def wider(one: str, other: str) -> str:
     if both <= {"text", "timestamp", "date"}:
         return "text"
     return "json"
+
+
+def wider_key(one: str, other: str) -> str:
+    """As `wider`, for a column of a key: whole numbers and texts are texts (`oa_sync.shape.lattice`)."""
+    return "text" if {one, other} == {"bigint", "text"} else wider(one, other)
 
 
 def identifier(name: str) -> str:

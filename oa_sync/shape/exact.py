@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from oa_sync.definitions.paths import spelled
 from oa_sync.shape import rawjson
+from oa_sync.shape.json_text import decode
 from oa_sync.shape.rawjson import Value
 from oa_sync.shape.schema import Node, NodeKind, Schema, Table
 from oa_sync.shape.tables import ARROW_TYPES, Part, from_texts
@@ -136,4 +138,6 @@ def _put(node: Node, rows: _GrowingTable, row: int, value: Value, text: str) -> 
     cell = value.value
     if node.column.data_type in _FROM_RAW_TEXT:
         cell = text[value.start : value.end]
+    elif node.is_spelled:
+        cell = spelled(decode(text[value.start : value.end].encode()))
     rows.put(node, row, cell)

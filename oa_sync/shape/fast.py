@@ -22,10 +22,9 @@ from oa_sync.shape.arrays import are_exact, exact_doubles, expanded, has_large
 from oa_sync.shape.cutting.lift import DuplicateKeyError, lift
 from oa_sync.shape.cutting.structure import InvalidJsonError
 from oa_sync.shape.json_text import decode
-from oa_sync.shape.learned import LearnedColumn
 from oa_sync.shape.naming import Path
 from oa_sync.shape.schema import Node, NodeKind, Schema
-from oa_sync.shape.tables import ARROW_TYPES, Misfit, Part, from_texts
+from oa_sync.shape.tables import ARROW_TYPES, Misfit, Part, from_texts, spelled_texts
 
 _ROW = re.compile(r" in row (\d+)")
 _READ_FROM_STRINGS = ("text", "timestamp", "date")
@@ -165,7 +164,7 @@ class _FastPass:
             return pa.list_(self._type(node.element, where, lifted))
         if node.column is None:
             return pa.null()
-        if _is_lifted(node.column):
+        if _is_lifted(node):
             lifted.append(where.path(node))
             return pa.int8()
         return _parsed_type(node.column.data_type)
@@ -211,8 +210,10 @@ class _FastPass:
     def _leaf(self, node: Node, values: Any, texts: _Texts) -> Any:
         assert node.column is not None
         data_type, kind = node.column.data_type, node.column.kind
-        if _is_lifted(node.column):
+        if _is_lifted(node):
             found = _spread(values, texts.texts[texts.path(node)])
+            if data_type == "text":
+                return spelled_texts(found)
             if kind == "empty" and not pc.all(pc.match_substring_regex(found, _EMPTY)).as_py():
                 raise Unfit("the first value at a path that had only empty ones")
             return _doubles(found) if data_type == "double" else from_texts(node, found)
@@ -286,10 +287,14 @@ def _whole(column: Any) -> Any:
     return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
 
-def _is_lifted(column: LearnedColumn) -> bool:
+def _is_lifted(node: Node) -> bool:
+    column = node.column
+    assert column is not None
     if column.data_type == "double":
         return column.kind == "large"
-    return column.data_type in ("json", "decimal")
+    return column.data_type in ("json", "decimal") or (
+        column.data_type == "text" and node.is_spelled
+    )
 
 
 def _doubles(texts: Any) -> Any:

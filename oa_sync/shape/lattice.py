@@ -1,10 +1,12 @@
 """The lattice of data types: which type holds every value that a column has had.
 
     null < bool | bigint < double | text | declared timestamp, date, decimal  ->  json
+    in a key:  bigint | declared types  ->  text
 
 A type only ever widens. bigint becomes double if a double holds every integer of the column exactly
 (|v| <= 2**53). A timestamp or date column becomes text when a string comes that it cannot read.
-Every other mix becomes json, where each cell holds the value's exact text.
+Every other mix becomes json, where each cell holds the value's exact text. A key column becomes text instead:
+`1` and `"1"` are one key (see `spelled`), and what is neither text nor a whole number is text from the start.
 """
 
 from __future__ import annotations
@@ -72,3 +74,13 @@ def widened(current: str | None, large: bool, mask: int) -> str | None:
             return "bigint"
         return "json" if large or mask & LARGE else "double"
     return "json"
+
+
+def widened_key(current: str | None, large: bool, mask: int) -> str | None:
+    """As `widened`, for a column that is part of the resource's key."""
+    found = widened(current, large, mask)
+    if mask & ~SCALARS or current == "json" or found == current:
+        return found
+    if current in (None, "bigint") and found == "bigint":
+        return found
+    return "text"

@@ -28,7 +28,7 @@ from typing import Any
 
 from oa_sync.shape import lattice
 from oa_sync.shape.learned import Kind
-from oa_sync.shape.naming import ELEMENT, Names, Path, snake_case
+from oa_sync.shape.naming import ELEMENT, Names, is_named_like_time
 from oa_sync.shape.observe import Seen, observe
 from oa_sync.shape.schema import MAX_DEPTH, Node, NodeKind, Schema
 
@@ -146,12 +146,17 @@ class _Lesson:
         current = column.data_type if column else node.declared
         if column and column.kind == "empty":
             current = "json"
-        if current is None and mask == lattice.TEXT and _is_named_like_time(node.path):
+        if current is None and mask == lattice.TEXT and is_named_like_time(node.path):
             current = "timestamp"
         was_large = column is not None and column.kind == "large"
-        data_type = lattice.widened(current, was_large and current == "bigint", mask)
+        is_key = self._schema.is_key(node)
+        widened = lattice.widened_key if is_key else lattice.widened
+        data_type = widened(current, was_large and current == "bigint", mask)
         if data_type is None:
             return
+        if is_key and data_type == "text" and mask & ~lattice.TEXT and not node.is_spelled:
+            node.is_spelled = True
+            self._schema.version += 1
         still_large = (was_large and data_type == current) or (
             data_type == "bigint" and bool(mask & lattice.LARGE)
         )
@@ -217,10 +222,6 @@ class _Lesson:
             current = node.column.data_type if node.column else None
             data_type = lattice.widened(current, current == "bigint", mask) or "json"
         self._column(node, data_type, "rest")
-
-
-def _is_named_like_time(path: Path) -> bool:
-    return snake_case(path[-1]).endswith("_at")
 
 
 def _is_spelled_out(node: Node) -> bool:

@@ -47,6 +47,11 @@ def snake_case(key: str) -> str:
     return "__".join(word for word in words if word)
 
 
+def is_named_like_time(path: Path) -> bool:
+    """Whether texts at `path` are read as instants though nobody declared it: `created_at`."""
+    return snake_case(path[-1]).endswith("_at")
+
+
 def singular(word: str) -> str:
     """The English singular of a table name or key, well enough for `<singular>_id`."""
     if word.endswith("ies") and len(word) > 4:

@@ -65,8 +65,9 @@ class Node:
 
     `declared`: the data type a definition gives. `by_declaration`: an object or list because a
     definition says so. `mixed`: this process has seen values of another kind here (not stored: the
-    parser notices a batch that has them). `column`: the column of a leaf, or the `rest` column of
-    an object or list.
+    parser notices a batch that has them). `is_spelled`: a key column of type text in which this process
+    has seen values that are no strings; these are written as text (see `spelled`). `column`: the column
+    of a leaf, or the `rest` column of an object or list.
     """
 
     path: Path
@@ -75,6 +76,7 @@ class Node:
     declared: str | None = None
     by_declaration: bool = False
     mixed: bool = False
+    is_spelled: bool = False
     column: LearnedColumn | None = None
     children: dict[str, Node] = field(default_factory=dict)
     element: Node | None = None
@@ -96,6 +98,7 @@ class Schema:
         self.tables: dict[str, Table] = {}
         self._table_names = Names()
         self._types, self._lists, self._objects = _declarations(spec)
+        self._key = {parse_path(column) for column in spec.key}
         self._keep_declared_table_names(learned)
         self.root_table = Table(spec.name, (), spec.key)
         self.tables[spec.name] = self.root_table
@@ -217,6 +220,10 @@ class Schema:
                     node.kind = NodeKind.OBJECT
                 node = self.child(node, part)
         return node
+
+    def is_key(self, node: Node) -> bool:
+        """Whether `node` is part of the key of the resource's own table."""
+        return node.path in self._key and not self.root_table.names.is_reserved(node.path[-1])
 
     # --- columns ------------------------------------------------------------------------------
 

@@ -132,7 +132,9 @@ class Shaper:
                 tables = self._tables(batch)
                 return Shaped(tables, self._drift(), batch.mended)
             except Misfit as misfit:
-                self._schema.set_column(misfit.node, misfit.data_type, misfit.kind)
+                in_key = self._schema.is_key(misfit.node) and misfit.data_type == "json"
+                data_type = "text" if in_key else misfit.data_type
+                self._schema.set_column(misfit.node, data_type, misfit.kind)
                 self.stats.fast, self.stats.exact = before
 
     def _tables(self, batch: _Batch) -> dict[str, Any]:

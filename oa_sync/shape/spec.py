@@ -47,8 +47,9 @@ class TableSpec:
     """A resource's own table and the children declared below it.
 
     `key`: the columns that identify a row, each a column from outside the rows (`extras` of
-    `Shaper.shape`) or a dotted path inside them. `columns`: dlt data types by path. `constants`:
-    text columns with one value, added to every table, children included. `bounds`: what rows may make of it.
+    `Shaper.shape`) or a dotted path inside them. `key_text`: the extra that holds the key as text, if
+    there is one; child tables get it too. `columns`: dlt data types by path. `constants`: text columns
+    with one value, added to every table, children included. `bounds`: what rows may make of it.
     """
 
     name: str
@@ -57,6 +58,7 @@ class TableSpec:
     children: Mapping[Path, ChildSpec] = field(default_factory=dict)
     constants: Mapping[str, str] = field(default_factory=dict)
     bounds: Bounds = field(default_factory=Bounds)
+    key_text: str | None = None
 
 
 def table_spec(resource: Resource, workspace: str) -> TableSpec:

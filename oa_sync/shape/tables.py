@@ -13,7 +13,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from oa_sync.definitions.paths import parse_path
+from oa_sync.definitions.paths import parse_path, spelled
+from oa_sync.shape.json_text import decode
 from oa_sync.shape.learned import Kind
 from oa_sync.shape.naming import Path
 from oa_sync.shape.schema import Node, Schema, Table
@@ -73,6 +74,12 @@ def from_texts(node: Node, texts: Any) -> Any:
     return column
 
 
+def spelled_texts(texts: Any) -> Any:
+    """JSON scalars (a string array of their texts) as the texts that they are in a key."""
+    found = (None if text is None else spelled(decode(text.encode())) for text in texts.to_pylist())
+    return pa.array(found, pa.string())
+
+
 def assemble(
     parts: Mapping[str, Part], schema: Schema, extras: Mapping[str, Any]
 ) -> dict[str, Any]:
@@ -83,12 +90,16 @@ def assemble(
     unless it is a key.
     """
     keys: dict[str, dict[str, Any]] = {}
+    key_texts: dict[str, Any] = {}
     tables: dict[str, Any] = {}
+    own = schema.spec.key_text
     for name in schema.tables:
         part = parts.get(name)
         if part is None:
             continue
         keys[name] = _keys(part, keys, extras)
+        if own is not None:
+            key_texts[name] = _key_text(part, key_texts, extras[own])
         if part.rows:
             found = {c: values for c, values in part.columns.items() if _has_values(values)}
             if part.table.parent is None:
@@ -96,6 +107,8 @@ def assemble(
             for constant, value in schema.spec.constants.items():
                 found[constant] = pa.repeat(pa.scalar(value, pa.string()), part.rows)
             found.update(keys[name])
+            if own is not None:
+                found[own] = key_texts[name]
             order = _order(part.table, keys[name], schema, list(extras))
             tables[name] = pa.table({column: found[column] for column in order if column in found})
     return tables
@@ -118,7 +131,8 @@ def _has_values(values: Any) -> bool:
 
 
 def _order(table: Table, keys: Iterable[str], schema: Schema, extras: list[str]) -> list[str]:
-    outside = extras if table.parent is None else []
+    own = schema.spec.key_text
+    outside = extras if table.parent is None else [own] if own is not None else []
     learned = (column.name for column in table.columns.values())
     return list(dict.fromkeys([*keys, *learned, *outside, *schema.spec.constants]))
 
@@ -150,6 +164,13 @@ def _keys(
         inherited = [column.take(parents) for column in keys[table.parent.name].values()]
         values = [*inherited, pa.array(part.positions, pa.int64())]
     return dict(zip(names, values, strict=True))
+
+
+def _key_text(part: Part, texts: Mapping[str, Any], of_rows: Any) -> Any:
+    """The key of each row as text; a child has its parent's."""
+    if part.table.parent is None:
+        return of_rows
+    return texts[part.table.parent.name].take(pa.array(part.parents))
 
 
 def _key_in_rows(part: Part, path: Path, name: str) -> Any:

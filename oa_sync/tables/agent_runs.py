@@ -21,6 +21,7 @@ from oa_sync.shape.json_text import decode
 from oa_sync.shape.learned import LearnedSchema
 from oa_sync.shape.naming import ELEMENT, singular, snake_case
 from oa_sync.tables.batches import INSTANT, WORKSPACE, Batch, TableHints, learned_of
+from oa_sync.tables.keys import KeyColumns
 from oa_sync.tables.target import Target
 
 FIRST_SEEN_AT, FIRST_SEEN_BY = "_oa_first_seen_at", "_oa_first_seen_by"
@@ -69,12 +70,13 @@ def loaded_runs(target: Target, resource: Resource) -> dict[str, LoadedRun]:
     """What is loaded of the runs of this workspace, by key; empty for a resource without a status."""
     if resource.status is None or not is_followed(resource):
         return {}
-    keys = key_columns(target, resource)
+    keys = typed_key(target, resource)
     if not keys:
         return {}
     [status] = _columns_of(target, resource.name, [parse_path(resource.status.path)])
+    key_columns = KeyColumns(target, resource.name, keys)
     columns = [
-        *keys,
+        *key_columns.columns,
         status or "",
         _OBSERVED_AT,
         FIRST_SEEN_AT,
@@ -83,12 +85,16 @@ def loaded_runs(target: Target, resource: Resource) -> dict[str, LoadedRun]:
     ]
     runs = {}
     for row in target.select(resource.name, columns):
-        values = tuple(row[: len(keys)])
-        said, observed, seen_at, seen_by, stalled = row[len(keys) :]
+        *values, said, observed, seen_at, seen_by, stalled = row
+        key = key_columns.key(values)
         observed_at = _instant(observed) or _LONG_AGO
         first_seen = Sighting(_instant(seen_at) or observed_at, seen_by or "list")
-        runs[key_of(values)] = LoadedRun(
-            values, _text(said), observed_at, first_seen, stalled is not None
+        runs[key] = LoadedRun(
+            key_columns.key_values(values),
+            _text(said),
+            observed_at,
+            first_seen,
+            stalled is not None,
         )
     return runs
 
@@ -118,7 +124,7 @@ def followed_runs(
     return FollowedRuns(chosen, loaded, announced, clock)
 
 
-def key_columns(target: Target, resource: Resource) -> list[str]:
+def typed_key(target: Target, resource: Resource) -> list[str]:
     """The columns that hold the key of `resource`; empty where nothing is loaded yet."""
     paths = [parse_path(path) for path in identity(resource)]
     names = _columns_of(target, resource.name, paths)

@@ -22,7 +22,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from oa_sync.definitions.model import Resource
+from oa_sync.definitions.paths import parse_path
 from oa_sync.errors import SchemaContractError
+from oa_sync.extract.lists.changes import identity
 from oa_sync.shape.cutting.structure import InvalidJsonError
 from oa_sync.shape.json_text import decode
 from oa_sync.shape.shaper import Drift
@@ -40,6 +42,7 @@ class Contract:
         self._name = resource.name if resource else ""
         self._modes = dict(resource.schema_contract or {}) if resource else {}
         self._declared = set(resource.tables()) if resource else set()
+        self._key = {parse_path(path) for path in identity(resource)} if resource else set()
         self._new: set[str] = set()
         self._without: dict[tuple[str, str], str] = {}
         self._narrow: dict[tuple[str, str], tuple[str, str]] = {}
@@ -58,6 +61,8 @@ class Contract:
             raise SchemaContractError(_frozen(self._name, str(entity), change))
         if mode == "evolve":
             return None
+        if mode == "discard_value" and change.path in self._key:
+            mode = "discard_row"  # without its key, no row can be loaded
         if entity == "tables":
             self._left_out.add(change.table)
         elif change.before is None:

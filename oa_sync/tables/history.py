@@ -37,6 +37,7 @@ from oa_sync.tables.batches import (
     TableHints,
     history_table,
 )
+from oa_sync.tables.keys import KEY, KeyColumns, keys_in, with_keys
 from oa_sync.tables.target import Target
 
 _SYNCED_AT = "_oa_synced_at"
@@ -127,8 +128,8 @@ class History:
     def _rows(self, batch: Batch) -> Iterator[Batch]:
         rows = batch.rows
         versions = self._versions()
-        values = self._keys(rows, self._root_key)
-        keys = [key_of(value) for value in values]
+        merged = _merge_columns(batch.hints)
+        values, keys = _values(rows, merged), keys_in(rows, self._root_key)
         alive = pc.is_null(rows[DELETED_AT])
         living = {key for key, is_alive in zip(keys, alive.to_pylist(), strict=True) if is_alive}
         ends = dict(zip(keys, rows[_SYNCED_AT].to_pylist(), strict=True))
@@ -136,10 +137,10 @@ class History:
         former = [
             v for k, v in zip(keys, values, strict=True) if self._stored.get(k, ends[k]) < ends[k]
         ]
-        yield from self._closing(self._name, self._root_key, former, ends)
-        gone = [v for k, v in zip(keys, values, strict=True) if k not in living]
-        for child in self._children() if gone else ():
-            yield from self._closing(child, self._parent_key(child), gone, ends)
+        yield from self._closing(self._name, merged, former, ends)
+        gone = rows.filter(pc.invert(alive))
+        for child in self._children() if gone.num_rows else ():
+            yield from self._closing_lists(child, gone, ends)
         yield from self._opening(batch, alive, [ends[k] for k in keys])
         self._stored |= {key: ends[key] for key in living}
         self._emitted |= living
@@ -151,7 +152,7 @@ class History:
         if rows.num_rows:
             hints = TableHints(
                 history_table(self._name),
-                primary_key=(WORKSPACE, *self._root_key, VALID_FROM),
+                primary_key=(WORKSPACE, *_merge_columns(batch.hints), VALID_FROM),
                 columns=_without_paths(batch.hints.columns),
             )
             yield Batch(hints, rows)
@@ -159,7 +160,7 @@ class History:
     # -- lists ----------------------------------------------------------------------------------
 
     def _lists(self, batch: Batch) -> Iterator[Batch]:
-        parent_key = [name for name in batch.hints.merge_key if name != WORKSPACE]
+        parent_key = _merge_columns(batch.hints)
         since, parents = self._since(batch.rows, parent_key)
         name = batch.hints.name
         former = [
@@ -177,14 +178,29 @@ class History:
         self, rows: pa.Table, parent_key: Sequence[str]
     ) -> tuple[Any, dict[str, tuple[Any, ...]]]:
         """The start of each row's version, and the parents in `rows`: key, values."""
-        if len(parent_key) == 1:
+        if parent_key == [KEY] or (len(parent_key) == 1 and KEY not in rows.column_names):
             encoded = rows[parent_key[0]].combine_chunks().dictionary_encode()
             values = [(value,) for value in encoded.dictionary.to_pylist()]
             starts = pa.array([self._versions()[key_of(v)].since for v in values], INSTANT)
             return starts.take(encoded.indices), {key_of(v): v for v in values}
-        values = self._keys(rows, parent_key)
-        since = [self._versions()[key_of(value)].since for value in values]
-        return pa.array(since, INSTANT), {key_of(v): v for v in values}
+        keys, values = keys_in(rows, parent_key), _values(rows, parent_key)
+        since = [self._versions()[key].since for key in keys]
+        return pa.array(since, INSTANT), dict(zip(keys, values, strict=True))
+
+    def _closing_lists(
+        self, child: str, gone: pa.Table, ends: Mapping[str, datetime]
+    ) -> Iterator[Batch]:
+        """The current versions of the lists under rows that are `gone`, now with their end."""
+        history = history_table(child)
+        if not self._target.has_table(history):
+            return
+        hints = self._target.hints(history)
+        key = [name for name in _merge_columns(hints) if name != VALID_FROM]
+        if len(key) == 1 and hints.columns[key[0]]["data_type"] == "text":
+            values = [(text,) for text in keys_in(gone, self._root_key)]
+        else:
+            values = _values(gone, self._root_key)
+        yield from self._closing(child, key, values, ends)
 
     # -- the end of a version -------------------------------------------------------------------
 
@@ -197,9 +213,9 @@ class History:
     ) -> Iterator[Batch]:
         """The current versions with the keys `values` in the history of `table`, now with their end."""
         name = history_table(table)
-        closed = []
+        key_columns, closed = KeyColumns(self._target, name, key), []
         for row in self._target.current_rows(name, key, values, null=VALID_TO):
-            end = ends[key_of(tuple(row[part] for part in key))]
+            end = ends[key_columns.key_in(row)]
             if row[VALID_FROM] < end:
                 closed.append({**row, VALID_TO: end})
         if closed:
@@ -226,13 +242,15 @@ class History:
         for rows in self._own_rows(self._name):
             ends = rows[DELETED_AT].to_pylist()
             since = rows[_SYNCED_AT].to_pylist()
-            keys = [key_of(value) for value in self._keys(rows, self._root_key)]
+            keys = keys_in(rows, self._root_key)
             spans |= dict(zip(keys, zip(since, ends, strict=True), strict=True))
+            loaded = self._target.hints(self._name)
             hints = TableHints(
                 history_table(self._name),
-                primary_key=(WORKSPACE, *self._root_key, VALID_FROM),
-                columns=_without_paths(self._target.hints(self._name).columns),
+                primary_key=(WORKSPACE, *_merge_columns(loaded), VALID_FROM),
+                columns=_without_paths(loaded.columns),
             )
+            rows = with_keys(rows, keys)
             yield Batch(hints, _with_span(rows, rows[_SYNCED_AT], rows[DELETED_AT]))
         for child in self._children():
             if self._target.has_table(child):
@@ -241,11 +259,11 @@ class History:
     def _seeded_lists(
         self, child: str, spans: Mapping[str, tuple[datetime, datetime | None]]
     ) -> Iterator[Batch]:
-        parent_key = [n for n in self._target.hints(child).merge_key if n != WORKSPACE]
+        parent_key = _merge_columns(self._target.hints(child))
         columns = _without_paths(self._target.hints(child).columns)
         for rows in self._own_rows(child):
-            keys = [key_of(value) for value in self._keys(rows, parent_key)]
-            rows = rows.filter(pa.array([key in spans for key in keys]))
+            keys = keys_in(rows, parent_key)
+            rows = with_keys(rows, keys).filter(pa.array([key in spans for key in keys]))
             found = [spans[key] for key in keys if key in spans]
             if found:
                 since = pa.array([start for start, _ in found], INSTANT)
@@ -272,22 +290,15 @@ class History:
         return self._current
 
     def _stored_versions(self) -> dict[str, _Version]:
-        names = [*self._root_key, VALID_FROM, *_STATE]
-        width = len(self._root_key)
-        rows = self._target.select(history_table(self._name), names, null=VALID_TO)
+        name = history_table(self._name)
+        columns = KeyColumns(self._target, name, self._root_key)
+        width = len(columns.columns)
+        names = [*columns.columns, VALID_FROM, *_STATE]
+        rows = self._target.select(name, names, null=VALID_TO)
         return {
-            key_of(row[:width]): _Version(row[width], (row[-3], row[-2], row[-1])) for row in rows
+            columns.key(row[:width]): _Version(row[width], (row[-3], row[-2], row[-1]))
+            for row in rows
         }
-
-    def _parent_key(self, child: str) -> list[str]:
-        history = history_table(child)
-        if not self._target.has_table(history):
-            return []
-        key = self._target.hints(history).merge_key
-        return [name for name in key if name not in (WORKSPACE, VALID_FROM)]
-
-    def _keys(self, rows: pa.Table, key: Sequence[str]) -> list[tuple[Any, ...]]:
-        return list(zip(*(rows[name].to_pylist() for name in key), strict=True))
 
     def _list_hints(
         self, table: str, parent_key: Sequence[str], columns: Mapping[str, Mapping[str, Any]]
@@ -303,6 +314,15 @@ class History:
                     f"history of {self._name}: there is a table {name} already, which is no history;"
                     " give the resource another name, or keep no history of it"
                 )
+
+
+def _merge_columns(hints: TableHints) -> list[str]:
+    """The columns by which rows are merged, besides the workspace."""
+    return [name for name in (*hints.primary_key, *hints.merge_key) if name != WORKSPACE]
+
+
+def _values(rows: pa.Table, names: Sequence[str]) -> list[tuple[Any, ...]]:
+    return list(zip(*(rows[name].to_pylist() for name in names), strict=True))
 
 
 def _with_span(rows: pa.Table, since: Any, until: Any = None) -> pa.Table:

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from oa_sync.definitions.model import Resource
 from oa_sync.extract.lists.changes import Known, identity
-from oa_sync.journal.items import Item, key_of
+from oa_sync.journal.items import Item
 from oa_sync.settings import Settings
 from oa_sync.shape.document import LONG_LISTS, Document
 from oa_sync.shape.learned import LearnedColumn
@@ -32,10 +32,18 @@ from oa_sync.tables.batches import (
 )
 from oa_sync.tables.drift import SchemaChanges, gone_fields
 from oa_sync.tables.history import History, has_history
+from oa_sync.tables.keys import (
+    KEY,
+    GuessedKeys,
+    KeyColumns,
+    merged_by,
+    needs_key_text,
+)
 from oa_sync.tables.long_lists import LongList, open_long_list
 from oa_sync.tables.target import Target
 
 SYSTEM_COLUMNS: dict[str, Any] = {
+    KEY: pa.string(),
     "_oa_synced_at": INSTANT,
     "_oa_version": pa.string(),
     "_oa_row_hash": pa.string(),
@@ -45,7 +53,8 @@ SYSTEM_COLUMNS: dict[str, Any] = {
     FIRST_SEEN_BY: pa.string(),
     STALLED_AT: INSTANT,
 }
-"""The columns that resource tables have besides the API's own; the last three if rows have a status."""
+"""The columns that resource tables have besides the API's own; the first where the key's own columns do not give
+back its text, the last three if rows have a status."""
 
 KEYLESS = "_oa_row_hash"
 """The key column of a resource without primary key: a hash of the row's content."""
@@ -73,6 +82,9 @@ class ResourceTables:
         keyed = identity(resource)
         if not keyed:
             spec = replace(spec, key=(KEYLESS,))
+        self._has_key_text = needs_key_text(resource, target, spec, learned)
+        if self._has_key_text:
+            spec = replace(spec, key_text=KEY)
         self._shaper = Shaper(spec, learned)
         self._root_key = self._shaper.root_key if keyed else (KEYLESS,)
         self._replaces_whole = resource.write_disposition == "replace"
@@ -92,11 +104,11 @@ class ResourceTables:
             self._history = History(
                 target, self._name, self._root_key, self._workspace, self._lists_with_history
             )
+        self._guessed = GuessedKeys()
 
     def known(self) -> dict[str, Known]:
         """What is loaded of each row, by key."""
-        rows = self._target.known(self._name, self._root_key)
-        return {key_of(values): row for values, row in rows.items()}
+        return self._key_columns().known(self._target, self._name)
 
     # -- lists that were cut out ----------------------------------------------------------------
 
@@ -125,9 +137,12 @@ class ResourceTables:
         self, items: Sequence[Item], texts: Sequence[bytes], full: bool
     ) -> Iterator[Output]:
         ndjson = b"".join(one_line(text) for text in texts)
-        shaped = self._shaper.shape(ndjson, _system_columns(items))
+        columns = _system_columns(items)
+        if self._has_key_text:
+            columns[KEY] = pa.array([item.key for item in items], pa.string())
+        shaped = self._shaper.shape(ndjson, columns)
         self.mended.update(items[number].key for number in shaped.mended)
-        yield from self._changes.settle(shaped.drift)
+        yield from self._changes.settle(shaped.drift, self._inherited_keys())
         root = shaped.tables[self._name]
         mask = self._changes.contract.conforming(self._name, root)
         if mask is not None:
@@ -140,6 +155,9 @@ class ResourceTables:
         root = tables[self._name]
         if full and self._root_key != (KEYLESS,):
             self._report_gone(root, items, texts)
+        if self._has_key_text and self._merged_by(self._name) != (KEY,):
+            typed = zip(*(root[n].to_pylist() for n in self._root_key), strict=True)
+            yield from self._guessed.come(typed)
         yield self._batch(self._name, root if full else self._overlay(root, items))
         for name, table in tables.items():
             if name != self._name:
@@ -155,6 +173,9 @@ class ResourceTables:
         when = {item.key: item.observed_at for item in items}
         loaded = self._loaded({item.key for item in items})
         removes = column == DELETED_AT and self._replaces_whole
+        if self._has_key_text:
+            typed = {key: tuple(row[n] for n in self._root_key) for key, row in loaded.items()}
+            loaded = {key: loaded[key] for key in self._guessed.really_gone(typed)}
         for key, row in loaded.items():
             row[column] = REMOVAL if removes else when[key]
             row["_oa_synced_at"] = when[key]
@@ -163,9 +184,7 @@ class ResourceTables:
 
     def _report_gone(self, root: pa.Table, items: Sequence[Item], texts: Sequence[bytes]) -> None:
         columns, present = self._learned(self._name), root.column_names
-        for column in gone_fields(
-            self._target, self._name, self._root_key, columns, present, items, texts
-        ):
+        for column in gone_fields(self._loaded, columns, present, items, texts):
             self._changes.gone(self._name, column)
 
     # -- history --------------------------------------------------------------------------------
@@ -176,6 +195,7 @@ class ResourceTables:
 
     def start_package(self) -> None:
         """What was emitted before is loaded by now."""
+        self._guessed.start_package()
         if self._history is not None:
             self._history.start_package()
 
@@ -221,7 +241,7 @@ class ResourceTables:
         if not pc.any(replaced).as_py():
             return
         list_keys = {key for item in items for key in item.list_keys}
-        parents = root.select(self._root_key).filter(replaced)
+        parents = root.filter(replaced)
         for name, table in self._shaper.tables.items():
             if table.parent is None or name in LONG_LISTS or not self._target.has_table(name):
                 continue
@@ -234,14 +254,17 @@ class ResourceTables:
     ) -> Iterator[Batch]:
         """A batch that only removes, for the `parents` without rows in `present`."""
         key = self._shaper.tables[name].key
-        ours = list(key[: len(parents.column_names)])
-        empty = parents.rename_columns(ours)
+        ours = list(self._merged_by(name))
+        theirs = [KEY] if ours == [KEY] else list(self._root_key)
+        empty = parents.select(theirs).rename_columns(ours)
+        if self._has_key_text and ours != [KEY]:
+            empty = empty.append_column(KEY, parents[KEY])
         if present is not None and present.num_rows:
             empty = empty.join(
                 present.select(ours).group_by(ours).aggregate([]), ours, join_type="left anti"
             )
         if empty.num_rows:
-            yield self._batch(name, self._removal(empty, key[len(ours) :]))
+            yield self._batch(name, self._removal(empty, key[len(self._root_key) :]))
 
     def _removal(self, parents: pa.Table, rest: Sequence[str]) -> pa.Table:
         count = parents.num_rows
@@ -256,11 +279,34 @@ class ResourceTables:
         """The loaded rows with `keys`, with all their columns, by key."""
         if not keys:
             return {}
-        names = list(self._root_key)
-        known = self._target.known(self._name, names)
-        wanted = [values for values in known if key_of(values) in keys]
-        rows = self._target.current_rows(self._name, names, wanted)
-        return {key_of(tuple(row[name] for name in names)): row for row in rows}
+        merged = self._merged_by(self._name)
+        columns = self._key_columns()
+        values = columns.values_of(self._target, self._name, merged, keys)
+        found = {}
+        for row in self._target.current_rows(self._name, merged, values):
+            key = columns.key_in(row)
+            if KEY in row:
+                row[KEY] = key
+            found[key] = row
+        return found
+
+    def _key_columns(self) -> KeyColumns:
+        return KeyColumns(self._target, self._name, self._root_key)
+
+    def _merged_by(self, name: str) -> tuple[str, ...]:
+        """The columns by which the rows of the table `name` are merged."""
+        typed = self._root_key
+        if name != self._name:
+            typed = self._shaper.tables[name].key[: len(self._root_key)]
+        return merged_by(self._target, name, typed, has_text=self._has_key_text)
+
+    def _inherited_keys(self) -> dict[tuple[str, str], list[tuple[str, str]]]:
+        """For each key column of the resource's own table, the columns of the child tables that repeat it."""
+        children = [table for table in self._shaper.tables.values() if table.parent is not None]
+        return {
+            (self._name, column): [(child.name, child.key[place]) for child in children]
+            for place, column in enumerate(self._root_key)
+        }
 
     # -- batches --------------------------------------------------------------------------------
 
@@ -278,13 +324,10 @@ class ResourceTables:
             for column in table.column_names
             if column in learned
         }
-        root_key = self._root_key
-        if name == self._name and self._replaces_whole:
-            return TableHints(name, merge_key=(WORKSPACE, *root_key), columns=columns)
-        if name == self._name:
-            return TableHints(name, primary_key=(WORKSPACE, *root_key), columns=columns)
-        key = self._shaper.tables[name].key[: len(root_key)]
-        return TableHints(name, merge_key=(WORKSPACE, *key), columns=columns)
+        key = (WORKSPACE, *self._merged_by(name))
+        if name == self._name and not self._replaces_whole:
+            return TableHints(name, primary_key=key, columns=columns)
+        return TableHints(name, merge_key=key, columns=columns)
 
     def _as_table(self, rows: Sequence[Mapping[str, Any]]) -> pa.Table:
         types = {

@@ -88,6 +88,10 @@ class Target(Protocol):
     def load(self, batches: Iterable[Batch]) -> dict[str, int]:
         """Merge `batches` as one package; returns the rows written by table. Safe to repeat."""
 
+    @property
+    def widens_keys(self) -> bool:
+        """Whether `widen` can change a column by which rows are merged."""
+
     def widen(self, table: str, column: str, data_type: str) -> None:
         """Change the type of a loaded column to a wider one, keeping its values."""
 

@@ -70,8 +70,8 @@ def test_what_is_asked_for_is_a_row_of_its_key_alone_that_is_written_again_when_
     None
 ):
     ((key, pending),) = to_confirm(scan_of()).items()
-    assert pending.listed.row == {"tenant": "acme", "id": 0}
-    assert pending.listed.key_values == ("acme", 0)
+    assert pending.listed.row == {"tenant": "acme", "id": "0"}
+    assert pending.listed.key_values == ("acme", "0")
     assert (pending.listed.key, pending.listed.version, pending.listed.row_hash) == (key, "v0", "")
     assert (pending.change, pending.raw) == (Change.UNCHANGED, b"")
     assert pending.wants_detail
@@ -81,6 +81,6 @@ def test_what_is_asked_for_is_a_row_of_its_key_alone_that_is_written_again_when_
 
 def test_an_id_loaded_without_a_version_is_asked_for_too() -> None:
     scan = scan_of()
-    scan.known = {"\x1e1\x1f\x1e2": Known(None, None, None, deleted=False)}
+    scan.known = {key_of((1, 2)): Known(None, None, None, deleted=False)}
     (pending,) = to_confirm(scan).values()
     assert pending.listed.version == ""

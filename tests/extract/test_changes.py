@@ -18,7 +18,7 @@ from oa_sync.extract.lists.changes import (
     needs_detail,
     version_of,
 )
-from oa_sync.journal.items import key_of, values_of
+from oa_sync.journal.items import key_of, key_of_earlier, values_of
 
 ROW = {
     "id": 7,
@@ -65,9 +65,11 @@ def test_the_key_of_a_row_without_primary_key_is_that_of_earlier_versions() -> N
     ("values", "key"),
     [
         (("rpt_1",), "rpt_1"),
-        ((7,), "\x1e7"),
-        (("acme", 7), "acme\x1f\x1e7"),
-        ((7, True, 2.5, None), "\x1e7\x1f\x1eTrue\x1f\x1e2.5\x1f\x1e"),
+        ((7,), "7"),
+        (("acme", 7), '["acme","7"]'),
+        ((7, True, 2.5, None), '["7","true","2.5","null"]'),
+        ((12345678901234567890123,), "12345678901234567890123"),
+        (("a\0b",), "a\ufffdb"),
     ],
 )
 def test_the_text_of_a_key_is_that_of_earlier_versions(values: tuple[Any, ...], key: str) -> None:
@@ -75,10 +77,46 @@ def test_the_text_of_a_key_is_that_of_earlier_versions(values: tuple[Any, ...], 
 
 
 @pytest.mark.parametrize(
-    "values", [("a\x1fb",), (None,), (7,), ("acme", None, 2.5, True), ("", "")]
+    ("earlier", "values"),
+    [
+        ("rpt_1", ("rpt_1",)),
+        ("\x1e7", (7,)),
+        ("\x1eTrue", (True,)),
+        ("acme\x1f\x1e7", ("acme", 7)),
+        ("\x1e7\x1f\x1eTrue\x1f\x1e2.5\x1f\x1e", (7, True, 2.5, None)),
+    ],
+)
+def test_a_key_in_a_journal_of_the_first_format_is_read(
+    earlier: str, values: tuple[Any, ...]
+) -> None:
+    assert key_of_earlier(earlier) == key_of(values)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ((5,), ("\x1e5",)),
+        (("a", "b\x1fc"), ("a\x1fb", "c")),
+        (('["a","b"]', "c"), ("a", 'b","c')),
+        ((10**30 + 1,), (10**30 + 2,)),
+        (("01",), (1,)),
+        ((1.0,), (1,)),
+    ],
+)
+def test_two_keys_have_two_texts(one: tuple[Any, ...], other: tuple[Any, ...]) -> None:
+    assert key_of(one) != key_of(other)
+
+
+def test_a_whole_number_and_its_digits_are_one_key() -> None:
+    assert key_of((7,)) == key_of(("7",))
+    assert key_of(("acme", 7)) == key_of(("acme", "7"))
+
+
+@pytest.mark.parametrize(
+    "values", [("a\x1fb",), ('["a"]',), ("7",), ("acme", "null", "2.5", "true"), ("", "")]
 )
 def test_a_key_gives_its_values_back(values: tuple[Any, ...]) -> None:
-    """A single text may hold the very character that parts the values of a composite key."""
+    """As texts. A single text may look like a composite key."""
     assert values_of(key_of(values), len(values)) == values
 
 

@@ -220,6 +220,8 @@ class MemoryTarget:
             self._merge(name, staged[name])
         return counts
 
+    widens_keys = True
+
     def widen(self, table: str, column: str, data_type: str) -> None:
         """Change the type of a loaded column to a wider one, keeping its values. Nothing happens where there
         is no such column."""

@@ -14,10 +14,10 @@ from oa_sync.definitions.model import Resource
 from oa_sync.errors import ConfigurationError
 from oa_sync.extract.runs.known import Announcement, is_usable_id, runs_resource
 from oa_sync.extract.runs.schedule import State, ask_again_at, state_of
-from oa_sync.journal.items import key_of
 from oa_sync.load.opening import open_for_reading
 from oa_sync.settings import Settings
-from oa_sync.tables.agent_runs import key_columns, loaded_runs
+from oa_sync.tables.agent_runs import loaded_runs, typed_key
+from oa_sync.tables.keys import KeyColumns
 from oa_sync.tables.target import Target
 from oa_sync.workspace.announced import waiting
 from oa_sync.workspace.lock import sync_lock
@@ -116,8 +116,8 @@ def _resource(settings: Settings) -> Resource:
 
 
 def _loaded(target: Target, resource: Resource) -> dict[str, RunLine]:
-    loaded = target.known(resource.name, key_columns(target, resource))
-    known = {key_of(values): row for values, row in loaded.items()}
+    columns = KeyColumns(target, resource.name, typed_key(target, resource))
+    known = columns.known(target, resource.name)
     lines = {}
     for key, run in loaded_runs(target, resource).items():
         state = state_of(resource, run, known[key])

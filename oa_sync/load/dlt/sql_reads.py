@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -108,7 +109,7 @@ class SqlReads(ABC):
             else:
                 one = "(" + " AND ".join(f"{self._quoted([c])} = %s" for c in key_columns) + ")"
                 condition = "(" + " OR ".join([one] * len(part)) + ")"
-            values = [value for key in part for value in key]
+            values = [self._parameter(value) for key in part for value in key]
             rows = self._select(table, names, f" AND {condition}{also}", values)
             found.extend(dict(zip(names, row, strict=True)) for row in rows)
         return found
@@ -208,6 +209,13 @@ class SqlReads(ABC):
             *parameters,
             most=most,
         )
+
+    def _parameter(self, value: Any) -> Any:
+        """`value` as it is compared in a query. SQLAlchemy stores times as texts in SQLite: in UTC, without a
+        zone, and always with six digits after the second."""
+        if isinstance(value, datetime) and self._settings.destination == "sqlalchemy":
+            return value.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
+        return value
 
     def _stored(self, table: str) -> Mapping[str, Mapping[str, Any]]:
         """Our columns in dlt's schema, without dlt's own and the variants that dlt made itself."""

@@ -15,7 +15,7 @@ from typing import Any
 
 import orjson
 
-from oa_sync.load.table_schema import wider
+from oa_sync.load.table_schema import wider_key
 
 VARIANT_OF = "x-oa-variant-of"
 """dlt column hint: the name of the column that this one continues."""
@@ -71,19 +71,21 @@ class LogicalColumns:
 
 
 def _forms(columns: Columns) -> dict[str, list[tuple[str, str]]]:
-    """For each column: name and type of every stored column that holds its values, narrowest first."""
+    """For each column: name and type of every stored column that holds its values, narrowest first. The
+    narrowest is the column of that name."""
     forms: dict[str, list[tuple[str, str]]] = {}
     for name, column in columns.items():
         if "data_type" in column:
             of = str(column.get(VARIANT_OF, name))
             forms.setdefault(of, []).append((name, str(column["data_type"])))
-    for found in forms.values():
+    for of, found in forms.items():
         found.sort(key=cmp_to_key(_by_width))
+        found.sort(key=lambda form: form[0] != of)
     return forms
 
 
 def _by_width(one: tuple[str, str], other: tuple[str, str]) -> int:
-    return -1 if wider(one[1], other[1]) == other[1] else 1
+    return -1 if wider_key(one[1], other[1]) == other[1] else 1
 
 
 def _converted(value: Any, before: str, after: str) -> Any:

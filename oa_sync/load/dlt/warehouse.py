@@ -268,6 +268,11 @@ class Warehouse(SqlReads):
         if max(columns, len(known)) > NARROW_COLUMNS:
             self._duckdb_config.pop("memory_limit", None)
 
+    @property
+    def widens_keys(self) -> bool:
+        """Whether the destination can alter a column."""
+        return can_widen(self._pipeline.destination.destination_type, "text")
+
     def widen(self, table: str, column: str, data_type: str) -> None:
         """Change the type of a loaded column to a wider one, keeping its values.
 

@@ -254,6 +254,8 @@ class Postgres:
                     self._lasting(lambda: self._index(tables))
         return counts
 
+    widens_keys = True
+
     def widen(self, table: str, column: str, data_type: str) -> None:
         """Change the type of a loaded column to a wider one, keeping its values."""
         if not self.has_table(table):
