@@ -15,11 +15,14 @@ from tests.support.postgres import Postgres, shared_postgres, sharing
 REST: Mapping[str, tuple[str, ...]] = {
     # Every destination. Nearly every other test loads DuckDB; one that is quick stands for the others.
     "destinations/test_conformance.py": ("[memory]", "[parquet]", "[postgres]", "deviations_name"),
+    "destinations/test_any_key.py": ("these", "memory", "discards"),
     "destinations/test_copy.py": ("in_use", "nothing_loaded", "into_parquet"),
     "destinations/test_history.py": ("[postgres]", "nothing_changed", "in_its_definition"),
+    "destinations/test_keys.py": ("again[duckdb]", "digits[postgres]", "on[parquet]", "beyond"),
     "destinations/test_matrix.py": ("[postgres]", "by_the_next[parquet]"),
     "destinations/test_odd_values.py": ("[duckdb-half an emoji]", "[duckdb-null]", "[duckdb]"),
     "destinations/test_probe.py::test_a_": ("[duckdb]", "[parquet]", "[postgres]"),
+    "destinations/test_upgrade.py": ("unchanged[duckdb]", "followed[parquet]"),
     "load/test_lake.py::test_three_syncs": ("[folder]", "[memory]", "[renaming]"),
     "load/test_lake.py::test_what_is_loaded": ("[folder]",),
     # Faults: one or two of each kind stay.
