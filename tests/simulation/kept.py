@@ -85,9 +85,8 @@ KEPT: tuple[Kept, ...] = (
     Kept(
         209,
         20,
-        "a key is a number here and text there",
-        "a callback of a run whose id is a number makes a second row of the run, with a text for an id: to be mended"
-        " with keys that are text as sent",
+        None,
+        "a callback of a run whose id is a number made a second row of the run, with a text for an id",
         Kinds(),
     ),
     Kept(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -10,7 +11,7 @@ from typing import Any
 
 from oa_sync.clock import instant_of
 from oa_sync.definitions.model import Resource
-from oa_sync.definitions.paths import parse_path
+from oa_sync.definitions.paths import parse_path, select, spelled
 from oa_sync.extract.details.tasks import DetailTask, detail_item
 from oa_sync.extract.lists.absent import may_be_asked
 from oa_sync.extract.lists.changes import Change, Known, Listed, content_hash, identity, version_of
@@ -28,6 +29,8 @@ logger = logging.getLogger(__name__)
 
 _NOT_OF_THE_RUN = frozenset({"event", "type", "run_id", "session_id"})
 """Fields of a callback that describe the callback, or that the key column holds."""
+
+_DIGITS = re.compile(r"0|-?[1-9]\d{0,17}")
 
 
 class ResourceRuns:
@@ -139,7 +142,7 @@ class ResourceRuns:
     def _payload_row(self, heard: Announcement) -> dict[str, Any]:
         """What was said of the run, as a row of the resource."""
         said = {k: v for k, v in (heard.payload or {}).items() if k not in _NOT_OF_THE_RUN}
-        return said | row_of_key(self._resource, (heard.run_id,))
+        return said | row_of_key(self._resource, self._key_values(key_of((heard.run_id,))))
 
     def _look_at(self, pending: Pending, scan: Scan, now: datetime) -> None:
         """Record the status that the list shows. If it changed, the detail is asked for, even if the
@@ -290,7 +293,7 @@ class ResourceRuns:
                 item.key,
             )
             return None
-        row = encode(row_of_key(self._resource, key_values))
+        row = encode(row_of_key(self._resource, self._as_in(fields, key_values)))
         return replace(item, version=version, detail_version=version, row_hash=None, row=row)
 
     def gone_unseen(
@@ -321,4 +324,20 @@ class ResourceRuns:
 
     def _key_values(self, key: str) -> tuple[Any, ...]:
         run = self._loaded.get(key)
-        return run.key_values if run else values_of(key, len(identity(self._resource)))
+        if run is not None:
+            return run.key_values
+        texts = values_of(key, len(identity(self._resource)))
+        other = next(iter(self._loaded.values()), None)
+        alike = other.key_values if other is not None else texts
+        return tuple(
+            int(text) if type(like) is int and _DIGITS.fullmatch(text) else text
+            for text, like in zip(texts, alike, strict=True)
+        )
+
+    def _as_in(self, fields: dict[str, Any], key_values: tuple[Any, ...]) -> tuple[Any, ...]:
+        """`key_values` as `fields` have them: a callback names a run by text, whose id may be a number."""
+        found = [select(fields, path, None) for path in identity(self._resource)]
+        return tuple(
+            one if isinstance(one, int) and spelled(one) == spelled(value) else value
+            for one, value in zip(found, key_values, strict=True)
+        )
