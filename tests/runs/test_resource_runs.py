@@ -40,7 +40,7 @@ def test_a_run_that_is_heard_of_for_the_first_time_is_asked_for(how: str) -> Non
     assert runs.asked == ["r"]
     assert runs.counted == (1, 0, 0)
     assert runs.runs.first_seen("runs", "r", SOON) == Sighting(BEGIN, how)
-    assert runs.scan.pending["r"].raw == b'{"id": "r"}'
+    assert runs.scan.pending["r"].raw == b'{"id":"r"}'
 
 
 def test_the_first_of_several_ways_is_when_it_was_seen_first() -> None:

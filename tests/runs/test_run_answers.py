@@ -43,7 +43,7 @@ def test_the_detail_of_a_followed_run_has_its_own_version_and_no_list_row() -> N
     event, item = runs.detail("r", at=V1, status="running")
     assert events([event]) == [("running", "poll")]
     assert (item.version, item.detail_version, item.row_hash) == (V1, V1, None)
-    assert item.row == b'{"id": "r"}'
+    assert item.row == b'{"id":"r"}'
     assert item.first_seen == Sighting(SOON, "add")
 
 
@@ -99,7 +99,7 @@ def test_an_id_that_never_existed_is_written_as_gone_and_others_are_not() -> Non
     assert runs.runs.gone_unseen(set()) == []
     (item,) = runs.runs.gone_unseen({("runs", "r"), ("runs", "k")})
     assert (item.kind, item.key, item.deleted, item.full) == (Kind.ROW, "r", True, False)
-    assert (item.row, item.list_keys) == (b'{"id": "r"}', ("id",))
+    assert (item.row, item.list_keys) == (b'{"id":"r"}', ("id",))
     assert item.version == content_hash({"id": "r"})
     assert item.first_seen == Sighting(SOON, "add")
 
