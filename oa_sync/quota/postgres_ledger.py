@@ -34,9 +34,9 @@ T = TypeVar("T")
 
 _CONNECT_SECONDS = 10
 _SESSION = (
-    # A machine that vanishes in mid-booking must not keep the account locked; others wait a little longer.
+    # A machine that vanishes in mid-booking must not keep the account locked.
     "SET idle_in_transaction_session_timeout = '30s'",
-    "SET lock_timeout = '40s'",
+    "SET lock_timeout = '30s'",
 )
 _SETUP_LOCK = 0x6F61_7379_6E63
 """Advisory lock held while the tables are made: "oasync"."""

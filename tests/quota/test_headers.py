@@ -122,7 +122,7 @@ def test_the_servers_own_clock_measures_its_reset() -> None:
         ("999999999", 86_400.0),
         ("-5", 0.0),
         ("-0.5", 0.0),
-        ("1" * 15, 86_400.0),
+        ("1" * 15, None),
         ("1" * 16, None),
         ("1.5x", None),
         ("2".rjust(24), 2.0),

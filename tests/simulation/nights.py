@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from tests.simulation.worlds import UPGRADES
 
 HOUR = 3_600.0
+SINCE_1970 = -490_000 * HOUR
+"""A machine without a battery: the clock of this night starts in 1970 and is right in the next."""
 FAULTS = ("500", "503", "429", "reset", "timeout", "cut body", "html", "refused")
 
 
@@ -27,6 +29,8 @@ class Night:
     refuses_loads: int | None = None
     """The load of the so-manieth table fails once."""
     wall_step: float = 0.0
+    status_between: bool = False
+    """Somebody looks at the status while the clock is wrong, before it is right again for the sync."""
     suspend_at: int | None = None
     full_disk: int | None = None
     """Bytes that the disk of the home folder still takes."""
@@ -72,6 +76,7 @@ class Night:
         parts += [f"{fault} at request {at}" for at, fault in self.faults.items()]
         parts += [f"load {self.refuses_loads} is refused"] if self.refuses_loads else []
         parts += [f"the wall clock steps {self.wall_step:+.0f} s"] if self.wall_step else []
+        parts += ["and right again after a status"] if self.status_between else []
         parts += [f"suspended at step {self.suspend_at}"] if self.suspend_at else []
         parts += [f"{self.full_disk} bytes left on the disk"] if self.full_disk is not None else []
         parts += [self.home] if self.home else []
@@ -125,7 +130,10 @@ def drawn(
     elif what < 0.55 and kinds.churn:
         night.churn = chance.choice((1, 2, 3, 7))
     elif what < 0.6 and kinds.clocks:
-        night.wall_step = chance.choice((-90 * HOUR, -HOUR, -1.0, 1.0, HOUR, 400 * 24 * HOUR))
+        night.wall_step = chance.choice(
+            (-90 * HOUR, -HOUR, -1.0, 1.0, HOUR, 400 * 24 * HOUR, SINCE_1970)
+        )
+        night.status_between = chance.random() < 0.5
     elif what < 0.63 and kinds.clocks:
         night.suspend_at = 1 + int(chance.expovariate(1 / 25))
     elif what < 0.66 and kinds.disks:

@@ -9,6 +9,7 @@ import tempfile
 from bisect import bisect_right
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -18,19 +19,21 @@ import httpx
 
 from oa_sync.commands.sync import sync_async
 from oa_sync.errors import DestinationError, MassDeletionError, OaSyncError
+from oa_sync.quota import open_ledger
+from oa_sync.quota.limits import Limits
 from oa_sync.settings import Settings
 from oa_sync.workspace.report import SyncReport
 from oa_sync.workspace.surroundings import Surroundings
 from tests.simulation.hooks import Receiver, alarms_of_events
 from tests.simulation.lies import FIRST, LIES, Teller, do_harm
 from tests.simulation.machine import Machine
-from tests.simulation.nights import HOUR, Kinds, Night, widened
+from tests.simulation.nights import HOUR, SINCE_1970, Kinds, Night, widened
 from tests.simulation.nights import drawn as drawn_night
 from tests.simulation.oracles import Alarm, Seen, alarms, state_of
 from tests.simulation.paid import Ending, Receipts
 from tests.simulation.process import as_a_process, key_in_environment, logged, segments_of
 from tests.simulation.second import SECOND, SecondWorkspace, Work, rival_alarms
-from tests.simulation.server import Asked, Server
+from tests.simulation.server import KEY, Asked, Server
 from tests.simulation.source import Source
 from tests.simulation.worlds import BEGIN, UPGRADES, World
 from tests.simulation.worlds import drawn as drawn_world
@@ -240,8 +243,13 @@ class _World:
         time.pass_by(night.waits)
         if night.waits >= HOUR:
             machine.disk.settled()
+        if machine.clock.wall < SINCE_1970 / 2:
+            machine.clock.wall -= SINCE_1970  # it was set meanwhile
         machine.clock.wall += night.wall_step
-        if night.wall_step > 0:
+        if night.status_between:
+            self._look(machine)
+            machine.clock.wall -= night.wall_step
+        elif night.wall_step > 0:
             self._asked.clear()  # a clock that jumps forwards looks like time that passed (quota/ledger.py)
         match night.home:
             case "home is lost":
@@ -261,6 +269,13 @@ class _World:
             self._foreign.append(time.seconds)
         if night.upgrade:
             self._upgrade(night.upgrade)
+
+    def _look(self, machine: Machine) -> None:
+        """What `status` reads of the quota: nothing is written, whatever the clock shows."""
+        limits = Limits(self._world.per_minute or None, self._world.per_day or None)
+        ledger = open_ledger(machine.home, None, machine.clock, only_reading=True)
+        with closing(ledger):
+            ledger.usage(ledger.account(KEY, ""), limits)
 
     def _upgrade(self, what: str) -> None:
         """Another definition from now on."""
