@@ -102,7 +102,7 @@ class _Walk:
 
     def _value(self, node: Node, rows: _GrowingTable, row: int, value: Value, text: str) -> None:
         found = value.value
-        if found is None or node.kind is NodeKind.UNKNOWN:
+        if found is None:
             return
         if node.kind is NodeKind.LEAF:
             _put(node, rows, row, value, text)

@@ -42,8 +42,9 @@ def shape(shaper: Shaper, *rows: Any) -> Shaped:
     lines = [row if isinstance(row, str) else json.dumps(row) for row in rows]
     ndjson = "".join(line + "\n" for line in lines).encode()
     shaped = shaper.shape(ndjson)
-    for name, table in json_rows.exact_tables(shaper, ndjson, {}).items():
-        assert table.equals(shaped.tables[name])
+    exact = json_rows.exact_tables(shaper, ndjson, {})
+    assert exact.keys() == shaped.tables.keys()
+    assert all(table.equals(shaped.tables[name]) for name, table in exact.items())
     return shaped
 
 
