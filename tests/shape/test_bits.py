@@ -37,9 +37,13 @@ def texts(letters: bytes, seed: int) -> list[bytes]:
 
 def bits_in(words: bits.Words, size: int) -> list[bool]:
     """The first `size` bits, lowest first."""
+    assert len(words) == -(-size // 64)
     whole = int.from_bytes(words.astype("<u8").tobytes(), "little")
-    assert whole >> max(size, 64 * len(words)) == 0
     return [bool(whole >> place & 1) for place in range(size)]
+
+
+def nothing_beyond(words: bits.Words, size: int) -> bool:
+    return size % 64 == 0 or int(words[-1]) >> (size % 64) == 0
 
 
 def inside_strings(text: bytes) -> list[bool]:
@@ -67,16 +71,18 @@ def test_what_is_inside_strings_is_known_in_pieces_of_any_size(step: int) -> Non
 def test_bytes_of_some_kinds_are_marked_and_no_others() -> None:
     for text in [*texts(b",:x", 4), bytes(range(256))]:
         for kinds in [(), (COLON,), (COMMA, COLON), (0,), (1,), (255,)]:
-            marked = bits_in(bits_of(array(text), kinds), len(text))
+            words = bits_of(array(text), kinds)
             if kinds:  # nobody asks for none
-                assert marked == [byte in kinds for byte in text]
+                assert bits_in(words, len(text)) == [byte in kinds for byte in text]
+                assert nothing_beyond(words, len(text))
 
 
 def test_brackets_and_some_kinds_are_marked() -> None:
     for text in [*texts(b"[]{}:,\\|x", 5), bytes(range(256))]:
         for kinds in [b"", b":", b":,"]:
-            marked = bits_in(bracket_bits(array(text), kinds), len(text))
-            assert marked == [byte in b"[]{}\\|" + kinds for byte in text]
+            words = bracket_bits(array(text), kinds)
+            assert bits_in(words, len(text)) == [byte in b"[]{}\\|" + kinds for byte in text]
+            assert nothing_beyond(words, len(text))
 
 
 def some_words(seed: int) -> list[bits.Words]:
@@ -110,6 +116,12 @@ def test_the_positions_of_set_bits(block: int, monkeypatch: pytest.MonkeyPatch) 
             if size % 64:  # beyond the text no bit is set
                 clean[-1] &= np.uint64((1 << (size % 64)) - 1)
             assert positions(clean, size).tolist() == [i for i, bit in enumerate(lowest) if bit]
+
+
+def test_many_words_are_looked_at_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bits, "BLOCK", 63 * 64)
+    words = np.full(200, 1 << 63 | 1, np.uint64)
+    assert positions(words, 200 * 64).tolist() == [i for i in range(200 * 64) if i % 64 in (0, 63)]
 
 
 @pytest.mark.parametrize("block", [64, 128, 1 << 18])

@@ -103,13 +103,24 @@ ELSEWHERE = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("body", ELSEWHERE)
-def test_a_list_elsewhere_is_not_the_list_whole_or_in_pieces(body: bytes) -> None:
+@pytest.mark.parametrize(
+    ("body", "path"),
+    [
+        *((body, ("data",)) for body in ELSEWHERE),
+        (b'{"a":[1]}', ()),
+        (b'{"a":{"x":1},"c":{"b":[1]},"b":[2]}', ("a", "b")),
+        (b'{"a":[{"b":[1]},{"b":[2]}]}', ("a", "b")),
+        (b'{"a":["b",[1]]}', ("a", "b")),
+    ],
+)
+def test_a_list_elsewhere_is_not_the_list_whole_or_in_pieces(
+    body: bytes, path: tuple[str, ...]
+) -> None:
     for text in (body, BOM + body):
-        found = cut(text, ("data",))
+        found = cut(text, path)
         assert (found.found, found.head, len(found.rows)) == (False, body, 0)
         for step in (1, 100):
-            cutter = Cutter(("data",), max_rows_bytes=4)
+            cutter = Cutter(path, max_rows_bytes=4)
             for start in range(0, len(text), step):
                 assert cutter.feed(text[start : start + step]) == []
             assert (cutter.found, cutter.finish()) == (False, body)
@@ -170,7 +181,41 @@ def test_keys_of_the_path_elsewhere_are_no_second_ones() -> None:
     body = b'{"b":{"a":1,"b":2},"a":{"b":[1],"c":{"b":3,"\\/":1}},"c":[{"a":1},{"a":2}]}'
     assert of(cut(body, ("a", "b")).rows) == [b"1"]
     assert cut(b'{"a":{"b":1},"c":{"a":{"b":2}},"x":"\\u0041"}', ("a", "b")).found is False
-    assert cut(b'{"a":1,"c":{"a":{"b":2,"b":3}}}', ("a", "b")).found is False
+    for none in (
+        b'{"a":1,"c":{"a":{"b":2,"b":3}}}',
+        b'{"a":{"c":{"b":1},"d":{"b":2}}}',
+        b'{"x":{"a":{"b":1}},"y":{"a":{"b":2}}}',
+    ):
+        assert cut(none, ("a", "b")).found is False
+
+
+def test_a_second_key_is_seen_with_a_slash_that_is_escaped() -> None:
+    for body in (b'{"a/b":[1],"a\\/b":[2]}', b'{"a\\/b":[1],"a/b":7}'):
+        with pytest.raises(InvalidJsonError, match="'a/b' stands twice"):
+            cut(body, ("a/b",))
+
+
+@pytest.mark.parametrize(
+    ("body", "offset"),
+    [
+        (b'{"a":x,"data":[1]}', 5),
+        (b'{"data":[11,2],"b":x}', 19),
+        (BOM + b'{"data":[11,2],"b":x}', 22),
+        (b'{"data":[11,2', 13),
+        (b'{"data":[11,"2', 14),
+        (b'{"data":[1],"n":[', 17),
+        (b'{"data":[1}}', 10),
+    ],
+)
+def test_the_place_of_a_fault_around_the_list_is_that_in_the_whole_stream(
+    body: bytes, offset: int
+) -> None:
+    cutter = Cutter(("data",))
+    with pytest.raises(InvalidJsonError) as caught:
+        for start in range(0, len(body), 5):
+            cutter.feed(body[start : start + 5])
+        cutter.finish()
+    assert caught.value.offset == offset
 
 
 def test_the_head_may_be_as_large_as_its_bound_and_not_larger() -> None:
@@ -188,6 +233,7 @@ def test_a_block_is_given_as_soon_as_it_is_full() -> None:
     assert [len(rows) for rows in cutter.feed(b"3")] == [2]
     assert [len(rows) for rows in cutter.feed(b"3333333,")] == [1]
     assert [len(rows) for rows in cutter.feed(b"4]")] == [1]
+    assert len(Cutter((), max_rows_bytes=8).feed(b"[" + b"1," * 50 + b"1]")) > 5
 
 
 # --- rows -------------------------------------------------------------------------------------

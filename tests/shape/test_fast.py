@@ -166,3 +166,9 @@ def test_an_empty_list_at_an_object_is_nothing_until_something_comes() -> None:
     assert shaped.tables["things"].to_pylist() == [{"o__a": None}, {"o__a": 2}]
     assert shaper.stats.exact == 0
     assert column(take(shaper, {"o": "x"}, {"o": {"a": 3}}), "o") == ['"x"', None]
+
+
+def test_a_key_that_reads_like_the_mark_of_elements_is_left_to_the_exact_pass() -> None:
+    shaper = Shaper(TableSpec("things", columns={("[]",): "json"}))
+    rows = take(shaper, '{"[]": 5}', "{}", '{"[]": 7}').tables["things"].to_pylist()
+    assert [list(row.values()) for row in rows] == [["5"], [None], ["7"]]
