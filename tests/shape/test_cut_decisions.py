@@ -138,6 +138,8 @@ BROKEN = [
     (b'{"data":[1] "b":2}', 12), (b'x{"data":[1]}', 0), (b'{"a":x,"data":[1]}', 5),
     (b'{"data":[1],"b":x}', 16), (BOM + b'{"data":[1],"b":x}', 19), (BOM + b'{"b":x}', 8),
     (b'{"data":{},"data":[2]}', 18), (b'{"data":[NaN]}', 9), (b'{"data":[{}, NaN]}', 13),
+    (b'{"data":[{"aaaaaaaaaa":1}  {"b":2}]}', 9), (b'{"data":[{"aaaaaaaaaa":1}, ,{"b":2}]}', 27),
+    (b'{"data":[1,2,]}', 13), (b'{"data":[{},{},]}', 15),
 ]  # fmt: skip
 
 
@@ -149,8 +151,8 @@ def test_what_is_broken_is_refused_at_its_place(
     with pytest.raises(InvalidJsonError) as caught:
         cut(body, ("data",))
     assert caught.value.offset == offset
-    for step in (3, 1_000):
-        cutter = Cutter(("data",), max_rows_bytes=4)
+    for step, block in ((1, 1), (3, 4), (1_000, 4)):
+        cutter = Cutter(("data",), max_rows_bytes=block)
         with pytest.raises(InvalidJsonError):
             for start in range(0, len(body), step):
                 cutter.feed(body[start : start + step])

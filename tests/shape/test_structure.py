@@ -10,7 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oa_sync.shape.cutting import structure
-from oa_sync.shape.cutting.structure import InvalidJsonError, Scanner, Structure, index
+from oa_sync.shape.cutting.structure import (
+    InvalidJsonError,
+    Scanner,
+    Structure,
+    index,
+    levels_of,
+)
 from tests.support.json_texts import values, whitespace
 
 _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[{}\[\]:,]', re.DOTALL)
@@ -110,3 +116,53 @@ def test_broken_structure_is_refused_at_its_offset(text: bytes, offset: int) -> 
 def test_an_empty_text_has_no_structure() -> None:
     assert len(index(b"")) == 0
     assert len(index(b'"only {a} string"')) == 0
+
+
+def test_entries_are_sliced_joined_and_told_apart() -> None:
+    whole = index(b'[{"a":1},2]')
+    assert _entries(whole.slice(1, 3)) == [(1, ord("{"), 1), (5, ord(":"), 2)]
+    assert _entries(whole.slice(4)) == [(8, ord(","), 1), (10, ord("]"), 0)]
+    assert _entries(Structure.concat([whole.slice(0, 2), whole.slice(2)])) == _entries(whole)
+    assert _entries(Structure.concat([whole])) == _entries(whole)
+    assert _entries(Structure.concat([])) == []
+    assert whole.is_open().tolist() == [True, True, False, False, False, False]
+    assert whole.is_bracket().tolist() == [True, True, False, True, False, True]
+
+
+def test_a_text_that_ends_in_a_string_is_told_so() -> None:
+    for text in (b'"abc', b'["abc', b'[1] "'):
+        with pytest.raises(InvalidJsonError, match="ends inside a string"):
+            index(text)
+
+
+@pytest.mark.parametrize("before", [0, 1, 230, 231, 232, 238, 239, 240, 247, 248, 255, 1_000])
+def test_levels_are_counted_on_from_any_depth(before: int) -> None:
+    for text in (b"[" * 17 + b"]" * 17, b"[[],{},[[]]]" * 3, b"]" * min(before, 9), b""):
+        depth, expected = before, []
+        for kind in text:
+            depth -= kind in b"]}"
+            expected.append(depth)
+            depth += kind in b"[{"
+        at = np.arange(len(text), dtype=np.int64)
+        levels, after = levels_of(at, np.frombuffer(text, np.uint8), before)
+        assert levels.tolist() == expected
+        assert after == depth
+
+
+@pytest.mark.parametrize("before", [0, 1, 5, 7, 8, 9, 16, 250])
+def test_one_bracket_too_many_is_noticed_at_any_depth(before: int) -> None:
+    text = b"[]" * 4 + b"]" * (before + 1) + b"["
+    with pytest.raises(InvalidJsonError) as caught:
+        levels_of(np.arange(len(text), dtype=np.int64), np.frombuffer(text, np.uint8), before)
+    assert caught.value.offset == 8 + before
+
+
+@pytest.mark.parametrize("depth", [1, 2, 19, 20, 21, 22, 30])
+def test_brackets_of_two_kinds_do_not_pair_at_any_depth(depth: int) -> None:
+    index(b"[" * depth + b"]" * depth + b"{}")
+    for wrong in range(depth):
+        text = bytearray(b"[" * depth + b"]" * depth)
+        text[depth + wrong] = ord("}")
+        with pytest.raises(InvalidJsonError, match="'}' closes a bracket of another kind") as caught:
+            index(bytes(text))
+        assert caught.value.offset == depth + wrong
