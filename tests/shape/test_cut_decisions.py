@@ -253,6 +253,7 @@ def test_pieces_are_as_large_as_they_may_be() -> None:
 
     assert sizes(100) == sizes(16) == [(0, 6)]
     assert sizes(15) == [(0, 4), (4, 2)]
+    assert sizes(7)[0] == (0, 3)
     assert sizes(6) == [(0, 2), (2, 1), (3, 1), (4, 1), (5, 1)]
     assert sizes(1) == [(n, 1) for n in range(6)]
     assert sizes(6, 3) == [(0, 3)]

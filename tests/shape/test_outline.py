@@ -14,11 +14,13 @@ from oa_sync.shape.cutting.keys import Keys, as_written, ends_with_key, longest_
 from oa_sync.shape.cutting.outline import outline
 from oa_sync.shape.cutting.structure import InvalidJsonError
 
-KEYS = ["a", "b", "ba", 'q"', "back\\", "/", "é/n", "😀", "", "0123456789", "x0123456789", "n n"]
+KEYS = [
+    "a", "b", "ba", 'q"', "back\\", "/", "é/n", "😀", "😀😀", "", "0123456789", "x0123456789", "n n",
+]  # fmt: skip
 WRITTEN = [
     '"a"', '"b"', '"ba"', '"q\\""', '"back\\\\"', '"/"', '"\\/"', '"é/n"', '"é\\/\\u006e"', '"😀"',
     '"\\ud83d\\ude00"', '"\\uD83D\\uDE00"', '"\\u0061"', '"\\u0062\\u0061"', '""', '"0123456789"',
-    '"x0123456789"', '"n n"', '"\\\\\\"a"', '"a:"', '"\\u003a"',
+    '"\\ud83d\\ude00\\ud83d\\ude00"', '"x\\"\\ud83d\\ude00"', '"x0123456789"', '"n n"', '"\\\\\\"a"', '"a:"', '"\\u003a"',
 ]  # fmt: skip
 VALUES = ["1", '"a"', '"\\"a\\":"', "{}", '[{"a":1},"a"]', '{"ba":[{"b":{"a":2}}]}', '"x:,{"', "[]"]
 TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[{}\[\]:,]', re.DOTALL)
@@ -39,6 +41,9 @@ def texts() -> Iterator[bytes]:
         yield row
         yield b" " * (number % 67) + row + b"\n" + every[-number - 1]
     yield b"\n".join(every)
+    for shift in range(9):
+        yield b" " * shift + b'{"a":1}'
+        yield b" " * shift + b'{"":1}'
     yield from (b"", b" ", b"7", b'"a"')
 
 
@@ -95,6 +100,12 @@ def test_the_next_structural_byte_from_anywhere(
         assert found.next_stop(at).tolist() == nearest
 
 
+def test_a_colon_outside_of_everything_is_after_no_key() -> None:
+    for text in (b'"a":1', b'"a":1 {"b":2}'):
+        found = Keys(outline(np.frombuffer(text, np.uint8), {ord("a")})).colons_after("a")
+        assert [part.tolist() for part in found] == [[], []]
+
+
 def test_fewer_colons_are_looked_at_than_there_are() -> None:
     text = b'{"a":1,"b":2,"c" :3,"\\u0061":4,"\\n":5,"d":6}' * 3
     found = outline(np.frombuffer(text, np.uint8), {ord("a")})
@@ -132,4 +143,5 @@ def test_a_text_ends_with_a_key_or_does_not(key: str) -> None:
         assert not ends_with_key(written[1:], key)
         assert not ends_with_key(written[:-1] + b'x"', key)
     assert not ends_with_key(b"", key)
+    assert not ends_with_key(b'"\\q"', key)
 

@@ -69,6 +69,7 @@ def test_bytes_that_are_not_utf8_are_refused_at_their_place() -> None:
     assert rows.slice(0, 1).ndjson() == b'"a"\n'
     assert is_utf8(text[:5])
     assert not is_utf8(text)
+    assert not is_utf8(b"\xff")
 
 
 @pytest.mark.parametrize("gap", [b",", b" ,", b", \n", b"\n,\r\n  "])
