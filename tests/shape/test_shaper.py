@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from oa_sync.errors import ConfigurationError
 from oa_sync.shape.cutting.structure import InvalidJsonError
 from oa_sync.shape.learned import LearnedSchema
-from oa_sync.shape.shaper import Drift, Shaped, Shaper
+from oa_sync.shape.shaper import EXACT_ROWS, Drift, Shaped, Shaper
 from oa_sync.shape.spec import ChildSpec, TableSpec
 from tests.support import json_rows
 
@@ -395,3 +395,30 @@ def test_what_was_learned_comes_back_from_the_column_hints() -> None:
     ]
     outside = [("agent_runs", "_oa_version", "text", None), ("agent_runs", "x", "text", "?")]
     assert LearnedSchema.from_columns([*columns, *outside]) == shaper.learned
+
+
+def test_only_the_rows_around_the_cause_take_the_exact_pass() -> None:
+    shaper = things()
+    rows: list[Any] = [{"a": i} for i in range(500)]
+    rows[321] = '{"a": 1, "a": 2}'
+    shaped = shape(shaper, *rows)
+    assert column(shaped, "a")[320:323] == [320, 2, 322]
+    assert 0 < shaper.stats.exact <= EXACT_ROWS
+    assert shaper.stats.fast + shaper.stats.exact == 500
+
+
+def test_a_first_row_that_is_null_is_one_row_without_values() -> None:
+    shaped = shape(things(), "null", {"a": 1}, {"a": 2})
+    assert column(shaped, "a") == [None, 1, 2]
+
+
+def test_nothing_is_new_where_nothing_was_known() -> None:
+    shaper = Shaper(TableSpec("things"), LearnedSchema())
+    assert shape(shaper, {"a": 1}).drift == ()
+
+
+def test_what_does_not_fit_is_told_once() -> None:
+    shaper = things()
+    shape(shaper, {"o": {"a": 1}})
+    assert [d.column for d in shape(shaper, {"o": "x"}).drift] == ["o"]
+    assert [d.column for d in shape(shaper, {"o": "y", "b": 1}).drift] == ["b"]

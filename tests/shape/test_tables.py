@@ -111,3 +111,11 @@ def test_the_keys_of_a_parent_reach_its_grandchildren() -> None:
         "position": [0, 0, 1],
         "n": [1, 2, 3],
     }
+
+
+def test_a_shaper_names_its_tables_and_the_key_of_its_own() -> None:
+    shaper = Shaper(SPEC)
+    assert list(shaper.tables) == ["things"]
+    assert shaper.root_key == ("foo_bar",)
+    shaper.shape(b'{"fooBar":"k","parts":[{"n":1}]}\n')
+    assert list(shaper.tables) == ["things", "things__parts"]
