@@ -105,7 +105,6 @@ REACHED: Mapping[str, Sequence[str]] = {
     "oa_sync.shape.lists": [SHAPE + "lists.py"],
     "oa_sync.shape.spooled": [SHAPE + "lists.py"],
     "oa_sync.shape.learned": [SHAPE + "learned.py"],
-    "oa_sync.shape.observe": [SHAPE + name for name in ("learn_decisions.py", "map_rule.py", "learn.py")],
     "oa_sync.shape.spec": [SHAPE + "spec.py"],
     "oa_sync.shape.cutting.bits": [SHAPE + "bits.py"],
     "oa_sync.shape.cutting.cut": [SHAPE + "cut_decisions.py"],

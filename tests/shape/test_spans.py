@@ -75,7 +75,7 @@ def test_bytes_that_are_not_utf8_are_refused_at_their_place() -> None:
 @pytest.mark.parametrize("gap", [b",", b" ,", b", \n", b"\n,\r\n  "])
 @pytest.mark.parametrize("count", [1, 2, 5])
 def test_rows_are_written_one_a_line_whatever_is_between_them(gap: bytes, count: int) -> None:
-    elements = [b'{"id":%d}' % number for number in range(count)]
+    elements = [b'{"id":%d}' % 10**number for number in range(count)]
     text = b"[" + gap.join(elements) + b"]"
     starts = np.cumsum([1] + [len(each) + len(gap) for each in elements[:-1]])
     rows = Rows(text, starts, starts + np.array([len(each) for each in elements]))

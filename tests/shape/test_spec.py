@@ -49,3 +49,16 @@ def test_a_resource_becomes_its_tables() -> None:
         },
         constants={"_oa_workspace": "north"},
     )
+
+
+def test_a_column_declared_for_the_list_itself_stays_with_its_parent() -> None:
+    resource = Resource.model_validate(
+        {
+            "name": "runs",
+            "endpoint": {"path": "runs"},
+            "primary_key": "id",
+            "columns": {"steps": {"data_type": "json"}, "stepsize": {"data_type": "bigint"}},
+            "children": {"steps": {"table": "run_steps"}},
+        }
+    )
+    assert table_spec(resource, "x").columns == {("steps",): "json", ("stepsize",): "bigint"}

@@ -137,7 +137,7 @@ def test_a_text_that_ends_in_a_string_is_told_so() -> None:
 
 @pytest.mark.parametrize("before", [0, 1, 230, 231, 232, 238, 239, 240, 247, 248, 255, 1_000])
 def test_levels_are_counted_on_from_any_depth(before: int) -> None:
-    for text in (b"[" * 17 + b"]" * 17, b"[[],{},[[]]]" * 3, b"]" * min(before, 9), b""):
+    for text in (b"[" * 17 + b"]" * 17, b"[[],{},[[]]]" * 3, b"[" * 40, b"]" * min(before, 9), b""):
         depth, expected = before, []
         for kind in text:
             depth -= kind in b"]}"
