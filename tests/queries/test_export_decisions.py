@@ -125,10 +125,12 @@ def test_each_type_of_parquet_has_one_here(tmp_path: Path) -> None:
     found = parquet(tmp_path, {name: values for name, (values, _) in kinds.items()})
     assert found.types == {(name,): kind for name, (_, kind) in kinds.items() if kind}
     assert texts(found) == [
-        '{"i8":1,"u64":18446744073709551615,"flag":true,"list":[1],"struct":{"a":1},"f":0.5,"d":0.5,'
-        '"fits":1.500000000,"long":1.50000000,"fine":1.5000000000,"raw":"/w==","te\\"xt":"x\'y",'
-        '"time":"00:00:00.000001","day":"1970-01-02","at":"1970-01-01 00:00:00.000001+00",'
-        '"local":"1970-01-01 00:00:00.000000001"}'
+        (
+            '{"i8":1,"u64":18446744073709551615,"flag":true,"list":[1],"struct":{"a":1},"f":0.5,"d":0.5,'
+            '"fits":1.500000000,"long":1.50000000,"fine":1.5000000000,"raw":"/w==","te\\"xt":"x\'y",'
+            '"time":"00:00:00.000001","day":"1970-01-02","at":"1970-01-01 00:00:00.000001+00",'
+            '"local":"1970-01-01 00:00:00.000000001"}'
+        )
     ]
 
 
@@ -143,7 +145,10 @@ def test_values_that_json_lacks_are_counted_column_by_column(
     }
     with caplog.at_level(logging.WARNING):
         found = parquet(tmp_path, columns)
-    assert [record.getMessage().split(" values")[0] for record in caplog.records] == ["a: 2", "c: 1"]
+    assert [record.getMessage().split(" values")[0] for record in caplog.records] == [
+        "a: 2",
+        "c: 1",
+    ]
     assert texts(found)[1] == '{"a":null,"n":2,"b":2.0,"c":null}'
 
 
@@ -196,7 +201,7 @@ def test_an_error_says_in_one_line_what_is_broken(tmp_path: Path) -> None:
     for form, content in (("parquet", b"PAR1 no"), ("csv", b'a,b\n1\n"open')):
         path = tmp_path / "x"
         path.write_bytes(content)
-        with pytest.raises(InvalidResponseError, match="^the export cannot be read: ") as caught:
+        with pytest.raises(InvalidResponseError, match=r"^the export cannot be read: ") as caught:
             texts(export_rows(path, form))  # type: ignore[arg-type]
         assert "\n" not in str(caught.value)
         assert len(str(caught.value)) < 450

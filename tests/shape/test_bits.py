@@ -30,9 +30,7 @@ def texts(letters: bytes, seed: int) -> list[bytes]:
     """For each size some texts of these letters, the first ones more often."""
     drawn = random.Random(seed)
     weights = [len(letters) - place for place in range(len(letters))]
-    return [
-        bytes(drawn.choices(letters, weights, k=size)) for size in SIZES for _ in range(3)
-    ]
+    return [bytes(drawn.choices(letters, weights, k=size)) for size in SIZES for _ in range(3)]
 
 
 def bits_in(words: bits.Words, size: int) -> list[bool]:
@@ -133,7 +131,9 @@ def test_spans_are_overwritten_and_nothing_else(
     for size in [1, 64, 65, 128, 200, 300]:
         for _ in range(8):
             text = bytes(drawn.choices(b"abc", k=size))
-            edges = sorted(drawn.sample(range(size + 1), min(drawn.choice([2, 4, 6]), size + 1) & ~1))
+            edges = sorted(
+                drawn.sample(range(size + 1), min(drawn.choice([2, 4, 6]), size + 1) & ~1)
+            )
             expected = bytearray(text)
             for start, end in zip(edges[::2], edges[1::2], strict=True):
                 expected[start:end] = b"0" + b" " * (end - start - 1)

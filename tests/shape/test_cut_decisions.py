@@ -223,7 +223,9 @@ def test_the_place_of_a_fault_around_the_list_is_that_in_the_whole_stream(
 def test_the_head_may_be_as_large_as_its_bound_and_not_larger() -> None:
     body = b'{"data":[1],"n":1}'
     Cutter(("data",), max_head_bytes=len(body) - 1).feed(body)
-    with pytest.raises(HeadTooLargeError, match="more than 16 bytes stand outside the list at a.b"):
+    with pytest.raises(
+        HeadTooLargeError, match=r"more than 16 bytes stand outside the list at a\.b"
+    ):
         Cutter(("a", "b"), max_head_bytes=16).feed(b'{"a":1,"b":12345}')
     with pytest.raises(HeadTooLargeError, match="outside the list at the top level"):
         Cutter((), max_head_bytes=2).feed(b"777")

@@ -124,7 +124,8 @@ def test_an_escape_at_the_border_of_a_block_is_seen(monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize(
-    ("text", "offset"), [(b'{"a":[1}', 8), (b'{"a":[1}]', 7), (b'{"a":1', 6), (b'{"a":"x}', 8), (b'{"a"|1}', 4)]
+    ("text", "offset"),
+    [(b'{"a":[1}', 8), (b'{"a":[1}]', 7), (b'{"a":1', 6), (b'{"a":"x}', 8), (b'{"a"|1}', 4)],
 )
 def test_what_does_not_pair_is_refused(text: bytes, offset: int) -> None:
     with pytest.raises(InvalidJsonError) as caught:
@@ -144,4 +145,3 @@ def test_a_text_ends_with_a_key_or_does_not(key: str) -> None:
         assert not ends_with_key(written[:-1] + b'x"', key)
     assert not ends_with_key(b"", key)
     assert not ends_with_key(b'"\\q"', key)
-

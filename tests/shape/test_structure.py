@@ -163,6 +163,8 @@ def test_brackets_of_two_kinds_do_not_pair_at_any_depth(depth: int) -> None:
     for wrong in range(depth):
         text = bytearray(b"[" * depth + b"]" * depth)
         text[depth + wrong] = ord("}")
-        with pytest.raises(InvalidJsonError, match="'}' closes a bracket of another kind") as caught:
+        with pytest.raises(
+            InvalidJsonError, match="'}' closes a bracket of another kind"
+        ) as caught:
             index(bytes(text))
         assert caught.value.offset == depth + wrong
