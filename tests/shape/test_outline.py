@@ -101,7 +101,7 @@ def test_the_next_structural_byte_from_anywhere(
 
 
 def test_a_colon_outside_of_everything_is_after_no_key() -> None:
-    for text in (b'"a":1', b'"a":1 {"b":2}'):
+    for text in (b' "a":1', b' "a":1 {"b":2}'):
         found = Keys(outline(np.frombuffer(text, np.uint8), {ord("a")})).colons_after("a")
         assert [part.tolist() for part in found] == [[], []]
 
