@@ -106,6 +106,16 @@ def test_a_long_list_is_read_again_in_pieces(monkeypatch: pytest.MonkeyPatch) ->
             ]
 
 
+def test_each_piece_of_a_long_list_knows_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bodies, "CHUNK_BYTES", 50)
+    numbers = [str(number) for number in range(100, 160)]
+    body = memoryview(f'{{"data":[{",".join(numbers)}]}}'.encode())
+    rows = SpooledRows(body, ("data",), 60, 180)
+    for max_bytes in (3, 7, 10, 31):
+        for at, piece in rows.pieces(max_bytes):
+            assert piece.texts().to_pylist() == numbers[at : at + len(piece)]
+
+
 def test_nothing_is_read_behind_the_last_row_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bodies, "CHUNK_BYTES", 4)
     broken = SpooledRows(memoryview(b'{"data":[1,2,3,4,5 6]}'), ("data",), 5, 5)
