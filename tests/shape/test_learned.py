@@ -22,7 +22,19 @@ def test_a_column_comes_back_from_its_hint(kind: Kind, path: tuple[str, ...]) ->
 
 @pytest.mark.parametrize(
     "hint",
-    [None, "", "?", "[]", "{}", '"value"', '["value", 1]', "[1]", '["strange", "a"]', "null"],
+    [
+        None,
+        "",
+        "?",
+        "[]",
+        "{}",
+        '"value"',
+        '["value", 1]',
+        "[1]",
+        '{"value": "a"}',
+        '["strange", "b"]',
+        "null",
+    ],
 )
 def test_what_is_no_hint_belongs_to_a_column_from_outside(hint: str | None) -> None:
     columns = [("t", "name", "text", hint), ("t", "a", "bigint", '["value", "a"]')]

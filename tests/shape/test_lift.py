@@ -196,3 +196,12 @@ def test_throughput_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
         print(f" [lift: {len(source) / seconds / 1e6:.0f} MB/s]", end="")
     assert len(lifted.texts[path]) == 6 * count
     assert json.loads(lifted.texts[path][-1].as_py()) == call["arguments"]
+
+
+@pytest.mark.parametrize(
+    ("written", "texts"),
+    [("[]", []), ("[ ]", []), ("[1]", ["1"]), ("[ 1 , {} ]", ["1", "{}"]), ("[null,2]", ["2"])],
+)
+def test_the_elements_of_short_lists_are_taken(written: str, texts: list[str]) -> None:
+    found = lift(f'{{"a":{written}}}\n{{"b":[3]}}'.encode(), [("a", ELEMENT)])
+    assert found.texts[("a", ELEMENT)].to_pylist() == texts
