@@ -62,3 +62,9 @@ def test_the_key_as_text_is_repeated_below_and_nothing_else_from_outside() -> No
 def test_without_a_key_as_text_none_is_made() -> None:
     tables = Shaper(TableSpec("things")).shape(b'{"a":[{"n":1}]}\n', {"v": pa.array([1])}).tables
     assert tables["things__a"].column_names == ["position", "n"]
+
+
+def test_a_declared_double_stays_one_as_a_key() -> None:
+    shaper = Shaper(TableSpec("things", key=("id",), columns={("id",): "double"}))
+    assert take(shaper, {"id": 0.5}) == [0.5]
+    assert take(shaper, {"id": 1e300}, {"id": 0.25}) == [1e300, 0.25]
