@@ -61,7 +61,10 @@ REACHED: Mapping[str, Sequence[str]] = {
     "oa_sync.extract.runs.known": [RUNS + "known.py", RUNS + "schedule.py"],
     "oa_sync.extract.runs.resource_runs": [RUNS + "resource_runs.py", RUNS + "run_answers.py"],
     "oa_sync.extract.runs.schedule": [RUNS + "schedule.py"],
-    "oa_sync.extract.jobs.download": [QUERIES + "download.py"],
+    "oa_sync.extract.jobs.download": [
+        QUERIES + "download.py",
+        QUERIES + "download_decisions.py",
+    ],
     "oa_sync.extract.jobs.exports": [QUERIES + "export_requests.py"],
     "oa_sync.extract.jobs.hosts": [QUERIES + "hosts.py"],
     "oa_sync.extract.jobs.polling": [QUERIES + "polling.py"],

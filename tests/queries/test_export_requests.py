@@ -148,9 +148,7 @@ def test_a_state_is_told_with_at_most_64_characters() -> None:
 def test_an_export_that_failed_is_not_asked_for_again(state: str) -> None:
     outcome, seen, _ = ticket(reply({"status": state.upper()}), READY)
     assert isinstance(outcome, InvalidRequestError)
-    assert (
-        str(outcome) == f"export ex 1/2 ended as {state}; check the dataset and the filter"
-    )
+    assert str(outcome) == f"export ex 1/2 ended as {state}; check the dataset and the filter"
     assert len(seen) == 1
 
 

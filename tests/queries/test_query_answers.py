@@ -86,7 +86,9 @@ def test_a_query_that_ended_badly_gives_no_rows(status: str) -> None:
 )
 def test_a_query_that_ended_badly_tells_the_reason_that_is_a_text(told: Any, reason: str) -> None:
     outcome = finished({"status": "failed", **told})
-    assert str(outcome) == f"query without id ended as failed{reason}; check the SQL and the dataset"
+    assert (
+        str(outcome) == f"query without id ended as failed{reason}; check the SQL and the dataset"
+    )
 
 
 def test_rows_without_a_status_are_a_result_and_a_status_that_is_no_text_is_none() -> None:

@@ -300,7 +300,7 @@ def test_a_single_request_that_is_allowed_is_told_as_one(
     pacer = limiter(ledger, clock, max_requests=1)
     run(pacer.acquire())
     with pytest.raises(
-        BudgetExhausted, match="^the request that --max-requests allows is spent$"
+        BudgetExhausted, match=r"^the request that --max-requests allows is spent$"
     ) as ended:
         run(pacer.acquire())
     assert ended.value.resets_at is None
