@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from oa_sync.errors import ConfigurationError
 from oa_sync.webhooks.inbox import Inbox
 from oa_sync.webhooks.receiver import PATH
 from oa_sync.webhooks.server import WebhookServer, listen
@@ -45,6 +46,16 @@ def test_a_port_can_be_listened_on_again_at_once(tmp_path: Path) -> None:
             assert client.recv(1) == b""
     with closing(listen("127.0.0.1", port)) as again:
         assert again.getsockname()[1] == port
+
+
+def test_a_taken_port_and_a_strange_address_are_told() -> None:
+    with closing(listen("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        with pytest.raises(ConfigurationError) as refused:
+            listen("127.0.0.1", port)
+    assert f"cannot listen on 127.0.0.1 port {port}: Address already in use" in str(refused.value)
+    with pytest.raises(ConfigurationError, match=r"cannot listen on 192\.0\.2\.1 port 0: "):
+        listen("192.0.2.1", 0)
 
 
 def test_a_delivery_is_stamped_by_the_clock_and_the_answer_does_not_name_the_server(
