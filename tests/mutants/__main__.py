@@ -81,6 +81,8 @@ REACHED: Mapping[str, Sequence[str]] = {
     "oa_sync.quota.headers": [QUOTA + "headers.py"],
     "oa_sync.quota.pacer": [QUOTA + "pacer.py", QUOTA + "recent_requests.py"],
     "oa_sync.quota.account": [QUOTA + "forecast.py"],
+    "oa_sync.quota.restarts": [QUOTA + "lasting.py"],
+    "oa_sync.quota.steps": [QUOTA + "steps.py", QUOTA + "step_bounds.py"],
     "oa_sync.quota.sqlite_ledger": [QUOTA + "sqlite_ledger.py"],
     "oa_sync.quota.postgres_ledger": [QUOTA + "postgres_ledger.py"],
     "oa_sync.quota.postgres_address": [QUOTA + "postgres_address.py"],
