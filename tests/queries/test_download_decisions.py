@@ -168,6 +168,11 @@ def test_a_redirect_to_nowhere_is_no_file() -> None:
     assert isinstance(fetch(reply(status=302)).outcome, InvalidResponseError)
 
 
+def test_a_file_may_say_where_it_stands() -> None:
+    result = fetch(reply(CONTENT, location="/elsewhere"))
+    assert (result.is_whole, len(result.seen)) == (True, 1)
+
+
 # -- the rest of a file ----------------------------------------------------------------------------
 
 
