@@ -532,6 +532,24 @@ def test_answers_that_tell_nothing_new_do_not_touch_the_ledger(
     assert touched, "one that tells less does"
 
 
+def test_a_refusal_that_ends_no_later_than_the_last_one_does_not_touch_the_ledger(
+    ledger: Ledger, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blocked: list[float] = []
+    block = ledger.block
+
+    def noted(account: int, limits: Limits, seconds: float) -> None:
+        blocked.append(seconds)
+        block(account, limits, seconds)
+
+    monkeypatch.setattr(ledger, "block", noted)
+    pacer = limiter(ledger, clock)
+    clock.advance(5)
+    for seconds in ("0", "30", "30", "20", "31"):
+        pacer.observe(503, {"Retry-After": seconds})
+    assert blocked == [30.0, 31.0]
+
+
 def test_a_caller_that_gives_up_waiting_gives_its_slot_back(
     ledger: Ledger, clock: ManualClock
 ) -> None:
@@ -616,6 +634,14 @@ def test_no_more_is_booked_together_than_the_command_may_send(
 
     run(work())
     assert (pacer.made, ledger.usage(ME, limits).used_day) == (125, 125)
+
+
+def test_a_quiet_command_holds_no_slot_that_it_does_not_use(
+    ledger: Ledger, clock: ManualClock
+) -> None:
+    pacer = limiter(ledger, clock, Limits(1_200, None), max_requests=50)
+    run(pacer.acquire())
+    assert ledger.usage(ME, FREE).used_day == 1
 
 
 def test_slots_that_a_refusal_made_useless_are_all_booked_anew(
