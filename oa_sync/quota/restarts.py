@@ -28,7 +28,7 @@ class ConnectionLostError(Exception):
 def is_lost(error: psycopg.Error) -> bool:
     """Whether `error` is about the connection and not about a statement: libpq's own errors have no SQLSTATE, the
     server's are of class 08 (connection exception) or 57P (it stops, crashed, or starts)."""
-    return (error.sqlstate or "08")[:3].startswith(("08", "57P"))
+    return (error.sqlstate or "08").startswith(("08", "57P"))
 
 
 def lasting(work: Callable[[], T], clock: Clock) -> T:

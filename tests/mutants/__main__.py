@@ -61,8 +61,15 @@ REACHED: Mapping[str, Sequence[str]] = {
     "oa_sync.extract.runs.known": [RUNS + "known.py", RUNS + "schedule.py"],
     "oa_sync.extract.runs.resource_runs": [RUNS + "resource_runs.py", RUNS + "run_answers.py"],
     "oa_sync.extract.runs.schedule": [RUNS + "schedule.py"],
+    "oa_sync.extract.jobs.download": [
+        QUERIES + "download.py",
+        QUERIES + "download_decisions.py",
+    ],
+    "oa_sync.extract.jobs.exports": [QUERIES + "export_requests.py"],
     "oa_sync.extract.jobs.hosts": [QUERIES + "hosts.py"],
     "oa_sync.extract.jobs.polling": [QUERIES + "polling.py"],
+    "oa_sync.extract.jobs.queries": [QUERIES + "running.py", QUERIES + "query_answers.py"],
+    "oa_sync.quota": [QUOTA + "open_ledger.py"],
     "oa_sync.quota.ledger": [
         *(QUOTA + name for name in ("ledger_rules.py", "day_bounds.py", "ledger.py", "pacer.py"))
     ],
@@ -74,6 +81,8 @@ REACHED: Mapping[str, Sequence[str]] = {
     "oa_sync.quota.headers": [QUOTA + "headers.py"],
     "oa_sync.quota.pacer": [QUOTA + "pacer.py", QUOTA + "recent_requests.py"],
     "oa_sync.quota.account": [QUOTA + "forecast.py"],
+    "oa_sync.quota.restarts": [QUOTA + "lasting.py"],
+    "oa_sync.quota.steps": [QUOTA + "steps.py", QUOTA + "step_bounds.py"],
     "oa_sync.quota.sqlite_ledger": [QUOTA + "sqlite_ledger.py"],
     "oa_sync.quota.postgres_ledger": [QUOTA + "postgres_ledger.py"],
     "oa_sync.quota.postgres_address": [QUOTA + "postgres_address.py"],

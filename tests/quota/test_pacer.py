@@ -172,6 +172,33 @@ def test_the_next_nightly_run_waits_for_yesterdays_first_requests_instead_of_fai
     assert run(spend(limiter(ledger, clock, Limits(30, 150)), 999)) == 150
 
 
+@pytest.mark.parametrize(("before", "made"), [(120, 5), (121, 0)])
+def test_a_day_that_frees_in_two_minutes_is_waited_for(
+    ledger: Ledger, clock: ManualClock, before: float, made: int
+) -> None:
+    limits = Limits(None, 5)
+    run(spend(limiter(ledger, clock, limits), 5))
+    clock.advance(DAY + 2 - before)
+    assert run(spend(limiter(ledger, clock, limits), 5)) == made
+    assert clock.monotonic() == (DAY + 2 if made else DAY + 2 - before)
+
+
+def test_waits_for_the_day_take_ten_minutes_together_and_no_longer(
+    ledger: Ledger, clock: ManualClock
+) -> None:
+    limits = Limits(None, 7)
+
+    async def every_two_minutes() -> None:
+        pacer = limiter(ledger, clock, limits)
+        for _ in range(7):
+            await pacer.acquire()
+            clock.advance(120)
+
+    run(every_two_minutes())
+    clock.advance(DAY + 2 - 120 - clock.monotonic())
+    assert run(spend(limiter(ledger, clock, limits), 9)) == 5
+
+
 def test_waiting_for_a_day_that_frees_in_drops_ends_after_ten_minutes(
     ledger: Ledger, clock: ManualClock
 ) -> None:
@@ -236,6 +263,49 @@ def test_a_long_retry_after_ends_the_day_for_this_run_and_the_next(
     assert run(spend(limiter(ledger, clock), 1)) == 1
 
 
+def refusal(ledger: Ledger, clock: ManualClock, limits: Limits, **options: Any) -> str:
+    """What a command is told whose first request is refused."""
+    with pytest.raises(BudgetExhausted) as ended:
+        run(limiter(ledger, clock, limits, **options).acquire())
+    return str(ended.value)
+
+
+def test_a_refusal_tells_who_refuses_and_when_that_ends(ledger: Ledger, clock: ManualClock) -> None:
+    rolling, calendar = Limits(None, 4), Limits(None, 4, "UTC")
+    run(spend(limiter(ledger, clock, rolling), 4))
+    next_day = "; the next is free at 2026-03-03T09:00:02Z"
+    assert refusal(ledger, clock, rolling) == (
+        f"the day's requests are spent (4 in 24 hours){next_day}"
+    )
+    assert refusal(ledger, clock, rolling, reserve=0.5) == (
+        "the day's requests are spent (4 in 24 hours, of which 2 are kept for others (--reserve))"
+        f"{next_day}"
+    )
+    assert refusal(ledger, clock, calendar) == (
+        "the day's requests are spent (4 in a day in UTC); the next is free at 2026-03-03T00:00:00Z"
+    )
+    assert refusal(ledger, clock, FREE, max_requests=0) == (
+        "the 0 requests that --max-requests allows are spent"
+    )
+    limiter(ledger, clock, FREE).observe(429, {"Retry-After": "7200"})
+    assert refusal(ledger, clock, FREE) == (
+        "the server refuses every request for now (it said so in an earlier answer)"
+        "; the next is free at 2026-03-02T11:00:00Z"
+    )
+
+
+def test_a_single_request_that_is_allowed_is_told_as_one(
+    ledger: Ledger, clock: ManualClock
+) -> None:
+    pacer = limiter(ledger, clock, max_requests=1)
+    run(pacer.acquire())
+    with pytest.raises(
+        BudgetExhausted, match=r"^the request that --max-requests allows is spent$"
+    ) as ended:
+        run(pacer.acquire())
+    assert ended.value.resets_at is None
+
+
 def test_a_run_that_waits_for_the_minute_ends_soon_after_the_day_does(
     ledger: Ledger, clock: ManualClock
 ) -> None:
@@ -284,6 +354,7 @@ def test_refusals_without_a_time_are_waited_out_longer_and_longer(
         (429, {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "20", "Retry-After": "5"}, 5),
         (429, {"X-RateLimit-Remaining": "7", "X-RateLimit-Reset": "20"}, 1),
         # Another answer may ask for a wait, too.
+        (503, {"Retry-After": "1"}, 1),
         (503, {"Retry-After": "5"}, 5),
         (503, {"Retry-After": "120"}, 120),
         (200, {"Retry-After": "121"}, 0),
@@ -406,6 +477,29 @@ def test_what_others_spend_lowers_the_budget(ledger: Ledger, clock: ManualClock)
     assert pacer.budget() == 123
 
 
+def test_a_day_that_others_have_spent_until_an_unknown_instant_is_spent(
+    ledger: Ledger, clock: ManualClock
+) -> None:
+    pacer = limiter(ledger, clock)
+    run(spend(pacer, 1))
+    pacer.observe(200, {"X-RateLimit-Limit": "500", "X-RateLimit-Remaining": "0"})
+    assert pacer.budget() == 0
+    # Counted, and not refused: the day's requests of others leave the window as ours do.
+    assert ledger.usage(ME, FREE).blocked_until is None
+
+
+def test_what_others_have_left_of_a_minute_is_not_a_wait_for_all(
+    ledger: Ledger, clock: ManualClock
+) -> None:
+    """Of an unknown minute a reading above nothing tells nothing."""
+    reset = str(int(START.timestamp()) + 40)
+    for limits, remaining in ((Limits(None, None), "1"), (Limits(30, None), "1")):
+        pacer = limiter(ledger, clock, limits)
+        pacer.observe(200, {"X-RateLimit-Remaining": remaining, "X-RateLimit-Reset": reset})
+        run(spend(pacer, 1))
+        assert clock.monotonic() == 0.0
+
+
 def test_answers_that_tell_nothing_new_do_not_touch_the_ledger(
     ledger: Ledger, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -436,6 +530,24 @@ def test_answers_that_tell_nothing_new_do_not_touch_the_ledger(
         {"X-RateLimit-Limit": "30", "X-RateLimit-Remaining": "26", "X-RateLimit-Reset": reset},
     )
     assert touched, "one that tells less does"
+
+
+def test_a_refusal_that_ends_no_later_than_the_last_one_does_not_touch_the_ledger(
+    ledger: Ledger, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blocked: list[float] = []
+    block = ledger.block
+
+    def noted(account: int, limits: Limits, seconds: float) -> None:
+        blocked.append(seconds)
+        block(account, limits, seconds)
+
+    monkeypatch.setattr(ledger, "block", noted)
+    pacer = limiter(ledger, clock)
+    clock.advance(5)
+    for seconds in ("0", "30", "30", "20", "31"):
+        pacer.observe(503, {"Retry-After": seconds})
+    assert blocked == [30.0, 31.0]
 
 
 def test_a_caller_that_gives_up_waiting_gives_its_slot_back(
@@ -524,6 +636,14 @@ def test_no_more_is_booked_together_than_the_command_may_send(
     assert (pacer.made, ledger.usage(ME, limits).used_day) == (125, 125)
 
 
+def test_a_quiet_command_holds_no_slot_that_it_does_not_use(
+    ledger: Ledger, clock: ManualClock
+) -> None:
+    pacer = limiter(ledger, clock, Limits(1_200, None), max_requests=50)
+    run(pacer.acquire())
+    assert ledger.usage(ME, FREE).used_day == 1
+
+
 def test_slots_that_a_refusal_made_useless_are_all_booked_anew(
     ledger: Ledger, clock: ManualClock
 ) -> None:
@@ -587,16 +707,41 @@ def test_a_clock_that_leaps_forward_does_not_refill_the_day_of_this_run(
     assert pacer.resets_at() == clock.now() + timedelta(seconds=DAY + 60)
 
 
-class Oversleeper(ManualClock):
-    """A clock on which the wait for the slot at 60.9 s ends `late` seconds too late, once."""
+@pytest.mark.parametrize(("age", "made"), [(DAY + 59.5, 0), (DAY + 60, 5)])
+def test_a_day_of_this_run_ends_by_its_own_clock(
+    ledger: Ledger, clock: ManualClock, age: float, made: int
+) -> None:
+    pacer = limiter(ledger, clock, Limits(None, 5))
+    run(spend(pacer, 5))
+    clock._start += timedelta(days=3)
+    clock.advance(age)
+    assert run(spend(pacer, 5)) == made
 
-    late = 0.0
+
+class Oversleeper(ManualClock):
+    """A clock on which the wait for the slot at 60.9 s ends `late` seconds too late, once; `stopped` is
+    the one of the two clocks that does not see it."""
+
+    late, stopped = 0.0, ""
 
     async def sleep(self, seconds: float) -> None:
         await super().sleep(seconds)
         if self.monotonic() > 60.8:
-            self.advance(self.late)
+            if self.stopped != "monotonic":
+                self.advance(self.late)
+            if self.stopped:
+                sign = 1 if self.stopped == "monotonic" else -1
+                self._start += timedelta(seconds=sign * self.late)
             self.late = 0.0
+
+
+@pytest.mark.parametrize("stopped", ["monotonic", "wall"])
+def test_a_slot_is_given_back_when_one_clock_alone_says_that_it_is_late(
+    tmp_path: Path, stopped: str
+) -> None:
+    """On Linux the monotonic clock stands still while the machine is suspended; a wall clock is set back."""
+    assert slept_for_two_requests(tmp_path, 0.39, stopped) == 2
+    assert slept_for_two_requests(tmp_path / "again", 0.41, stopped) == 3
 
 
 @pytest.mark.parametrize(("late", "bookings"), [(0.0, 2), (0.39, 2), (0.41, 3)])
@@ -604,10 +749,16 @@ def test_a_slot_is_used_up_to_0_4_seconds_late_and_then_given_back(
     tmp_path: Path, late: float, bookings: int
 ) -> None:
     """What the guard of 0.9 s has left is for the network."""
+    assert slept_for_two_requests(tmp_path, late) == bookings
+
+
+def slept_for_two_requests(folder: Path, late: float, stopped: str = "") -> int:
+    """The bookings of two requests, for the second of which the process wakes up too late."""
     clock, limits = Oversleeper(), Limits(1, None)
-    clock.late = late
-    with closing(SqliteLedger(tmp_path / "quota.sqlite3", clock)) as store:
+    clock.late, clock.stopped = late, stopped
+    folder.mkdir(exist_ok=True)
+    with closing(SqliteLedger(folder / "quota.sqlite3", clock)) as store:
         counting = CountingLedger(store)
         assert run(spend(limiter(counting, clock, limits), 2)) == 2
-        assert counting.bookings == bookings
         assert store.usage(ME, limits).used_day == 2
+        return counting.bookings

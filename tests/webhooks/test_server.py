@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
-from oa_sync.webhooks.inbox import Inbox
-from oa_sync.webhooks.receiver import PATH
+from oa_sync.errors import ConfigurationError
+from oa_sync.webhooks.inbox import BUSY_SECONDS, Inbox
+from oa_sync.webhooks.receiver import PATH, ReceiverLimits
 from oa_sync.webhooks.server import WebhookServer, listen
 from tests.support.clock import START, ManualClock
 from tests.webhooks.receiving import SECRET, Receiving, request_head, run_body
@@ -45,6 +46,35 @@ def test_a_port_can_be_listened_on_again_at_once(tmp_path: Path) -> None:
             assert client.recv(1) == b""
     with closing(listen("127.0.0.1", port)) as again:
         assert again.getsockname()[1] == port
+
+
+def test_a_taken_port_and_a_strange_address_are_told() -> None:
+    with closing(listen("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        with pytest.raises(ConfigurationError) as refused:
+            listen("127.0.0.1", port)
+    assert f"cannot listen on 127.0.0.1 port {port}: Address already in use" in str(refused.value)
+    with pytest.raises(ConfigurationError, match=r"cannot listen on 192\.0\.2\.1 port 0: "):
+        listen("192.0.2.1", 0)
+
+
+def test_tls_files_are_looked_at_before_anybody_listens(tmp_path: Path) -> None:
+    missing = (tmp_path / "certificate.pem", tmp_path / "key.pem")
+    with (
+        closing(Inbox(tmp_path, ManualClock())) as inbox,
+        pytest.raises(ConfigurationError, match=r"certificate\.pem.*No such file") as refused,
+    ):
+        WebhookServer(inbox, (SECRET,), tls=missing)
+    assert "PEM certificate with its chain" in str(refused.value)
+
+
+@pytest.mark.parametrize(("read_seconds", "grace"), [(30.0, 30), (0.2, 1)])
+def test_a_stop_leaves_time_for_a_body_to_arrive_and_to_be_written(
+    tmp_path: Path, read_seconds: float, grace: int
+) -> None:
+    with closing(Inbox(tmp_path, ManualClock())) as inbox:
+        server = WebhookServer(inbox, (SECRET,), ReceiverLimits(read_seconds=read_seconds))
+    assert server._server.config.timeout_graceful_shutdown == grace + BUSY_SECONDS
 
 
 def test_a_delivery_is_stamped_by_the_clock_and_the_answer_does_not_name_the_server(

@@ -84,7 +84,6 @@ class Download:
             ConnectionFailedError: too many attempts brought nothing.
             ApiError, BudgetExhausted: a fresh URL could not be had.
         """
-        self._hosts.check(ticket.url)
         fruitless = refused = 0
         is_fresh = True
         async with self._client() as client:
