@@ -26,6 +26,10 @@ logger = logging.getLogger(__name__)
 
 AfterPage = Callable[[Scan], Awaitable[None]]
 
+REPEATED_PAGES, REPEATED_ROWS = 3, 100
+"""Pages in a row without a new key, and the rows on them, from which on a list is taken for one that never
+ends. A list to which rows are added while it is read shows some rows again, but not so many."""
+
 
 async def _keep_all(result: Scan) -> None:
     """Leave every row in `result`."""
@@ -104,6 +108,7 @@ class _Reading:
         self._healing = Healing(opened, self.evidence, self._take)
         self.ended_early = False
         self._total: int | None = None
+        self._repeated_pages = self._repeated_rows = 0
 
     async def run(self, early_stop: EarlyStop | None) -> None:
         """Read the list once, and again where rows may have slipped through.
@@ -133,16 +138,11 @@ class _Reading:
         order, known = self._scan.order, self._scan.known
         async with aclosing(self._opened.pages(ahead=early_stop is None)) as pages:
             async for page in pages:
-                before, total = self.evidence.seen, self._total
+                before = self.evidence.seen
                 rows = self._scan.add(page)
                 seam = self.evidence.add_next(page, rows)
-                self._total = page.total
-                if rows and seam and self.evidence.seen == before and page.total == total:
-                    raise IncompleteListError(
-                        f"{self._scan.resource.name}: a page of the list brings no new row, so reading ends there;"
-                        " the API may not know the parameter that asks for the next page. Correct the paginator in"
-                        " the definition"
-                    )
+                is_repeated = seam is not None and self.evidence.seen == before
+                self._note_repeated(page.total, len(rows) if is_repeated else 0)
                 self._scan.since = self._scan.since or self.evidence.since
                 order.add(rows, known)
                 await self._after_page(self._scan)
@@ -152,6 +152,20 @@ class _Reading:
                     return
                 if seam is not None and self._is_keyed:
                     await self._optional(self._healing.at_once(seam))
+
+    def _note_repeated(self, total: int | None, rows: int) -> None:
+        """Take in that a page has `rows` rows and none of them is new, or 0."""
+        if not rows or total != self._total:
+            self._repeated_pages = self._repeated_rows = 0
+        self._total = total
+        self._repeated_pages += rows > 0
+        self._repeated_rows += rows
+        if self._repeated_pages >= REPEATED_PAGES and self._repeated_rows >= REPEATED_ROWS:
+            raise IncompleteListError(
+                f"{self._scan.resource.name}: {self._repeated_pages} pages of the list in a row bring no new row,"
+                " so reading ends there; the API may not know the parameter that asks for the next page. Correct"
+                " the paginator in the definition"
+            )
 
     async def _repeat(self) -> None:
         first = set(self.evidence.keys)
