@@ -14,6 +14,7 @@ from oa_sync.extract.lists.changes import Known, identity
 from oa_sync.journal.items import Item
 from oa_sync.settings import Settings
 from oa_sync.shape.document import LONG_LISTS, Document
+from oa_sync.shape.json_text import REPLACEMENT
 from oa_sync.shape.learned import LearnedColumn
 from oa_sync.shape.shaper import Shaper
 from oa_sync.shape.spec import Bounds, table_spec
@@ -152,6 +153,8 @@ class ResourceTables:
                 yield from self._current(items, texts, full)
             return
         tables = {n: self._changes.contract.apply(n, table) for n, table in shaped.tables.items()}
+        if any(REPLACEMENT in item.key for item in items):
+            tables = {name: self._with_keys_as_compared(name, t) for name, t in tables.items()}
         root = tables[self._name]
         if full and self._root_key != (KEYLESS,):
             self._report_gone(root, items, texts)
@@ -309,6 +312,17 @@ class ResourceTables:
         }
 
     # -- batches --------------------------------------------------------------------------------
+
+    def _with_keys_as_compared(self, name: str, table: pa.Table) -> pa.Table:
+        """`table` with U+FFFD for NUL in its key columns, as in the key of an item (see `spelled`): what refers
+        to a row has the same text everywhere."""
+        hints = self._hints(name, table)
+        for column in (*hints.primary_key, *hints.merge_key):
+            place = table.schema.get_field_index(column)
+            if place >= 0 and pa.types.is_string(table.schema.field(place).type):
+                texts = pc.replace_substring(table[column], "\0", REPLACEMENT)
+                table = table.set_column(place, table.schema.field(place), texts)
+        return table
 
     def _batch(self, name: str, table: pa.Table) -> Batch:
         if table.schema.get_field_index(DELETED_AT) < 0:

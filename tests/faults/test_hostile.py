@@ -53,9 +53,12 @@ def test_a_hostile_id_is_loaded_as_it_is_and_asked_for_below_its_list(
     loaded = dict(query(settings, "SELECT id, name FROM reports"))
     assert "fine" in loaded
     if report.exit_code == 0:
-        assert loaded == {"fine": "n", key: "n"}
+        kept = key.replace(
+            "\0", "\ufffd"
+        )  # not every destination can hold NUL, and an id is one everywhere
+        assert loaded == {"fine": "n", kept: "n"}
         rows = query(settings, "SELECT report_id FROM report_rows ORDER BY 1")
-        assert rows == [(k,) for k in sorted(["fine", key])]
+        assert rows == [(k,) for k in sorted(["fine", kept])]
     else:
         assert report.tallies["reports"].errors
         assert key in {".", ".."}, "only these cannot be one segment of a path"
