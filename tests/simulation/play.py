@@ -25,7 +25,7 @@ from oa_sync.settings import Settings
 from oa_sync.workspace.report import SyncReport
 from oa_sync.workspace.surroundings import Surroundings
 from tests.simulation.hooks import Receiver, alarms_of_events
-from tests.simulation.lies import FIRST, LIES, Teller, do_harm
+from tests.simulation.lies import FIRST, LIES, Teller, harm_of
 from tests.simulation.machine import Machine
 from tests.simulation.nights import HOUR, SINCE_1970, Kinds, Night, widened
 from tests.simulation.nights import drawn as drawn_night
@@ -139,8 +139,8 @@ class _World:
             self._play.stands.update(known)
             found = next((one for one in raised if one.kind not in self._play.known), None)
             if found is not None:
-                lies = do_harm(night.lie for night in self._play.played)
-                return Found(self._play.seed, night, found, lies)
+                harm = harm_of(night.lie for night in self._play.played)
+                return Found(self._play.seed, night, found, found.kind in harm)
         return None
 
     def _drawn(self, number: int) -> Night:
@@ -188,6 +188,7 @@ class _World:
             outdated=self._outdated,
             is_stale=is_stale,
             odd_rows=odd if self._teller and self._teller.is_odd else None,
+            told_of=self._teller.plan.name if self._teller else "",
             log="\n".join(self._play.log[logged:]),
             home=self._machine.home,
         )
@@ -328,6 +329,8 @@ class _World:
                 self._outdated = {row for row in self._outdated if row[0] not in read}
         elif night.full_refresh:
             self._settled = False  # what it had not come to is backlog now
+        if night.lie:
+            self._settled = False  # rows that were hidden come as new ones, and cost their details
         if night.number % 5 == 2 and machine.home.exists():
             self._backup = machine.back_up()
 
