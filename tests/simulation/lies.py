@@ -135,10 +135,10 @@ LIES: dict[str, Lie] = {
         needs=_has_counted_pages,
     ),
     "total one over": Lie(
-        False, lambda page: _with_total(page, page.get("total", 0) + 1), needs=_has_counted_pages
+        _NONE, lambda page: _with_total(page, page.get("total", 0) + 1), needs=_has_counted_pages
     ),
     "no total": Lie(
-        False,
+        _NONE,
         lambda page: {k: v for k, v in page.items() if k != "total"},
         needs=_has_counted_pages,
     ),
@@ -149,7 +149,7 @@ LIES: dict[str, Lie] = {
     ),
     "other envelope": Lie(_NONE, lambda page: {"items": page["data"], "count": page.get("total")}),
     "other dialect": Lie(
-        False, lambda page: {"success": True, "data": {"items": page["data"]}, "pagination": {}}
+        _NONE, lambda page: {"success": True, "data": {"items": page["data"]}, "pagination": {}}
     ),
     "an error with 200": Lie(_NONE, lambda page: {"error": {"message": "try again later"}}),
     # Routes that are broken.
@@ -163,7 +163,7 @@ LIES: dict[str, Lie] = {
     # Values that are odd.
     "half a character": Lie(_NONE, odd=rb'"cut \ud83d"'),
     "half a character in a detail": Lie(
-        False, odd=rb'"cut \ud83d"', odd_in_detail=True, needs=_has_details
+        _NONE, odd=rb'"cut \ud83d"', odd_in_detail=True, needs=_has_details
     ),
     "NaN": Lie(_NONE, odd=b"NaN"),
     "NaN in a detail": Lie(_NONE, odd=b"NaN", odd_in_detail=True, needs=_has_details),

@@ -392,9 +392,12 @@ class _World:
                 self._is_syncing = False
 
         try:
-            with segments_of(self._world.segment_bytes):
+            # Who is to die at a load has small segments that wait for theirs.
+            waits = night.kill_at_load is not None
+            eagerness = 0.0 if waits else self._world.eagerness
+            with segments_of(600 if waits else self._world.segment_bytes):
                 beside = self._beside(night, settings)
-                return machine.run(work, server, self._chance, self._world.eagerness, beside), None
+                return machine.run(work, server, self._chance, eagerness, beside), None
         except OaSyncError as error:
             return None, error
         except Exception as error:
