@@ -1,6 +1,7 @@
 """Answers that look right and are not.
 
-A lie that `raises` does harm today: worlds in which it is told raise alarms. Who mends that writes False.
+What a lie `raises` is the harm that it does today: worlds in which it is told raise these alarms, and no others.
+Who mends that takes them out. Most that are left cannot be seen through by anybody: docs/simulation.md says why.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ def _as_it_is(page: Document) -> Document:
 class Lie:
     """What the server says of one list instead of the truth."""
 
-    raises: bool
+    raises: frozenset[str]
+    """Kinds of alarms."""
     page: Callable[[Document], Any] = _as_it_is
     """Takes a true page. One without rows is the last one."""
     list_status: int = 200
@@ -40,7 +42,7 @@ class Lie:
     odd_in_detail: bool = False
     """It is in the detail instead."""
     null_key: bool = False
-    """The first page has one row more, without an id."""
+    """The first row of the list has no id."""
     needs: Callable[[ListPlan], bool] = lambda plan: plan.rows > 1
     """Lists of which it can be told."""
 
@@ -76,8 +78,17 @@ def _has_pages(plan: ListPlan) -> bool:
     return plan.rows > plan.size
 
 
+def _has_total(plan: ListPlan) -> bool:
+    return plan.has_total and plan.rows > 1
+
+
 def _has_counted_pages(plan: ListPlan) -> bool:
     return plan.has_total and plan.rows > max(plan.size, 6)
+
+
+def _has_rows_a_page(plan: ListPlan) -> bool:
+    """A list that begins with a page without any key is the definition's fault, and fails."""
+    return plan.parent is None and min(plan.rows, plan.size, plan.asks or plan.size) > 1
 
 
 def _has_details(plan: ListPlan) -> bool:
@@ -88,62 +99,78 @@ def _nested(depth: int) -> bytes:
     return b"[" * depth + b"]" * depth
 
 
+_NONE = frozenset[str]()
+_HIDES = frozenset({"complete, without a row"})
+_LOSES = _HIDES | {"a living row is deleted"}
+_OLD = frozenset({"a living row is deleted"})
+_MIXED = frozenset(
+    {
+        "complete, with an old field",
+        "complete, with other children",
+        "complete, with the detail of an earlier change that day",
+    }
+)
+
 LIES: dict[str, Lie] = {
     # Lists that are empty, or cut.
-    "empty list": Lie(True, _empty),
-    "empty list with a total": Lie(True, lambda page: _last({**page, "data": []})),
-    "null for a list": Lie(False, lambda page: _last({**_with_total(page, 0), "data": None})),
-    "first half": Lie(True, _half),
+    "empty list": Lie(_HIDES, _empty),
+    "empty list with a total": Lie(
+        _NONE, lambda page: _last({**page, "data": []}), needs=_has_total
+    ),
+    "null for a list": Lie(_NONE, lambda page: _last({**_with_total(page, 0), "data": None})),
+    "first half": Lie(_LOSES, _half),
     # Totals that a server in good faith may tell: counted to a bound, or before the last change.
     "total too small": Lie(
-        True, lambda page: _with_total(page, len(page["data"])), needs=_has_counted_pages
+        _LOSES, lambda page: _with_total(page, len(page["data"])), needs=_has_counted_pages
     ),
     "total counted to 5": Lie(
-        True, lambda page: _with_total(page, min(5, page.get("total", 0))), needs=_has_counted_pages
+        _LOSES,
+        lambda page: _with_total(page, min(5, page.get("total", 0))),
+        needs=_has_counted_pages,
     ),
-    "total 0": Lie(False, lambda page: _with_total(page, 0), needs=_has_counted_pages),
+    "total 0": Lie(_NONE, lambda page: _with_total(page, 0), needs=_has_counted_pages),
     "total one short": Lie(
-        True,
+        _LOSES,
         lambda page: _with_total(page, max(0, page.get("total", 0) - 1)),
         needs=_has_counted_pages,
     ),
     "total one over": Lie(
-        False, lambda page: _with_total(page, page.get("total", 0) + 1), needs=_has_counted_pages
+        _NONE, lambda page: _with_total(page, page.get("total", 0) + 1), needs=_has_counted_pages
     ),
     "no total": Lie(
-        False,
+        _NONE,
         lambda page: {k: v for k, v in page.items() if k != "total"},
         needs=_has_counted_pages,
     ),
     # Fields that are missing, or called otherwise.
-    "no paging": Lie(True, lambda page: _only(page, "data"), needs=_has_pages),
+    "no paging": Lie(_HIDES, lambda page: _only(page, "data"), needs=_has_pages),
     "no next": Lie(
-        True, lambda page: _only(page, "data", "total", "page", "total_pages"), needs=_has_pages
+        _HIDES, lambda page: _only(page, "data", "total", "page", "total_pages"), needs=_has_pages
     ),
-    "other envelope": Lie(False, lambda page: {"items": page["data"], "count": page.get("total")}),
+    "other envelope": Lie(_NONE, lambda page: {"items": page["data"], "count": page.get("total")}),
     "other dialect": Lie(
-        False, lambda page: {"success": True, "data": {"items": page["data"]}, "pagination": {}}
+        _NONE, lambda page: {"success": True, "data": {"items": page["data"]}, "pagination": {}}
     ),
-    "an error with 200": Lie(False, lambda page: {"error": {"message": "try again later"}}),
+    "an error with 200": Lie(_NONE, lambda page: {"error": {"message": "try again later"}}),
     # Routes that are broken.
-    "no details": Lie(True, detail_status=404, needs=_has_details),
-    "no list": Lie(False, list_status=404),
-    "one detail for all": Lie(True, same_detail=True, needs=_has_details),
+    "no details": Lie(_NONE, detail_status=404, needs=_has_details),
+    "no list": Lie(_NONE, list_status=404),
+    "one detail for all": Lie(_MIXED, same_detail=True, needs=_has_details),
     # Replicas that are behind.
-    "stale list": Lie(True, is_stale=True),
-    "stale replica": Lie(True, is_stale=True, details_are_stale=True),
-    "stale details": Lie(True, details_are_stale=True, needs=_has_details),
+    "stale list": Lie(_OLD, is_stale=True),
+    "stale replica": Lie(_OLD, is_stale=True, details_are_stale=True),
+    "stale details": Lie(_MIXED, details_are_stale=True, needs=_has_details),
     # Values that are odd.
-    "half a character": Lie(True, odd=rb'"cut \ud83d"'),
+    "half a character": Lie(_NONE, odd=rb'"cut \ud83d"'),
     "half a character in a detail": Lie(
-        False, odd=rb'"cut \ud83d"', odd_in_detail=True, needs=_has_details
+        _NONE, odd=rb'"cut \ud83d"', odd_in_detail=True, needs=_has_details
     ),
-    "NaN": Lie(True, odd=b"NaN"),
-    "NaN in a detail": Lie(False, odd=b"NaN", odd_in_detail=True, needs=_has_details),
-    "a number beyond 64 bits": Lie(False, odd=b"123456789012345678901234567890"),
-    "300 lists deep": Lie(True, odd=_nested(300)),
-    "1,100 lists deep": Lie(True, odd=_nested(1_100)),
-    "no id": Lie(True, null_key=True),
+    "NaN": Lie(_NONE, odd=b"NaN"),
+    "NaN in a detail": Lie(_NONE, odd=b"NaN", odd_in_detail=True, needs=_has_details),
+    "a number beyond 64 bits": Lie(_NONE, odd=b"123456789012345678901234567890"),
+    "300 lists deep": Lie(_NONE, odd=_nested(300)),
+    "1,100 lists deep": Lie(_NONE, odd=_nested(1_100)),
+    "no id": Lie(_NONE, null_key=True, needs=_has_rows_a_page),
 }
 
 FIRST = (
@@ -189,9 +216,9 @@ class Teller:
         if is_first and document["data"]:
             rows = list(document["data"])
             if self.lie.odd and not self.lie.odd_in_detail:
-                rows[0] = self._odd(rows[0])
+                rows[0] = self._odd(rows[0], note=_ODD)
             if self.lie.null_key:
-                rows.append({**rows[0], "id": None})
+                rows[0] = self._odd(rows[0], id=None)
             document = {**document, "data": rows}
         return 200, self.lie.page(document)
 
@@ -204,18 +231,18 @@ class Teller:
         if self.lie.detail_status != 200:
             return self.lie.detail_status, None
         if self.lie.odd_in_detail and true == first:
-            return 200, self._odd(true)
+            return 200, self._odd(true, note=_ODD)
         return 200, first if self.lie.same_detail else true
 
     def written(self, body: bytes) -> bytes:
         """The body, with the odd value as it is."""
         return body.replace(f'"{_ODD}"'.encode(), self.lie.odd) if self.lie.odd else body
 
-    def _odd(self, row: Document) -> Document:
+    def _odd(self, row: Document, **changed: Any) -> Document:
         self.odd_rows.add((self.plan.name, tuple(row[name] for name in self.plan.key_fields)))
-        return {**row, "note": _ODD}
+        return {**row, **changed}
 
 
-def do_harm(lies: Iterable[str]) -> bool:
-    """Whether alarms are to be expected of a world in which `lies` were told ('': none)."""
-    return any(LIES[lie].raises for lie in lies if lie)
+def harm_of(lies: Iterable[str]) -> frozenset[str]:
+    """The alarms that are to be expected of a world in which `lies` were told ('': none)."""
+    return frozenset().union(*(LIES[lie].raises for lie in lies if lie))

@@ -24,6 +24,8 @@ class Night:
     churn: int = 0
     """A change at the source after every so many requests (0: none)."""
     kill_at: int | None = None
+    kill_at_load: int | None = None
+    """The load of the so-manieth table, at which the process is killed."""
     power_cut: bool = False
     faults: dict[int, str] = field(default_factory=dict)
     refuses_loads: int | None = None
@@ -47,12 +49,17 @@ class Night:
     """Seconds after which a sync of another workspace begins, with the same key and the same ledger."""
 
     @property
+    def may_be_killed(self) -> bool:
+        """Whether the process does not live to the end of the sync, if that has so many steps."""
+        return self.kill_at is not None or self.kill_at_load is not None
+
+    @property
     def is_quiet(self) -> bool:
         """Nothing happens but the sync."""
         return not (
             self.edits
             or self.churn
-            or self.kill_at
+            or self.may_be_killed
             or self.faults
             or self.refuses_loads
             or self.wall_step
@@ -72,6 +79,7 @@ class Night:
         parts += [f"{self.edits} edits"] if self.edits else []
         parts += [f"a change every {self.churn} requests"] if self.churn else []
         parts += [f"killed at step {self.kill_at}"] if self.kill_at else []
+        parts += [f"killed at load {self.kill_at_load}"] if self.kill_at_load else []
         parts += ["the power is cut"] if self.power_cut else []
         parts += [f"{fault} at request {at}" for at, fault in self.faults.items()]
         parts += [f"load {self.refuses_loads} is refused"] if self.refuses_loads else []
@@ -161,4 +169,7 @@ def widened(night: Night, chance: random.Random, lies: Sequence[str]) -> Night:
         night.rival_at = 1 + int(chance.expovariate(1 / 25))
     if chance.random() < 0.05:
         night.second_after = chance.choice((0.0, 0.05, 1.0, 20.0))
+    # The first sync fetches the most, so that segments wait for their load when the power goes.
+    if chance.random() < (0.2 if night.number == 0 else 0.02):
+        night.kill_at_load, night.power_cut = 1 + int(chance.expovariate(1 / 6)), True
     return night

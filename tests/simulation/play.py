@@ -25,11 +25,11 @@ from oa_sync.settings import Settings
 from oa_sync.workspace.report import SyncReport
 from oa_sync.workspace.surroundings import Surroundings
 from tests.simulation.hooks import Receiver, alarms_of_events
-from tests.simulation.lies import FIRST, LIES, Teller, do_harm
+from tests.simulation.lies import FIRST, LIES, Teller, harm_of
 from tests.simulation.machine import Machine
 from tests.simulation.nights import HOUR, SINCE_1970, Kinds, Night, widened
 from tests.simulation.nights import drawn as drawn_night
-from tests.simulation.oracles import Alarm, Seen, alarms, state_of
+from tests.simulation.oracles import Alarm, Seen, alarms, living, state_of
 from tests.simulation.paid import Ending, Receipts
 from tests.simulation.process import as_a_process, key_in_environment, logged, segments_of
 from tests.simulation.second import SECOND, SecondWorkspace, Work, rival_alarms
@@ -139,8 +139,8 @@ class _World:
             self._play.stands.update(known)
             found = next((one for one in raised if one.kind not in self._play.known), None)
             if found is not None:
-                lies = do_harm(night.lie for night in self._play.played)
-                return Found(self._play.seed, night, found, lies)
+                harm = harm_of(night.lie for night in self._play.played)
+                return Found(self._play.seed, night, found, found.kind in harm)
         return None
 
     def _drawn(self, number: int) -> Night:
@@ -155,7 +155,12 @@ class _World:
     def _alarms(self, night: Night) -> Iterator[Alarm]:
         self._before(night)
         before, began, logged = state_of(self._source), len(self._asked), len(self._play.log)
-        changes = len(self._source.changes)
+        changes, store = len(self._source.changes), self._store
+        loaded = {
+            plan.name: len(living(plan, store.rows(plan.name)))
+            for plan in self._world.lists
+            if plan.name in store.tables
+        }
         report, error = self._sync(night)
         self._play.requests += len(self._asked) - began
         touched = set(self._source.changes[changes:])
@@ -177,7 +182,7 @@ class _World:
             after=state_of(self._source),
             touched=touched,
             report=report,
-            rows={name: self._store.rows(name) for name in self._store.tables},
+            rows={name: store.rows(name) for name in store.tables},
             asked=[one for one in self._asked[began:] if not one.by],
             all_asked=self._asked,
             foreign=self._foreign,
@@ -188,6 +193,8 @@ class _World:
             outdated=self._outdated,
             is_stale=is_stale,
             odd_rows=odd if self._teller and self._teller.is_odd else None,
+            loaded=loaded,
+            told_of=self._teller.plan.name if self._teller else "",
             log="\n".join(self._play.log[logged:]),
             home=self._machine.home,
         )
@@ -328,6 +335,8 @@ class _World:
                 self._outdated = {row for row in self._outdated if row[0] not in read}
         elif night.full_refresh:
             self._settled = False  # what it had not come to is backlog now
+        if night.lie:
+            self._settled = False  # rows that were hidden come as new ones, and cost their details
         if night.number % 5 == 2 and machine.home.exists():
             self._backup = machine.back_up()
 
@@ -383,9 +392,12 @@ class _World:
                 self._is_syncing = False
 
         try:
-            with segments_of(self._world.segment_bytes):
+            # Who is to die at a load has small segments that wait for theirs.
+            waits = night.kill_at_load is not None
+            eagerness = 0.0 if waits else self._world.eagerness
+            with segments_of(600 if waits else self._world.segment_bytes):
                 beside = self._beside(night, settings)
-                return machine.run(work, server, self._chance, self._world.eagerness, beside), None
+                return machine.run(work, server, self._chance, eagerness, beside), None
         except OaSyncError as error:
             return None, error
         except Exception as error:
@@ -420,8 +432,10 @@ class _World:
 
         def step(what: str) -> None:
             nonlocal loads
-            self._machine.step(f"load {what}")
             loads += 1
+            if loads == night.kill_at_load:
+                self._machine.kill_at = self._machine.steps + 1
+            self._machine.step(f"load {what}")
             if loads == night.refuses_loads:
                 raise DestinationError(_REFUSED)
 

@@ -296,6 +296,10 @@ def _widened(world: World, chance: random.Random, largest: int) -> World:
     # Seldom of runs whose ids are numbers: they become rows of their own (kept.py).
     often = 0.0 if world.runs is None else 0.1 if world.runs.key == "number" else 0.7
     world = replace(world, has_hooks=chance.random() < often)
+    if random.Random(f"hidden rows {world.seed}").random() >= 0.1:
+        # Where rows are hidden, each night fails, and shows little else.
+        lists = [replace(plan, hidden=0) for plan in lists]
+        world = replace(world, lists=tuple(lists))
     return _enlarged(world, chance) if chance.random() < 0.02 else world
 
 
