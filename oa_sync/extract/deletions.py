@@ -23,7 +23,8 @@ the sync ends with exit code 1, names them, and remembers them. What was kept go
   as many rows as its total says. A fault of a night is over by then. An empty list never confirms itself.
 
 A parent that was missed hides the rows of its list. So rows of a list that is asked for by parent go only when
-every absent parent is gone. Where parents went in this sync, rows of theirs go with them, however many.
+every absent parent is gone. Where parents went in this sync, as many rows go with them as their lists showed
+when they were read last, which is remembered. What is absent beside these is judged as in any other list.
 
 What this assumes: a server does not for a day show the same part of a list, with a total of that part; and it
 does not answer 404 for living rows that its list leaves out while it answers for others.
@@ -65,7 +66,7 @@ CONFIRMED_AFTER = timedelta(hours=20)
 
 RUN_GONE_AFTER = timedelta(days=3)
 
-_KEPT, _RUNS = "kept", "missing_runs"
+_KEPT, _RUNS, _OF_PARENT = "kept", "missing_runs", "rows_of_parent"
 
 
 class Facts(Protocol):
@@ -186,8 +187,7 @@ class Deletions:
             if parent not in self._settled:
                 return []
             scan.parents_proven = True
-            if self._gone[parent]:
-                self._believed.add(name)
+            self._judge_by_parents(scan, self._scans[parent])
         absent = [key for key in scan.absent() if key not in self._gone[name]]
         if self._is_in_doubt(scan):
             gone = await self._decide_in_doubt(scan, absent, cut)
@@ -215,6 +215,23 @@ class Deletions:
         if name in self._refuses and name not in self._answers:
             return []
         return [key for key in absent if key in self._not_found[name]]
+
+    def _judge_by_parents(self, scan: Scan, parents: Scan) -> None:
+        """Take `scan` out of doubt if the parents that went explain enough of what is absent: as many rows as
+        their lists showed when they were read last."""
+        loaded = {key for key in parents.known if parents.is_loaded(key)} | parents.seen
+        living = {_digest(key) for key in loaded - self._gone[parents.resource.name]}
+        before = self._facts.fact(_OF_PARENT, scan.resource)
+        shown = before.items() if isinstance(before, dict) else ()
+        rows = {key: count for key, count in shown if type(count) is int}
+        went = sum(count for key, count in rows.items() if key not in living)
+        if went and not is_mass(len(scan.absent()) - went, scan.living - went):
+            self._believed.add(scan.resource.name)
+        if not self._is_in_doubt(scan):
+            # The number of a parent that goes now stays for one sync: a kill may lose the marks of its rows.
+            now = {key: scan.of_parent.get(key) or rows.get(_digest(key)) for key in loaded}
+            fact = {_digest(key): count for key, count in now.items() if count}
+            self._facts.set_fact(_OF_PARENT, scan.resource, fact or None)
 
     async def _decide_in_doubt(self, scan: Scan, absent: list[str], cut: bool) -> list[str]:
         name, tally = scan.resource.name, self._tallies[scan.resource.name]

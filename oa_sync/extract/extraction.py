@@ -296,9 +296,12 @@ class Extraction:
             result.parents_proven = False
         elif not parents.is_complete and parents.absent():
             result.parents_proven = None
-        rows = (parents.rows or {}).values()
-        async for opened in dependent_lists(self._lists.open_list, resource, rows):
+        rows = parents.rows or {}
+        keys = iter(rows)
+        async for opened in dependent_lists(self._lists.open_list, resource, rows.values()):
+            before = len(result.seen)
             yield opened
+            result.of_parent[next(keys)] = len(result.seen) - before
 
     async def _emit(self, item: Item) -> None:
         await self._write(self._runs.completed(item))

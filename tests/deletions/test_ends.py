@@ -178,3 +178,28 @@ def test_pages_that_bring_no_new_row_end_a_list_that_never_ends(by: str, tmp_pat
         assert report.exit_code == 1
         assert "no new row" in str(report.error)
         assert len(source.asked()) <= 20, "a hundred rows again, ten a page, and pages read ahead"
+
+
+@pytest.mark.parametrize("is_first", [True, False], ids=["first", "later"])
+@pytest.mark.parametrize("by", PAGERS)
+def test_a_row_of_the_last_page_that_moves_to_the_top_is_no_fault(
+    by: str, is_first: bool, tmp_path: Path
+) -> None:
+    """The latest change stands first; the last page then shows one row of the page before."""
+    source = FaultyList(things(21), PAGERS[by])
+
+    def moving(body: Body, query: dict[str, str]) -> Body:
+        if source.rows[-1]["id"] == "t0020" and body["data"][0]["id"] == "t0010":
+            source.rows.insert(0, {**source.rows.pop(), "changed": "2026-11-30T00:00:00Z"})
+        return body
+
+    with faulty_list(tmp_path, source):
+        if not is_first:
+            assert source.sync().exit_code == 0
+        source.fault = moving
+        report = source.sync()
+        assert report.exit_code == 0, report.error
+        assert source.rows[0]["id"] == "t0020"
+        if by == "link" and is_first:
+            assert source.sync().exit_code == 0, "a list without a total has to be read once more"
+        assert source.living() == source.ids

@@ -67,6 +67,8 @@ class Scan:
     error: ApiError | BudgetExhausted | None = None
     rows: dict[str, dict[str, Any]] | None = None
     """All decoded rows by key, where another resource is asked for by them; None: not kept."""
+    of_parent: dict[str, int] = field(default_factory=dict)
+    """How many rows the list of each parent showed first, by the parent's key."""
     handed_on: dict[str, Known] = field(default_factory=dict)
     """What will be loaded of the rows that `take_full` took, by key."""
     set_aside: dict[str, SetAside] = field(default_factory=dict)

@@ -1,0 +1,143 @@
+"""Rows of parents: as many go with a parent as its list showed, and no more."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from oa_sync.commands.sync import sync_async
+from oa_sync.settings import Settings
+from oa_sync.workspace.report import SyncReport
+from oa_sync.workspace.surroundings import Surroundings
+from tests.support.clock import ManualClock
+from tests.support.json_api import json_api
+from tests.support.memory_target import MemoryStore, MemoryTarget
+from tests.support.syncing import settings_for
+
+Answer = Callable[[str, Any], Any]
+
+
+@dataclass
+class Family:
+    """Parents with the ids of their parts. `fault` may make anything of the list of one parent's parts."""
+
+    parts: dict[str, list[str]]
+    has_detail: bool = False
+    fault: Answer = lambda parent, body: body
+    clock: ManualClock = field(default_factory=ManualClock)
+    store: MemoryStore = field(default_factory=MemoryStore)
+    settings: Settings = field(init=False)
+
+    def sync(self) -> SyncReport:
+        target = MemoryTarget(self.settings, self.store)
+        return asyncio.run(
+            sync_async(self.settings, around=Surroundings(self.clock), target=target)
+        )
+
+    def living(self) -> set[str]:
+        return {row["id"] for row in self.store.rows("parts") if row["_oa_deleted_at"] is None}
+
+    @property
+    def ids(self) -> set[str]:
+        return {part for parts in self.parts.values() for part in parts}
+
+    def answer(self, path: str) -> Any:
+        match path.strip("/").split("/"):
+            case ["parents"]:
+                return _list(list(self.parts))
+            case ["parents", parent, "parts"] if parent in self.parts:
+                return self.fault(parent, _list(self.parts[parent]))
+            case ["parts", part] if part in self.ids:
+                return {"id": part}
+        return None
+
+
+def _list(ids: list[str]) -> dict[str, Any]:
+    return {"data": [{"id": one} for one in ids], "meta": {"total": len(ids)}}
+
+
+@contextmanager
+def served(family: Family, folder: Path) -> Iterator[Family]:
+    class Routes(dict[str, Any]):
+        def get(self, path: str, default: Any = None) -> Any:
+            return lambda _: family.answer(path)
+
+    whole = {"data_selector": "data", "paginator": {"type": "single_page"}}
+    parent = {"type": "resolve", "resource": "parents", "field": "id"}
+    parts = {"path": "parents/{parent}/parts", "params": {"parent": parent}, **whole}
+    resources: list[dict[str, Any]] = [
+        {"name": "parents", "primary_key": "id", "endpoint": {"path": "parents", **whole}},
+        {"name": "parts", "primary_key": "id", "endpoint": parts},
+    ]
+    if family.has_detail:
+        resources[1]["detail"] = {"path": "parts/{id}"}
+    definition = folder / "family.yaml"
+    definition.write_text(json.dumps({"name": "family", "resources": resources}))
+    with json_api(Routes()) as server:
+        family.settings = settings_for(
+            server.base_url, folder, source=str(definition), api_key=None
+        )
+        yield family
+
+
+def a_family(parents: int = 10, parts: int = 5, **options: Any) -> Family:
+    names = [f"p{n}" for n in range(parents)]
+    return Family({p: [f"{p}-{n}" for n in range(parts)] for p in names}, **options)
+
+
+FAULTS: dict[str, Answer] = {
+    "empty": lambda parent, body: _list([]),
+    "404": lambda parent, body: None,
+    "half": lambda parent, body: body if parent < "p5" else _list([]),
+}
+
+
+@pytest.mark.parametrize("has_detail", [False, True], ids=["plain", "detail"])
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_parent_that_goes_takes_no_rows_of_others_along(
+    fault: str, has_detail: bool, tmp_path: Path
+) -> None:
+    with served(a_family(has_detail=has_detail), tmp_path) as family:
+        assert family.sync().exit_code == 0
+        del family.parts["p0"]
+        family.fault = FAULTS[fault]
+        for _ in range(2):
+            assert family.sync().exit_code == 1
+            assert family.living() >= family.ids
+        family.fault = lambda parent, body: body
+        assert family.sync().exit_code == 0
+        assert family.living() == family.ids
+
+
+@pytest.mark.parametrize("fault", [None, "empty", "404"])
+def test_the_many_rows_of_a_parent_go_with_it(fault: str | None, tmp_path: Path) -> None:
+    """At once, or by the next list that is whole."""
+    family = a_family(parts=2)
+    family.parts["p0"] = [f"p0-{n}" for n in range(60)]
+    with served(family, tmp_path):
+        assert family.sync().exit_code == 0
+        del family.parts["p0"]
+        if fault is not None:
+            family.fault = FAULTS[fault]
+            assert family.sync().exit_code == 1
+            assert family.living() >= family.ids
+            family.fault = lambda parent, body: body
+        assert family.sync().exit_code == 0
+        assert family.living() == family.ids
+
+
+def test_all_parts_of_the_only_parent_go_with_it(tmp_path: Path) -> None:
+    family = a_family(parts=0)
+    family.parts["p0"] = ["a", "b"]
+    with served(family, tmp_path):
+        assert family.sync().exit_code == 0
+        del family.parts["p0"]
+        assert family.sync().exit_code == 0
+        assert family.living() == set()
