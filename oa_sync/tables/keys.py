@@ -12,6 +12,7 @@ spell them mostly.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -106,13 +107,15 @@ class KeyColumns:
     def known(self, target: Target, table: str) -> dict[str, Known]:
         """What is loaded of this workspace in `table`, by key."""
         found = target.known(table, self.columns)
-        if self.columns == self.typed and set(self._types) <= _READ_BACK_AS_SENT:
+        is_exact = set(self._types) <= _READ_BACK_AS_SENT
+        if self.columns == self.typed and is_exact:
             return {key_of(values): known for values, known in found.items()}
         by_key: dict[str, Known] = {}
         for values, known in found.items():
             key = self.key(values)
             if key not in by_key or by_key[key].deleted:
-                by_key[key] = known
+                is_guessed = not is_exact and self._text(values) is None
+                by_key[key] = replace(known, is_key_guessed=True) if is_guessed else known
         return by_key
 
     def values_of(

@@ -33,12 +33,14 @@ class Change(StrEnum):
 
 @dataclass(frozen=True)
 class Known:
-    """What is loaded of one row: the values that change detection compares."""
+    """What is loaded of one row: the values that change detection compares. `is_key_guessed`: the server may
+    spell the row's key otherwise (see `oa_sync.tables.keys`)."""
 
     version: str | None
     row_hash: str | None
     detail_version: str | None
     deleted: bool
+    is_key_guessed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

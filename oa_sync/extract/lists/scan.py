@@ -97,13 +97,14 @@ class Scan:
     @property
     def is_mass_absent(self) -> bool:
         """Whether more ids are absent than deletions are believed to explain. Rows without a key have another
-        id when they change, so there only their number counts."""
+        id when they change, and a guessed key may be wrong, so of such rows only the number counts."""
         if not self.finished or self.rest_known or self.resource.write_disposition == "append":
             return False
-        absent, living = len(self.absent()), self.living
-        if not identity(self.resource):
-            absent = min(absent, max(0, living - len(self.seen)))
-        return is_mass(absent, living)
+        absent, living = self.absent(), self.living
+        has_key = bool(identity(self.resource))
+        sure = sum(has_key and not self.known[key].is_key_guessed for key in absent)
+        fewer = max(0, living - len(self.seen))
+        return is_mass(sure + min(len(absent) - sure, fewer), living)
 
     def absent(self) -> list[str]:
         """The loaded, living ids that were not seen."""
