@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from oa_sync.commands.sync import sync
 from oa_sync.emulator.server import RunningEmulator
 from oa_sync.emulator.synthetic import Size, synthetic_workspace
+from oa_sync.errors import NotFoundError
 from oa_sync.settings import Settings
 from tests.support.churn import churning
 from tests.support.emulator import emulator
@@ -63,7 +65,13 @@ def test_a_loaded_row_is_dead_only_when_it_is(dialect: str, order: str, tmp_path
         before = set(served(server))
         server.state.counters.reset()
         with churning(server.state, "reports", insert_every=2, delete_every=1):
-            report = run_sync(settings, "reports")
+            report = sync(settings, ["reports"])
+        # A row that goes between its list and its detail is a contradiction within one sync: told, not believed.
+        errors = report.tallies["reports"].errors
+        assert all(
+            isinstance(one, NotFoundError) and "the list shows" in str(one) for one in errors
+        )
+        assert report.status == ("failed" if errors else "complete")
         assert report.requests.made == server.state.counters.total
         assert before & set(served(server)) <= set(living(settings))
         # Those that left before were absent from a scan that proved nothing, and asked for by id.
