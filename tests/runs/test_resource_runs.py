@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 
 from oa_sync.definitions.model import Resource
+from oa_sync.extract.intervals import LONGEST
 from oa_sync.extract.lists.changes import Change, Known, content_hash
 from oa_sync.extract.lists.scan import Pending
 from oa_sync.extract.runs.known import Announcement, LoadedRun
-from oa_sync.extract.runs.schedule import GIVE_UP_AFTER, LONGEST
+from oa_sync.extract.runs.schedule import GIVE_UP_AFTER
 from oa_sync.journal.items import Item, Kind, Sighting
 from tests.extract.moving_list import PageRead
 from tests.runs.one_sync import (
