@@ -1,5 +1,5 @@
 # make demo       see it work: no key, no network
-# make test       run the tests: four minutes on two cores
+# make test       run the tests: five minutes on two cores
 # make test-rest  run what is slow: every destination, kills and storms, more examples of each property
 # make test-all   both, one after the other
 # make simulate SEED=1 NIGHTS=3000  play nights of bad luck from a seed (docs/simulation.md)
