@@ -7,7 +7,7 @@ import json
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -81,11 +81,11 @@ def living(plan: ListPlan, rows: Iterable[Row]) -> set[Key]:
 
 def alarms(seen: Seen) -> Iterator[Alarm]:
     """All that is wrong after the night."""
-    mixed = [plan.name for plan in seen.world.lists if _has_mixed_keys(seen, plan)]
-    if mixed:
-        # Whatever else is wrong may have the same cause.
-        yield Alarm("a key is a number here and text there", ", ".join(mixed))
-        return
+    for plan in seen.world.lists:
+        if plan.key == "number" and len(kinds := _kinds_of_ids(seen, plan)) > 1:
+            yield Alarm("a key is a number here and text there", f"{plan.name}: {kinds}")
+            return
+    seen = replace(seen, rows=_with_whole_numbers(seen))
     yield from _each_key_once(seen)
     yield from _no_living_row_is_deleted(seen)
     yield from _complete_means_equal(seen)
@@ -96,9 +96,23 @@ def alarms(seen: Seen) -> Iterator[Alarm]:
     yield from _none_kept_out(seen)
 
 
-def _has_mixed_keys(seen: Seen, plan: ListPlan) -> bool:
-    rows = seen.rows.get(plan.name, ())
-    return plan.key == "number" and any(isinstance(row["id"], str) for row in rows)
+def _kinds_of_ids(seen: Seen, plan: ListPlan) -> set[str]:
+    return {type(row["id"]).__name__ for row in seen.rows.get(plan.name, ())}
+
+
+def _with_whole_numbers(seen: Seen) -> dict[str, list[Row]]:
+    """The rows, with the ids of lists whose keys are numbers as numbers. A callback tells of a run by a text, and
+    where one comes first, the column of the ids is one of texts."""
+    rows = {name: list(found) for name, found in seen.rows.items()}
+    for plan in seen.world.lists:
+        if plan.key == "number" and _kinds_of_ids(seen, plan) == {"str"}:
+            for table in (plan.name, f"{plan.name}_parts", f"{plan.name}_history"):
+                ids = ("id", f"{plan.name}_id")
+                rows[table] = [
+                    {name: int(value) if name in ids else value for name, value in row.items()}
+                    for row in rows.get(table, ())
+                ]
+    return rows
 
 
 def _each_key_once(seen: Seen) -> Iterator[Alarm]:

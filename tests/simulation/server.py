@@ -56,14 +56,15 @@ class Server(httpx.AsyncBaseTransport):
         assert request.url.host == HOST, f"a request went to {request.url.host}"
         assert request.headers.get("authorization") == f"Bearer {KEY}"
         path = unquote(request.url.raw_path.decode().partition("?")[0]).removeprefix("/v1/")
+        at = self.now()
         try:
             await asyncio.sleep(self.world.latency / 2)
+            at = self.now()  # a machine that is suspended now has sent it before
             self.before(path)
         except (httpx.ReadTimeout, httpx.ReadError, asyncio.CancelledError):
             # It was sent. That nobody waits for the answer any more does not call it back.
-            self.asked.append(Asked(self.now(), "lost", path, status=0, by=self.by))
+            self.asked.append(Asked(at, "lost", path, status=0, by=self.by))
             raise
-        at = self.now()
         query = {name: values[-1] for name, values in parse_qs(request.url.query.decode()).items()}
         what, status, headers, document = self.answer(
             request.url.raw_path.decode().partition("?")[0].removeprefix("/v1/"), query
