@@ -203,9 +203,19 @@ def test_an_odd_redirect_of_a_list_is_told_by_sync_and_by_check(
 
 
 @pytest.mark.parametrize(
-    "link", ['"javascript:alert(1)"', '"http://[::1"', '"\\ud83d"', f'"/{LONG}"', "7", "[]"]
+    "link",
+    [
+        '"javascript:alert(1)"',
+        '"http://[::1"',
+        '"\\ud83d"',
+        f'"/{LONG}"',
+        "7",
+        "[7]",
+        '[{"rel": "next", "href": 7}]',
+    ],
 )
 def test_a_next_link_of_garbage_fails_its_list(link: str, tmp_path: Path) -> None:
+    """An empty list is none: that is how some servers write that there are no links."""
     text = DEFINITION.replace(
         "endpoint: {path: first,",
         "endpoint: {path: first, paginator: {type: json_link, next_url_path: next},",

@@ -105,6 +105,13 @@ KEPT: tuple[Kept, ...] = (
         Kinds(),
     ),
     Kept(
+        4000042,
+        20,
+        "complete, with a row of a parent that is gone",
+        "a parent went while its list changed under the sync: its rows stay, and the sync says complete",
+        Kinds(),
+    ),
+    Kept(
         51071,
         12,
         "a version of no length in another",

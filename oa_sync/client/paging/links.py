@@ -73,12 +73,16 @@ def header_link(answer: Answer, relation: str, header: str = "link") -> str | No
     return None
 
 
-def listed_link(links: object, relation: str = "next") -> str | None:
-    """The URL with this relation in a list of links: objects with `rel` and `href` (or `url`)."""
+def is_list_of_links(value: object) -> bool:
+    """Whether `value` is a list of links: objects with `rel` and `href` (or `url`). An empty one has none."""
+    return isinstance(value, list) and all(isinstance(one, dict) and "rel" in one for one in value)
+
+
+def listed_link(links: object, relation: str = "next") -> object:
+    """What stands for the URL with this relation in a list of links; None: it is not there."""
     for link in links if isinstance(links, list) else ():
         if isinstance(link, dict) and str(link.get("rel", "")).lower() == relation:
-            url = link.get("href") or link.get("url")
-            return url if isinstance(url, str) else None
+            return link.get("href") or link.get("url")
     return None
 
 
@@ -90,8 +94,8 @@ def _next_link(answer: Answer, paginator: LinkPaginator) -> str | None:
             return header_link(answer, relation, header)
         case JsonLinkPaginator(next_url_path=path):
             link = select(answer.document, path, None)
-            if isinstance(link, list):
-                return listed_link(link)
+            if is_list_of_links(link):
+                link = listed_link(link)
     if link is None or link == "" or link is False:
         return None
     if isinstance(link, str):
