@@ -58,7 +58,7 @@ class Rows(dict[str, Answer]):
         name, *key = path.strip("/").split("/")
         if key:
             wanted = unquote(key[0])
-            is_there = wanted in {spelled(one) for one in self.keys if _askable(one)}
+            is_there = spelled(wanted) in {spelled(one) for one in self.keys if _askable(one)}
             return (lambda _: {"id": wanted, "v": 1}) if is_there else default
         if name == "dated":
             return lambda _: [{"made_at": key, "n": n} for n, key in enumerate(self.keys)]

@@ -99,6 +99,10 @@ def _is_same(found: Any, value: Any) -> bool:
     return bool(found == value) or (isinstance(found, str) and found.strip('"') == str(value))
 
 
+REFUSED = {("sqlalchemy", "300 lists deep")}
+"""dlt parses JSON for SQLite, and the library that writes it again stops at 254 levels: the row is set aside."""
+
+
 @pytest.mark.parametrize("odd", TAKEN)
 def test_an_odd_value_in_a_row_is_taken(odd: str, place: Place, folder: Path) -> None:
     text, value = TAKEN[odd]
@@ -111,6 +115,9 @@ def test_an_odd_value_in_a_row_is_taken(odd: str, place: Place, folder: Path) ->
     with raw_api(**pages) as api:
         for night in (1, 2):
             report = run(place, api, LISTS)
+            if (place.destination, odd) in REFUSED:
+                assert (report.exit_code, set(values(place))) == (1, {1, 2, 4, 5})
+                return
             assert (report.exit_code, report.error) == (0, None)
             told = [(one["code"], one["resource"]) for one in report.as_json()["warnings"]]
             assert told == ([("replaced", "rows")] if odd in REPLACED and night == 1 else [])
@@ -142,6 +149,9 @@ def test_an_odd_value_in_a_detail_is_taken(odd: str, place: Place, folder: Path)
     listed = page(*(b'{"id": %d}' % n for n in range(6)), total=6)
     with raw_api(rows=listed, **rows) as api:
         report = run(place, api, DETAILS)
+        if (place.destination, odd) in REFUSED:
+            assert report.exit_code == 1
+            return
         assert (report.exit_code, report.error) == (0, None)
         assert set(values(place)) == set(range(6))
         assert report.requests.made == 7
