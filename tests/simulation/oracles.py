@@ -313,13 +313,14 @@ def _no_request_for_nothing(seen: Seen) -> Iterator[Alarm]:
     if not (seen.settled and calm):
         return
     wanted = {(name, tuple(map(str, key))) for name, key in seen.changed}
+    in_doubt = {a.name for a in seen.asked if a.kind == "detail" and a.status == 404}
     for one, count in Counter((a.name, a.key) for a in seen.asked if a.kind == "detail").items():
         plan = next(plan for plan in seen.world.lists if plan.name == one[0])
         if plan.has_status and not _has_ended(seen.before[plan.name], one[1]):
             continue
         if not any(tuple(map(str, key)) == one[1] for key in seen.before[plan.name]):
             continue  # a row that is gone is asked for where its list does not prove it
-        if one[0] == seen.told_of:
+        if one[0] == seen.told_of or one[0] in in_doubt:
             continue  # a list in doubt is looked into by details (`oa_sync.extract.deletions`)
         if one not in wanted:
             yield Alarm("a detail for nothing", f"{one[0]} {one[1]}")
