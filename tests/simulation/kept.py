@@ -112,6 +112,13 @@ KEPT: tuple[Kept, ...] = (
         Kinds(),
     ),
     Kept(
+        6118244,
+        20,
+        "a detail is paid for twice",
+        "a note of what was left to fetch asks for a detail that is loaded since, before the lists are read",
+        Kinds(),
+    ),
+    Kept(
         51071,
         12,
         "a version of no length in another",
