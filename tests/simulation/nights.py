@@ -23,6 +23,8 @@ class Night:
     edits: int = 0
     churn: int = 0
     """A change at the source after every so many requests (0: none)."""
+    storm: int = 0
+    """After every so many requests, a row leaves the list that was just asked, and another one comes (0: none)."""
     kill_at: int | None = None
     kill_at_load: int | None = None
     """The load of the so-manieth table, at which the process is killed."""
@@ -54,11 +56,16 @@ class Night:
         return self.kill_at is not None or self.kill_at_load is not None
 
     @property
+    def moves(self) -> bool:
+        """The source changes while it is read."""
+        return bool(self.churn or self.storm)
+
+    @property
     def is_quiet(self) -> bool:
         """Nothing happens but the sync."""
         return not (
             self.edits
-            or self.churn
+            or self.moves
             or self.may_be_killed
             or self.faults
             or self.refuses_loads
@@ -78,6 +85,7 @@ class Night:
         parts = [f"after {self.waits / HOUR:.1f} h"]
         parts += [f"{self.edits} edits"] if self.edits else []
         parts += [f"a change every {self.churn} requests"] if self.churn else []
+        parts += [f"a storm every {self.storm} requests"] if self.storm else []
         parts += [f"killed at step {self.kill_at}"] if self.kill_at else []
         parts += [f"killed at load {self.kill_at_load}"] if self.kill_at_load else []
         parts += ["the power is cut"] if self.power_cut else []
@@ -113,6 +121,8 @@ class Kinds:
     lies: bool = False
     wide: bool = True
     """Worlds and nights of kinds that came after the first seeds were kept."""
+    storms: bool = True
+    """Lists that move faster than they can be read."""
 
 
 def drawn(
@@ -159,7 +169,7 @@ def drawn(
     return night
 
 
-def widened(night: Night, chance: random.Random, lies: Sequence[str]) -> Night:
+def widened(night: Night, chance: random.Random, kinds: Kinds, lies: Sequence[str]) -> Night:
     """The night, with what was added after the first seeds were kept; `lies` are all there are."""
     if night.lie:
         night.lie = chance.choice(lies)
@@ -172,4 +182,6 @@ def widened(night: Night, chance: random.Random, lies: Sequence[str]) -> Night:
     # The first sync fetches the most, so that segments wait for their load when the power goes.
     if chance.random() < (0.2 if night.number == 0 else 0.02):
         night.kill_at_load, night.power_cut = 1 + int(chance.expovariate(1 / 6)), True
+    if kinds.storms and night.number and chance.random() < 0.04:
+        night.storm = chance.choice((1, 1, 2, 3))
     return night

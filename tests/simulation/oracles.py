@@ -306,7 +306,7 @@ def _no_request_for_nothing(seen: Seen) -> Iterator[Alarm]:
         night.may_be_killed
         or night.faults
         or night.full_refresh
-        or night.churn
+        or night.moves
         or night.refuses_loads
         or night.full_disk is not None
     )
@@ -362,7 +362,7 @@ def _none_kept_out(seen: Seen) -> Iterator[Alarm]:
     )
     if seen.odd_rows is None or report is None or report.status != "failed":
         return
-    if disturbed or night.churn:
+    if disturbed or night.moves:
         return
     for plan in seen.world.lists:
         loaded = {_key(plan, row): row for row in seen.rows.get(plan.name, ())}

@@ -149,7 +149,7 @@ class _World:
         if not kinds.wide:
             return night
         return widened(
-            night, random.Random(f"wide night {number} of {self._play.seed}"), tuple(LIES)
+            night, random.Random(f"wide night {number} of {self._play.seed}"), kinds, tuple(LIES)
         )
 
     def _alarms(self, night: Night) -> Iterator[Alarm]:
@@ -511,8 +511,18 @@ class _World:
             if night.churn and requests % night.churn == 0:
                 # Answers of one instant follow each other: no version is told twice.
                 self._edit(timedelta(microseconds=requests))
+            if night.storm and requests % night.storm == 0:
+                self._storm(timedelta(microseconds=requests))
 
         return after
+
+    def _storm(self, later: timedelta) -> None:
+        """A row leaves the list that was just asked, and another one comes."""
+        asked = self._asked[-1]
+        for plan in self._world.lists:
+            if (asked.kind, asked.name) == ("list", plan.name):
+                self._source.delete(plan)
+                self._source.insert(plan, self._now() + later)
 
     def _now(self) -> datetime:
         """True time."""
