@@ -77,7 +77,7 @@ async def scan(
         return
     result.proven = all(reading.evidence.proven for reading in unproven)
     # A row without a readable key may be any of the absent ones.
-    result.proven = result.proven and not result.set_aside
+    result.proven = result.proven and not result.set_aside and not result.is_silent
     if result.parents_proven is not False:
         asks = to_sample if result.is_mass_absent else to_confirm
         result.pending.update(asks(result))
