@@ -26,6 +26,7 @@ REST: Mapping[str, tuple[str, ...]] = {
     "destinations/test_upgrade.py": ("unchanged[duckdb]", "followed[parquet]"),
     "load/test_lake.py::test_three_syncs": ("[folder]", "[memory]", "[renaming]"),
     "load/test_lake.py::test_what_is_loaded": ("[folder]",),
+    "deletions/test_empty_answers.py::test_no": ("[list-null-page]", "[detail-204-link]"),
     "deletions/test_sweep.py": ("[empty-edits-duckdb]", "[the total falls-killed-parquet]"),
     # Faults: one or two of each kind stay.
     "faults/test_contract.py": ("[columns]", "[5-1.5-6]", "first_sync", "table_is_not", "fields0"),

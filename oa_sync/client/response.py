@@ -15,12 +15,14 @@ from oa_sync.shape.cutting.structure import InvalidJsonError
 from oa_sync.shape.json_text import BYTE_ORDER_MARK, decode
 from oa_sync.shape.lists import split_list
 
+NO_CONTENT = 204
+"""The status of an answer that has no body and is whole (RFC 9110, section 15.3.5)."""
 _CLOSING = {ord("{"): ord("}"), ord("["): ord("]")}
 
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """A 2xx answer with a JSON object or list in `body`.
+    """A 2xx answer with a JSON object or list in `body`; no bytes where the caller takes an empty one.
 
     `url` has the query and so is not for messages; `what` is (`GET reports (page 7)`).
     `received_at` is this machine's time of the last byte, `server_date` the server's, in UTC.
@@ -58,6 +60,22 @@ class Response:
             return None
         head, rows = split
         return decode(head), UndecodedRows(rows, self.what)
+
+
+class EmptyBodyError(InvalidResponseError):
+    """A 2xx `response` without a body, whose status does not say that it has none."""
+
+    def __init__(self, response: Response) -> None:
+        super().__init__(
+            f"{response.what} answered {response.status} with an empty body; try again later",
+            status=response.status,
+        )
+        self.response = response
+
+
+def is_blank(body: Body) -> bool:
+    """Whether nothing but white space is in `body`."""
+    return _first_byte(body) is None
 
 
 def checked_body(body: Body, content_type: str, what: str, status: int) -> Body:

@@ -22,7 +22,7 @@ from oa_sync.client.headers import request_headers, without_urls_and_headers_in_
 from oa_sync.client.origin import base_url, below, is_absolute, linked
 from oa_sync.client.pools import MULTIPLEXED, POOL_SIZE, Pools
 from oa_sync.client.proxy import proxy_for
-from oa_sync.client.response import Response, checked_body, server_date
+from oa_sync.client.response import Response, checked_body, is_blank, server_date
 from oa_sync.client.retry import Attempts, RetryPolicy
 from oa_sync.client.wording import PATH_TEXT, describe, printable
 from oa_sync.clock import Clock
@@ -84,6 +84,7 @@ class _Call:
     idempotent: bool
     deadline: float | None
     max_tries: int | None
+    may_be_empty: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,10 +229,13 @@ class ApiClient:
         json: Any = None,
         note: str | None = None,
         deadline: float | None = None,
+        may_be_empty: bool = False,
     ) -> tuple[Response, T]:
         """As `request_json`, with what `decode` makes of the answer; if it raises InvalidResponseError, the
-        request is sent again."""
-        return await self._answered(decode, method, path_or_url, params, json, True, note, deadline)
+        request is sent again. `may_be_empty`: an answer without a body goes to `decode` too."""
+        return await self._answered(
+            decode, method, path_or_url, params, json, True, note, deadline, None, may_be_empty
+        )
 
     def redact(self, text: str) -> str:
         """`text`, which the server wrote, with the key replaced: servers do repeat keys."""
@@ -268,13 +272,15 @@ class ApiClient:
         note: str | None,
         deadline: float | None,
         max_tries: int | None = None,
+        may_be_empty: bool = False,
     ) -> _Call:
         if is_absolute(path_or_url):
             url = linked(self._base, self._base, path_or_url, f"{method} of an absolute URL")
         else:
             url = below(self._base, path_or_url)
         sent = {name: value for name, value in (params or {}).items() if value is not None}
-        return _Call(method, url, sent, json, note, idempotent, deadline, max_tries)
+        may_be_empty = may_be_empty or method == "DELETE"
+        return _Call(method, url, sent, json, note, idempotent, deadline, max_tries, may_be_empty)
 
     async def _healed(self, call: _Call, decode: Callable[[Response], T]) -> tuple[Response, T]:
         policy = self._retry
@@ -315,7 +321,7 @@ class ApiClient:
                 async with asyncio.timeout(left):
                     answer = await self._http.send(request, stream=True)
                     try:
-                        outcome = await self._outcome(answer, what)
+                        outcome = await self._outcome(answer, what, call.may_be_empty)
                     finally:
                         await answer.aclose()
             except (httpx.HTTPError, TimeoutError) as error:
@@ -329,14 +335,16 @@ class ApiClient:
             self.counts.retried += 1
         return outcome
 
-    async def _outcome(self, answer: httpx.Response, what: str) -> Response | _Redirect | Failure:
+    async def _outcome(
+        self, answer: httpx.Response, what: str, may_be_empty: bool
+    ) -> Response | _Redirect | Failure:
         status = answer.status_code
         logger.debug("%s answered %d", what, status)
         self._limiter.observe(status, answer.headers)
         if status in _REDIRECTS and "location" in answer.headers:
             return _Redirect(answer.headers["location"], status)
         if 200 <= status < 300:
-            return await self._whole(answer, what)
+            return await self._whole(answer, what, may_be_empty)
         limited = is_rate_limit(status, answer.headers)
         self.counts.rate_limited += limited
         vendor = VendorError.parse(await read_error_body(answer), answer.headers, self._auth.redact)
@@ -344,9 +352,11 @@ class ApiClient:
         error = api_error(status, what, vendor, retry_after, limited=limited)
         return Failure(error, retry_after=retry_after)
 
-    async def _whole(self, answer: httpx.Response, what: str) -> Response:
+    async def _whole(self, answer: httpx.Response, what: str, may_be_empty: bool) -> Response:
         body = await read_body(answer, what, self._body_limits)
-        if answer.request.method != "DELETE" or len(body):
+        if may_be_empty and is_blank(body):
+            body = b""
+        else:
             content_type = answer.headers.get("content-type", "")
             body = checked_body(body, content_type, what, answer.status_code)
         return Response(

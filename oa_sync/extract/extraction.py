@@ -264,6 +264,13 @@ class Extraction:
                     " its total is capped or stale, and proves nothing",
                 )
             )
+        if result.is_silent:
+            tally.warnings.append(
+                Warned(
+                    "empty_answer",
+                    "the list answers without a body, which is taken for an empty list and proves no deletion",
+                )
+            )
         if exhausted := as_exhausted(result.error, self._clock.now()):
             self.exhausted = exhausted
         elif isinstance(result.error, NotFoundError) and resource.endpoint.optional:

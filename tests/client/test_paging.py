@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Callable
 from contextlib import aclosing
 from typing import Any
@@ -640,6 +641,43 @@ def test_rows_are_found_without_a_selector(body: Any, path: str) -> None:
     assert ids(found) == [1]
     assert found[0].rows_path == path
     assert [json.loads(row) for row in found[0].raw_rows()] == found[0].rows
+
+
+TABLE = [[1, "a"], [2, "b"], [3, "c"]]
+SUGGESTED = [{"name": "kind", "url": "/?kind=1"}]
+
+
+@pytest.mark.parametrize(
+    ("body", "candidates"),
+    [
+        ({"rows": TABLE, "suggested": SUGGESTED}, ["suggested (1 objects)", "rows (3 lists)"]),
+        ({"rows": TABLE[:1], "suggested": SUGGESTED * 3}, ["suggested (3 ", "rows (1 lists)"]),
+        ({"rows": TABLE, "suggested": []}, ["suggested (empty)", "rows (3 lists)"]),
+        ({"table": {"cells": TABLE}, "hints": SUGGESTED}, ["hints (1 ", "table.cells (3 lists)"]),
+        ({"rows": TABLE, "items": SUGGESTED}, ["items (1 objects)", "rows (3 lists)"]),
+        ({"data": ["a", "b"], "hints": SUGGESTED}, ["hints (1 objects)", "data (2 values)"]),
+    ],
+)
+def test_a_list_beside_one_that_is_likelier_to_be_the_rows_is_not_taken(
+    body: Any, candidates: list[str]
+) -> None:
+    """As Datasette answers: its rows are arrays, and beside them stand suggestions."""
+    endpoint = Endpoint(path="reports")
+    for named in [*candidates, f"write data_selector: {candidates[0].partition(' ')[0]}"]:
+        assert stops(in_turn(reply(body)), SinglePagePaginator(), re.escape(named), endpoint)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"data": [{"id": 1}], "bbox": [[0, 1], [2, 3]]},
+        {"users": [{"id": 1}, {"id": 2}], "corners": [[0, 1]]},
+        {"users": [{"id": 1}], "tags": ["a", "b", "c"]},
+        {"items": [], "columns": ["id", "name"]},
+    ],
+)
+def test_other_lists_beside_the_rows_do_no_harm(body: Any) -> None:
+    read(in_turn(reply(body)), SinglePagePaginator(), Endpoint(path="reports"))
 
 
 def test_a_missing_list_is_told_from_a_missing_later_page() -> None:

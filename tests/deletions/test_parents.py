@@ -17,7 +17,7 @@ from oa_sync.settings import Settings
 from oa_sync.workspace.report import SyncReport
 from oa_sync.workspace.surroundings import Surroundings
 from tests.support.clock import ManualClock
-from tests.support.json_api import json_api
+from tests.support.json_api import Told, json_api
 from tests.support.memory_target import MemoryStore, MemoryTarget
 from tests.support.syncing import settings_for
 
@@ -130,6 +130,16 @@ def test_the_many_rows_of_a_parent_go_with_it(fault: str | None, tmp_path: Path)
             assert family.living() >= family.ids
             family.fault = lambda parent, body: body
         assert family.sync().exit_code == 0
+        assert family.living() == family.ids
+
+
+@pytest.mark.parametrize("answer", [Told(), {}, {"error": "away"}], ids=["no body", "{}", "error"])
+def test_a_list_that_is_absent_takes_no_row_along(answer: Any, tmp_path: Path) -> None:
+    """A few rows of many go by a complete list alone. An answer that states nothing is none."""
+    with served(a_family(), tmp_path) as family:
+        assert family.sync().exit_code == 0
+        family.fault = lambda parent, body: answer if parent == "p3" else body
+        family.sync()
         assert family.living() == family.ids
 
 

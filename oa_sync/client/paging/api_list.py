@@ -47,7 +47,13 @@ class ApiList:
     ) -> None:
         self._signs, self._paginator = signs, paginator
         self._listing = Listing(
-            client, endpoint, params, path=path, deadline=deadline, on_first=self._look_at
+            client,
+            endpoint,
+            params,
+            path=path,
+            deadline=deadline,
+            on_first=self._look_at,
+            count_paths=_count_paths(paginator),
         )
         self._first = first
 
@@ -100,3 +106,9 @@ class ApiList:
                 raise AssertionError("auto is resolved before")
             case paginator:
                 return linked_pages(self._listing, paginator, first)
+
+
+def _count_paths(paginator: Paginator) -> tuple[str, ...]:
+    """Where `paginator` finds how many rows or pages there are."""
+    paths = (getattr(paginator, name, None) for name in ("total_path", "total_rows_path"))
+    return tuple(path for path in paths if isinstance(path, str))

@@ -10,12 +10,12 @@ that, such as a total above its rows, a limit that its rows fill, or a field tha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
+from oa_sync.client.paging.envelope import HAS_MORE, ROW_COUNTS, Found, doubt, scalars
 from oa_sync.client.paging.links import header_link, listed_link
 from oa_sync.client.paging.listing import Answer
-from oa_sync.client.wording import printable
 from oa_sync.definitions.model import (
     CursorPaginator,
     HeaderLinkPaginator,
@@ -24,7 +24,7 @@ from oa_sync.definitions.model import (
     Paginator,
     SinglePagePaginator,
 )
-from oa_sync.definitions.paths import format_path, parse_path, select
+from oa_sync.definitions.paths import format_path, select
 from oa_sync.errors import IncompleteListError, InvalidResponseError
 
 _NEXT_URL = (
@@ -46,14 +46,8 @@ _CURSOR = (
 )
 _HEADERS = ("Next-Page", "X-Next-Page", "X-Next")
 _LINKS = ("links", "_links", "meta.links", "pagination.links")
-_LIMITS = ("limit", "per_page", "perpage", "page_size", "pagesize", "max_results", "maxresults")
 _PAGE = ("page", "current_page", "currentpage", "page_number", "pagenumber")
 _PAGES = ("total_pages", "totalpages", "pages", "page_count", "pagecount", "last_page")
-_ROWS = ("total", "total_count", "totalcount", "total_items", "total_results", "total_rows")
-_HAS_MORE = ("has_more", "hasmore", "has_next", "has_next_page", "hasnextpage")
-_DEEPEST = 3
-
-_Found = tuple[tuple[str, ...], Any]
 
 
 def detect(answer: Answer) -> Paginator:
@@ -63,17 +57,17 @@ def detect(answer: Answer) -> Paginator:
         InvalidResponseError: it names more pages than one, but not how to ask for them.
         IncompleteListError: it may have more, and not how to ask for it.
     """
-    scalars = list(_scalars(answer.document, answer.rows_path))
+    values = list(scalars(answer.document, answer.rows_path))
     found = (
         _by_header(answer)
-        or _by_link(scalars)
+        or _by_link(values)
         or _by_listed_link(answer)
-        or _by_page_number(scalars, answer)
-        or _by_cursor(scalars)
+        or _by_page_number(values, answer)
+        or _by_cursor(values)
     )
-    if found is None and (doubt := _doubt(scalars, answer)) is not None:
+    if found is None and (why := doubt(values, len(answer.rows))) is not None:
         raise IncompleteListError(
-            f"{answer.what}: whether the list goes on after these {len(answer.rows)} rows is not clear: {doubt}."
+            f"{answer.what}: whether the list goes on after these {len(answer.rows)} rows is not clear: {why}."
             " Declare its paginator in the definition (page_number, offset, cursor, json_link or header_link), or"
             " single_page if this is the whole list"
         )
@@ -82,29 +76,13 @@ def detect(answer: Answer) -> Paginator:
 
 def unused_next(answer: Answer, declared: Paginator) -> str | None:
     """What in `answer` says, in words, that its list goes on in another way than the one that is `declared`."""
-    scalars = list(_scalars(answer.document, answer.rows_path))
-    others = (_by_header(answer), _by_link(scalars), _by_listed_link(answer), _by_cursor(scalars))
+    values = list(scalars(answer.document, answer.rows_path))
+    others = (_by_header(answer), _by_link(values), _by_listed_link(answer), _by_cursor(values))
     for found in others:
         if found is not None and found != declared:
             words = {k: v for k, v in found.model_dump().items() if k in found.model_fields_set}
             return f"the answer fits {found.type} {words or ''}".rstrip()
-    return _doubt(scalars, answer)
-
-
-def _doubt(scalars: list[_Found], answer: Answer) -> str | None:
-    """What speaks against these rows being all."""
-    for keys, value in scalars:
-        name, path = keys[-1].lower(), format_path(keys)
-        is_number = type(value) is int
-        if (name in _ROWS or name == "count") and is_number and value > len(answer.rows):
-            return f"{path} says that there are {value}"
-        if name in _LIMITS and is_number and 0 < value == len(answer.rows):
-            return f"they are as many as {path} allows"
-        if (name in _HAS_MORE or name == "more") and value is True:
-            return f"{path} is true"
-        if value and not isinstance(value, bool) and ("next" in name or "cursor" in name):
-            return f"{path} is {printable(str(value), 40)}"
-    return None
+    return doubt(values, len(answer.rows))
 
 
 def _by_header(answer: Answer) -> HeaderLinkPaginator | PageNumberPaginator | None:
@@ -126,30 +104,30 @@ def _by_listed_link(answer: Answer) -> JsonLinkPaginator | None:
     return JsonLinkPaginator(next_url_path=path) if path else None
 
 
-def _by_link(scalars: list[_Found]) -> JsonLinkPaginator | None:
+def _by_link(values: list[Found]) -> JsonLinkPaginator | None:
     def is_link(keys: tuple[str, ...], value: Any) -> bool:
         inside_next = len(keys) > 1 and keys[-2].lower() == "next"
         names_it = keys[-1].lower() not in ("href", "url") or inside_next
         return isinstance(value, str) and value.startswith(("http", "/", "?")) and names_it
 
-    keys = _first(scalars, _NEXT_URL, is_link)
+    keys = _first(values, _NEXT_URL, is_link)
     return JsonLinkPaginator(next_url_path=format_path(keys)) if keys else None
 
 
-def _by_page_number(scalars: list[_Found], answer: Answer) -> PageNumberPaginator | None:
-    page, pages, rows = (_first(scalars, names, _is_count) for names in (_PAGE, _PAGES, _ROWS))
+def _by_page_number(values: list[Found], answer: Answer) -> PageNumberPaginator | None:
+    page, pages, rows = (_first(values, names, _is_count) for names in (_PAGE, _PAGES, ROW_COUNTS))
     if pages is None and (page is None or rows is None):
         return None
-    values = dict(scalars)
+    found = dict(values)
     if page is None:
         assert pages is not None
-        if int(values[pages]) <= 1:
+        if int(found[pages]) <= 1:
             return None
         raise InvalidResponseError(
-            f"{answer.what}: there are {int(values[pages])} pages, but whether they count from 0"
+            f"{answer.what}: there are {int(found[pages])} pages, but whether they count from 0"
             " or 1 is not said; declare a paginator page_number with its base_page"
         )
-    first = int(values[page])
+    first = int(found[page])
     return PageNumberPaginator(
         base_page=min(first, 1),
         page=first,
@@ -158,12 +136,12 @@ def _by_page_number(scalars: list[_Found], answer: Answer) -> PageNumberPaginato
     )
 
 
-def _by_cursor(scalars: list[_Found]) -> CursorPaginator | None:
-    keys = _first(scalars, _CURSOR, lambda _, value: bool(value) and type(value) in (str, int))
+def _by_cursor(values: list[Found]) -> CursorPaginator | None:
+    keys = _first(values, _CURSOR, lambda _, value: bool(value) and type(value) in (str, int))
     if keys is None:
         return None
-    has_more = _first(scalars, _HAS_MORE, lambda _, value: isinstance(value, bool))
-    rows = _first(scalars, _ROWS, _is_count)
+    has_more = _first(values, HAS_MORE, lambda _, value: isinstance(value, bool))
+    rows = _first(values, ROW_COUNTS, _is_count)
     return CursorPaginator(
         cursor_path=format_path(keys),
         # The documented envelope of OpenAnalyst's cursor dialect; dlt's default otherwise.
@@ -180,25 +158,14 @@ def _is_count(_: tuple[str, ...], value: Any) -> bool:
 
 
 def _first(
-    scalars: list[_Found],
+    values: list[Found],
     names: tuple[str, ...],
     fits: Callable[[tuple[str, ...], Any], bool],
 ) -> tuple[str, ...] | None:
     """The keys of the value that fits, by the order of `names`, then the least nested."""
     found = [
         (names.index(keys[-1].lower()), len(keys), keys)
-        for keys, value in scalars
+        for keys, value in values
         if keys[-1].lower() in names and fits(keys, value)
     ]
     return min(found)[2] if found else None
-
-
-def _scalars(document: Any, rows_path: str, above: tuple[str, ...] = ()) -> Iterator[_Found]:
-    """The plain values of the envelope: everything but the rows and other lists."""
-    if not isinstance(document, dict) or (above and above == parse_path(rows_path)):
-        return
-    for key, value in document.items():
-        if isinstance(value, dict) and len(above) + 1 < _DEEPEST:
-            yield from _scalars(value, rows_path, (*above, key))
-        elif not isinstance(value, dict | list):
-            yield (*above, key), value

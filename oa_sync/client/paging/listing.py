@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from oa_sync.client.paging.emptiness import says_empty
 from oa_sync.client.paging.rows import find_rows
-from oa_sync.client.response import Response
+from oa_sync.client.response import NO_CONTENT, EmptyBodyError, Response
 from oa_sync.client.rows import UndecodedRows
 from oa_sync.client.session import ApiClient
 from oa_sync.definitions.model import Endpoint
@@ -23,6 +24,11 @@ class Answer:
     document: Any
     rows: Sequence[Any]
     rows_path: str
+
+    @property
+    def is_bare(self) -> bool:
+        """Whether the answer has no body, so that there is no field to look for."""
+        return not len(self.response.body)
 
     @property
     def what(self) -> str:
@@ -57,7 +63,7 @@ class NoSuchPageError(InvalidResponseError):
 
 
 class Listing:
-    """The list behind one endpoint, with its parameters set."""
+    """The list behind one endpoint, with its parameters set. `count_paths`: where its paginator finds totals."""
 
     def __init__(
         self,
@@ -68,13 +74,14 @@ class Listing:
         path: str | None = None,
         deadline: float | None = None,
         on_first: Callable[[Answer], None] = lambda _: None,
+        count_paths: tuple[str, ...] = (),
     ) -> None:
         self.client, self._on_first = client, on_first
         self._method, self._json = endpoint.method, endpoint.json_body
         self._path = endpoint.path if path is None else path
         self._params = {**endpoint.plain, **(params or {})}
         self._selector = endpoint.data_selector
-        self._deadline = deadline
+        self._deadline, self._count_paths = deadline, count_paths
         self._started = False
 
     async def read(self, params: Mapping[str, Any], note: str) -> Answer:
@@ -83,7 +90,7 @@ class Listing:
         Raises:
             NotFoundError: there is no such list; only for the first page that is read.
             NoSuchPageError: a later page does not exist.
-            InvalidResponseError: no rows in the answer.
+            InvalidResponseError: no rows in the answer, and nothing that says that there are none.
         """
         return await self._read(self._path, {**self._params, **params}, note)
 
@@ -93,8 +100,20 @@ class Listing:
 
     def answer(self, response: Response, document: Any) -> Answer:
         """`response` with its rows. Their place is looked for once and holds for the whole list."""
-        rows, self._selector = find_rows(document, self._selector, response.what)
+        if document is None:
+            return self._empty(response, document)
+        try:
+            rows, self._selector = find_rows(document, self._selector, response.what)
+        except InvalidResponseError:
+            if not says_empty(document, self._selector, self._count_paths):
+                raise
+            return self._empty(response, document)
         return self._taken(Answer(response, document, rows, self._selector))
+
+    def _empty(self, response: Response, document: Any) -> Answer:
+        """An answer without a list, which stands for an empty one."""
+        rows = UndecodedRows([], response.what)
+        return self._taken(Answer(response, document, rows, self._selector or "$"))
 
     def _taken(self, answer: Answer) -> Answer:
         """`answer`; the first one is looked at before its rows are used."""
@@ -113,7 +132,13 @@ class Listing:
                 json=self._json,
                 note=note,
                 deadline=self._deadline,
+                may_be_empty=True,
             )
+        except EmptyBodyError as error:
+            # As the first answer it is an empty list. Later it would end a list that goes on.
+            if self._started:
+                raise
+            return self.answer(error.response, None)
         except NotFoundError as error:
             if not self._started:
                 raise
@@ -128,7 +153,12 @@ class Listing:
         raise gone
 
     def _decoded(self, response: Response) -> tuple[Any, UndecodedRows | None]:
-        """The body without its rows, and the rows, once their place is known; else the whole body."""
+        """The body without its rows, and the rows, once their place is known; else the whole body. None: there is
+        no body, and the status says so."""
+        if not len(response.body):
+            if response.status != NO_CONTENT:
+                raise EmptyBodyError(response)
+            return None, None
         apart = response.json_apart(self._selector) if self._selector is not None else None
         return apart or (response.json(), None)
 

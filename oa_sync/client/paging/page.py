@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from oa_sync.client.response import Response
+from oa_sync.client.response import NO_CONTENT, Response
 from oa_sync.client.rows import UndecodedRows
 from oa_sync.errors import InvalidResponseError
 from oa_sync.shape.body import Body
@@ -23,6 +23,7 @@ class Place:
     size, total, is_last: as in `Page`.
     cursor: what the page was asked by, where pages are read by cursor; None for the first.
     received_at: this machine's time of the last byte; `server_date` is the server's.
+    is_silent: the answer had no body, and its status did not say so: taken for empty, but no proof.
     """
 
     start: int | None
@@ -33,6 +34,7 @@ class Place:
     cursor: str | None
     received_at: datetime
     server_date: datetime | None
+    is_silent: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +90,7 @@ class Page:
             cursor=self.cursor,
             received_at=self.received_at,
             server_date=self.server_date,
+            is_silent=not len(self.body) and self.response.status != NO_CONTENT,
         )
 
     def raw_rows(self) -> list[bytes]:

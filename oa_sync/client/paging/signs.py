@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from oa_sync.client.paging.auto import unused_next
 from oa_sync.client.paging.links import header_link
 from oa_sync.client.paging.listing import Answer
+from oa_sync.client.response import NO_CONTENT
 from oa_sync.client.wording import printable
 from oa_sync.definitions.model import (
     CursorPaginator,
@@ -47,6 +48,13 @@ class Signs:
         Raises:
             IncompleteListError: it does not say how the list goes on, or says it in another way.
         """
+        if answer.is_bare:
+            if self.before and answer.response.status != NO_CONTENT:
+                raise IncompleteListError(
+                    f"{answer.what}: the answer is empty, and earlier ones of this list told how it goes on"
+                    f" ({', '.join(sorted(self.before))}). Run again; if it stays so, tell the vendor"
+                )
+            return
         values = {name: getattr(paginator, name, None) for name in _PATHS}
         paths = {name: path for name, path in values.items() if isinstance(path, str)}
         before = self.before if was_found else self.before & set(paths.values())

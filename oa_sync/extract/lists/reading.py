@@ -31,6 +31,14 @@ REPEATED_PAGES, REPEATED_ROWS = 3, 100
 ends. A list to which rows are added while it is read shows some rows again, but not so many."""
 
 
+FAR_BEYOND, MANY_PAGES = 10, 100
+"""A list that shows more rows than this many times its own total, on more pages than this, beside as many rows as
+are loaded, is taken for one that makes up rows without end. A total that is capped or stale is seldom that low."""
+
+MOST_PAGES = 10_000
+"""Pages of a list without a total, beside those that the loaded rows fill, from which on it is taken for endless."""
+
+
 async def _keep_all(result: Scan) -> None:
     """Leave every row in `result`."""
 
@@ -77,7 +85,7 @@ async def scan(
         return
     result.proven = all(reading.evidence.proven for reading in unproven)
     # A row without a readable key may be any of the absent ones.
-    result.proven = result.proven and not result.set_aside
+    result.proven = result.proven and not result.set_aside and not result.is_silent
     if result.parents_proven is not False:
         asks = to_sample if result.is_mass_absent else to_confirm
         result.pending.update(asks(result))
@@ -108,6 +116,7 @@ class _Reading:
         self._healing = Healing(opened, self.evidence, self._take)
         self.ended_early = False
         self._total: int | None = None
+        self._first_total: int | None = None
         self._repeated_pages = self._repeated_rows = 0
 
     async def run(self, early_stop: EarlyStop | None) -> None:
@@ -143,6 +152,7 @@ class _Reading:
                 seam = self.evidence.add_next(page, rows)
                 is_repeated = seam is not None and self.evidence.seen == before
                 self._note_repeated(page.total, len(rows) if is_repeated else 0)
+                self._note_endless(page)
                 self._scan.since = self._scan.since or self.evidence.since
                 order.add(rows, known)
                 await self._after_page(self._scan)
@@ -165,6 +175,27 @@ class _Reading:
                 f"{self._scan.resource.name}: {self._repeated_pages} pages of the list in a row bring no new row,"
                 " so reading ends there; the API may not know the parameter that asks for the next page. Correct"
                 " the paginator in the definition"
+            )
+
+    def _note_endless(self, page: ListPage) -> None:
+        """Take in that a page was read, and end a list that would bring new rows for ever."""
+        shown, pages, rows = self.evidence.seen, self.evidence.pages, len(page.rows)
+        if page.total != rows:  # else it counts the rows of the page
+            self._first_total = self._first_total or page.total
+        if pages <= MANY_PAGES:
+            return
+        if self._first_total:
+            is_endless = shown > FAR_BEYOND * self._first_total + self._scan.living
+            told = f"its total was {self._first_total:,}"
+            advice = "if it truly has that many, take the total out of its paginator"
+        else:
+            is_endless = pages > MOST_PAGES + self._scan.living // max(1, page.place.size)
+            told = "it tells no total"
+            advice = "if it truly has that many, run again, and it is read further"
+        if is_endless:
+            raise IncompleteListError(
+                f"{self._scan.resource.name}: the list does not end: {pages:,} pages brought {shown:,} rows, and"
+                f" {told}, so reading ends there. Tell the vendor; {advice}"
             )
 
     async def _repeat(self) -> None:

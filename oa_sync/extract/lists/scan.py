@@ -46,7 +46,8 @@ class Scan:
     proven to be there and unchanged (see `oa_sync.extract.lists.early_stop`). `since`: the server's time
     when reading began. `total`: the rows of the list by its newest page, None with several lists.
     `parents_proven`: no row is absent because its parent was missed; None: the details of absent parents tell.
-    `pages`: how many were read. `error`: what ended the reading early.
+    `pages`: how many were read. `is_silent`: an answer had no body and was taken for an empty list, which proves
+    nothing. `error`: what ended the reading early.
     """
 
     resource: Resource
@@ -61,6 +62,7 @@ class Scan:
     parents_proven: bool | None = True
     total: int | None = None
     pages: int = 0
+    is_silent: bool = False
     finished: bool = False
     proven: bool = True
     since: datetime | None = None
@@ -123,6 +125,7 @@ class Scan:
     def add(self, page: ListPage) -> list[Listed]:
         """Take in one page. A row seen before in this scan is replaced by its later state."""
         self.pages += 1
+        self.is_silent = self.is_silent or page.place.is_silent
         if page.total is not None and self.resource.parent is None:
             self.total = page.total
         entries = self._entries(page)
