@@ -91,6 +91,13 @@ def unused_next(answer: Answer, declared: Paginator) -> str | None:
     return _doubt(scalars, answer)
 
 
+def tells_total(answer: Answer) -> bool:
+    """Whether a total in `answer` is the number of its rows."""
+    scalars = list(_scalars(answer.document, answer.rows_path))
+    keys = _first(scalars, _ROWS, _is_count)
+    return keys is not None and dict(scalars)[keys] == len(answer.rows)
+
+
 def _doubt(scalars: list[_Found], answer: Answer) -> str | None:
     """What speaks against these rows being all."""
     for keys, value in scalars:

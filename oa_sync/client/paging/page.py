@@ -23,6 +23,8 @@ class Place:
     size, total, is_last: as in `Page`.
     cursor: what the page was asked by, where pages are read by cursor; None for the first.
     received_at: this machine's time of the last byte; `server_date` is the server's.
+    is_end_told: the server says where the list ends; False: it was silent, and that was believed
+        (`oa_sync.client.paging.ends`).
     """
 
     start: int | None
@@ -33,6 +35,7 @@ class Place:
     cursor: str | None
     received_at: datetime
     server_date: datetime | None
+    is_end_told: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +51,7 @@ class Page:
     size: rows of a full page at this server, as far as learned: the most seen on one page.
     rows_path: where in the body the rows stand, dotted (`$` for the body itself).
     response: the answer; its body is the page's exact bytes.
-    start, cursor: as in `Place`.
+    start, cursor, is_end_told: as in `Place`.
     """
 
     number: int
@@ -60,6 +63,7 @@ class Page:
     response: Response
     start: int | None = None
     cursor: str | None = None
+    is_end_told: bool = True
 
     @property
     def body(self) -> Body:
@@ -88,6 +92,7 @@ class Page:
             cursor=self.cursor,
             received_at=self.received_at,
             server_date=self.server_date,
+            is_end_told=self.is_end_told,
         )
 
     def raw_rows(self) -> list[bytes]:
