@@ -21,10 +21,18 @@ from typing import Any, Literal, TypeVar
 from oa_sync.client import ApiClient, RetryPolicy, credential
 from oa_sync.client.dialect import PROBE_PATH, Detection, detect
 from oa_sync.client.paging import ApiList, Page, Place
+from oa_sync.client.paging.ends import FullPages
 from oa_sync.client.paging.signs import Signs
 from oa_sync.clock import Clock, instant_of
 from oa_sync.definitions.loader import OPENANALYST, load_definition
-from oa_sync.definitions.model import BearerAuth, ClientConfig, Definition, NoAuth, Resource
+from oa_sync.definitions.model import (
+    BearerAuth,
+    ClientConfig,
+    Definition,
+    NoAuth,
+    Paginator,
+    Resource,
+)
 from oa_sync.errors import Interrupted
 from oa_sync.extract.cost import Cost
 from oa_sync.quota import open_ledger
@@ -148,10 +156,23 @@ class Connection:
         signs = Signs(
             frozenset(map(str, before)) if isinstance(before, list) else frozenset(),
             lambda held: self.set_fact("paging", resource, held),
+            self._full_pages(resource, paginator),
         )
         return OpenedList(
             ApiList(self.client, endpoint, paginator, params, path=path, first=first, signs=signs)
         )
+
+    def _full_pages(self, resource: Resource, paginator: Paginator) -> FullPages:
+        """What is remembered of the pages of a list, as long as it is asked for in the same way."""
+        asked = f"{paginator.model_dump_json()} {sorted(resource.endpoint.plain.items())}"
+        way = hashlib.sha256(asked.encode()).hexdigest()[:16]
+        fact = self.fact("full_pages", resource)
+        least, room = (fact["least"], fact["room"]) if _is_of(fact, way) else (None, None)
+
+        def remember(least: int | None, room: int | None) -> None:
+            self.set_fact("full_pages", resource, {"way": way, "least": least, "room": room})
+
+        return FullPages(least, room, remember)
 
     def recall(self, resource: Resource) -> Any:
         """What was remembered of the order of a list for this destination; None if nothing was."""
@@ -340,6 +361,11 @@ def _limits(settings: Settings, definition: Definition | None) -> Limits:
         rpm = definition.limits.minute if rpm is None else rpm
         rpd = definition.limits.day if rpd is None else rpd
     return limits_of(settings.plan, rpm=rpm, rpd=rpd, day=settings.quota_day)
+
+
+def _is_of(fact: Any, way: str) -> bool:
+    """Whether `fact` is one of the pages of a list that is asked for in this way."""
+    return isinstance(fact, dict) and fact.get("way") == way and {"least", "room"} <= fact.keys()
 
 
 def _load(settings: Settings, dialect: Literal["page", "cursor"]) -> Definition:

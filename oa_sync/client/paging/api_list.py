@@ -8,6 +8,7 @@ from typing import Any
 from oa_sync.client.paging.across import across
 from oa_sync.client.paging.auto import detect
 from oa_sync.client.paging.cursor import Cursors
+from oa_sync.client.paging.ends import Ends, FullPages
 from oa_sync.client.paging.links import linked_pages
 from oa_sync.client.paging.listing import Answer, Listing
 from oa_sync.client.paging.numbered import Offsets, PageNumbers
@@ -23,6 +24,7 @@ from oa_sync.definitions.model import (
     PageNumberPaginator,
     Paginator,
 )
+from oa_sync.errors import IncompleteListError
 
 
 class ApiList:
@@ -56,6 +58,7 @@ class ApiList:
             count_paths=_count_paths(paginator),
         )
         self._first = first
+        self._doubt: IncompleteListError | None = None
 
     async def pages(self, concurrency: int = 1) -> AsyncGenerator[Page, None]:
         """All pages in order, each read once, and none after the one that ends it.
@@ -68,19 +71,23 @@ class ApiList:
             NotFoundError: the API has no such list; only before the first page.
             InvalidResponseError: a page without a list of objects, or paging that goes in circles.
             RedirectRefusedError: a link to the next page leaves the configured origin.
-            IncompleteListError: the first answer does not tell how the list goes on.
+            IncompleteListError: the first answer does not tell how the list goes on, and nothing proves that
+                it ends there (`oa_sync.client.paging.ends`).
             BudgetExhausted, ApiError: as `ApiClient.request`.
         """
         first, self._first = self._first, None
+        self._listing.begin()
         answer = self._listing.answer(first, first.json()) if first is not None else None
         if isinstance(self._paginator, AutoPaginator):
             answer = answer or await self._listing.read({}, "page 1")
             self._paginator = detect(answer)
             if self._signs is not None:
-                self._signs.check(answer, self._paginator, was_found=True)
+                self._doubt = self._signs.check(answer, self._paginator, was_found=True)
         walk = self._walk(answer, concurrency)
+        full = self._signs.full if self._signs is not None else FullPages()
         try:
-            async for page in walk:
+            ends = Ends(self._listing, self._paginator, full)
+            async for page in ends.of(walk, lambda: self._doubt):
                 yield page
         finally:
             await walk.aclose()
@@ -88,7 +95,7 @@ class ApiList:
     def _look_at(self, answer: Answer) -> None:
         """See whether the first answer tells how the list goes on, where that is declared."""
         if self._signs is not None and not isinstance(self._paginator, AutoPaginator):
-            self._signs.check(answer, self._paginator, was_found=False)
+            self._doubt = self._signs.check(answer, self._paginator, was_found=False)
 
     async def across(self, left: Place, right: Place | None) -> list[Page]:
         """What lies in the seam of two pages; see `oa_sync.client.paging.across`."""

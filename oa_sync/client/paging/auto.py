@@ -85,6 +85,13 @@ def unused_next(answer: Answer, declared: Paginator) -> str | None:
     return doubt(values, len(answer.rows))
 
 
+def tells_total(answer: Answer) -> bool:
+    """Whether a total in `answer` is the number of its rows."""
+    values = list(scalars(answer.document, answer.rows_path))
+    keys = _first(values, ROW_COUNTS, _is_count)
+    return keys is not None and dict(values)[keys] == len(answer.rows)
+
+
 def _by_header(answer: Answer) -> HeaderLinkPaginator | PageNumberPaginator | None:
     if header_link(answer, "next"):
         return HeaderLinkPaginator()

@@ -2,7 +2,8 @@
 
 A list is over when `has_more` is false, when the cursor is null, empty or absent, or, where the
 server has no `has_more`, once as many rows were seen as its total says. A total that more rows came
-than is capped or stale, and ends nothing.
+than is capped or stale, and ends nothing. A page that is as long as those before, and silent where they told
+how the list goes on, is asked for once more (see `oa_sync.client.paging.ends`).
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import AsyncGenerator
 
 from oa_sync.client.paging.listing import Answer, Count, Listing, RepeatGuard, refuse_empty
 from oa_sync.client.paging.page import Page
+from oa_sync.client.paging.silence import is_silent
 from oa_sync.definitions.model import CursorPaginator
 from oa_sync.definitions.paths import select
 from oa_sync.errors import InvalidResponseError
@@ -28,6 +30,7 @@ class Cursors:
         self._used: set[str] = set()
         self._count = Count()
         self._size = self._empty = 0
+        self._least: int | None = None
 
     async def pages(
         self, first: Answer | None, start: str | None = None
@@ -54,6 +57,17 @@ class Cursors:
             number += 1
             asked_by = self._fresh(cursor, answer)
             answer = await self._read(asked_by, number)
+            if self._is_doubtful(answer):
+                answer = await self._read(asked_by, number)
+
+    def _is_doubtful(self, answer: Answer) -> bool:
+        """Whether a later page does not tell how the list goes on, and is as long as any before."""
+        rows = len(answer.rows)
+        if self._count.is_reached(self._count.seen + rows) or not is_silent(
+            answer, self._paginator
+        ):
+            return False
+        return self._least is not None and rows >= self._least
 
     async def _read(self, cursor: str | None, number: int) -> Answer:
         asked = self._paginator
@@ -69,6 +83,7 @@ class Cursors:
         self._count.seen += rows
         self._count.tell(total)
         self._size = max(self._size, rows)
+        self._least = rows if self._least is None else min(self._least, rows)
         self._empty = 0 if rows else self._empty + 1
 
     def _cursor(self, answer: Answer) -> str | None:

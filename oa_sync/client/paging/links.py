@@ -1,6 +1,8 @@
 """Lists whose pages link to the next one, in the body or in the `Link` header (RFC 8288).
 
-Links are followed on the configured origin only; the last page is the one without a link.
+Links are followed on the configured origin only; the last page is the one without a link. A page that is as
+long as those before, and has no place for a link where they had one, is asked for once more (see
+`oa_sync.client.paging.ends`).
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ from collections.abc import AsyncGenerator
 
 from oa_sync.client.paging.listing import Answer, Listing, RepeatGuard
 from oa_sync.client.paging.page import Page
+from oa_sync.client.paging.silence import is_silent
 from oa_sync.definitions.model import HeaderLinkPaginator, JsonLinkPaginator, SinglePagePaginator
 from oa_sync.definitions.paths import select
 from oa_sync.errors import InvalidResponseError
@@ -30,9 +33,10 @@ async def linked_pages(
     followed: set[str] = set()
     number, size = 1, 0
     answer = first or await listing.read({}, "page 1")
+    least = len(answer.rows)
     while True:
         guard.check(answer, None, "tell the vendor")
-        size = max(size, len(answer.rows))
+        size, least = max(size, len(answer.rows)), min(least, len(answer.rows))
         link = _next_link(answer, paginator)
         yield Page(
             number=number,
@@ -53,6 +57,8 @@ async def linked_pages(
         followed.add(url)
         number += 1
         answer = await listing.read_link(url, f"page {number}")
+        if len(answer.rows) >= least and is_silent(answer, paginator):
+            answer = await listing.read_link(url, f"page {number}")
 
 
 _LINK = re.compile(r"<([^>]*)>((?:[^,\"<]|\"[^\"]*\")*)")

@@ -82,7 +82,11 @@ class Listing:
         self._params = {**endpoint.plain, **(params or {})}
         self._selector = endpoint.data_selector
         self._deadline, self._count_paths = deadline, count_paths
-        self._started = False
+        self._started = self._looked = False
+
+    def begin(self) -> None:
+        """The next answer is the first one of a reading."""
+        self._looked = False
 
     async def read(self, params: Mapping[str, Any], note: str) -> Answer:
         """One page, asked for by `params` beside those of the endpoint.
@@ -116,10 +120,10 @@ class Listing:
         return self._taken(Answer(response, document, rows, self._selector or "$"))
 
     def _taken(self, answer: Answer) -> Answer:
-        """`answer`; the first one is looked at before its rows are used."""
-        if not self._started:
+        """`answer`; the first one of a reading is looked at before its rows are used."""
+        if not self._looked:
             self._on_first(answer)
-        self._started = True
+        self._started = self._looked = True
         return answer
 
     async def _read(self, path_or_url: str, params: Mapping[str, Any] | None, note: str) -> Answer:

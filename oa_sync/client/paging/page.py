@@ -24,6 +24,8 @@ class Place:
     cursor: what the page was asked by, where pages are read by cursor; None for the first.
     received_at: this machine's time of the last byte; `server_date` is the server's.
     is_silent: the answer had no body, and its status did not say so: taken for empty, but no proof.
+    is_end_told: the server says where the list ends; False: it was silent, and that was believed
+        (`oa_sync.client.paging.ends`).
     """
 
     start: int | None
@@ -35,6 +37,7 @@ class Place:
     received_at: datetime
     server_date: datetime | None
     is_silent: bool = False
+    is_end_told: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +53,7 @@ class Page:
     size: rows of a full page at this server, as far as learned: the most seen on one page.
     rows_path: where in the body the rows stand, dotted (`$` for the body itself).
     response: the answer; its body is the page's exact bytes.
-    start, cursor: as in `Place`.
+    start, cursor, is_end_told: as in `Place`.
     """
 
     number: int
@@ -62,6 +65,7 @@ class Page:
     response: Response
     start: int | None = None
     cursor: str | None = None
+    is_end_told: bool = True
 
     @property
     def body(self) -> Body:
@@ -91,6 +95,7 @@ class Page:
             received_at=self.received_at,
             server_date=self.server_date,
             is_silent=not len(self.body) and self.response.status != NO_CONTENT,
+            is_end_told=self.is_end_told,
         )
 
     def raw_rows(self) -> list[bytes]:

@@ -2,18 +2,21 @@
 
 An absent field is no statement. A typo in a definition, a field that the server renamed, or an answer without
 its paging object look like a list of one page. So where a definition names fields of paging, or earlier answers
-of the list had some, and the first answer has none of them, the list has failed. Not expected are links and
-tokens that the last page leaves out by the rules of its kind (OData, HAL, Google's and Amazon's APIs).
+of the list had some, and the first answer has none of them, its end is in doubt; `oa_sync.client.paging.ends`
+says what settles that. Not expected are links and tokens that the last page leaves out by the rules of its kind
+(OData, HAL, Google's and Amazon's APIs).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from oa_sync.client.paging.auto import unused_next
+from oa_sync.client.paging.auto import tells_total, unused_next
+from oa_sync.client.paging.ends import FullPages
 from oa_sync.client.paging.links import header_link
 from oa_sync.client.paging.listing import Answer
+from oa_sync.client.paging.silence import may_be_left_out, paging_paths
 from oa_sync.client.response import NO_CONTENT
 from oa_sync.client.wording import printable
 from oa_sync.definitions.model import (
@@ -21,32 +24,29 @@ from oa_sync.definitions.model import (
     HeaderLinkPaginator,
     JsonLinkPaginator,
     Paginator,
+    SinglePagePaginator,
 )
-from oa_sync.definitions.paths import MISSING, parse_path, select
+from oa_sync.definitions.paths import MISSING, select
 from oa_sync.errors import IncompleteListError
-
-_PATHS = ("has_more_path", "total_path", "total_rows_path", "cursor_path", "next_url_path")
-_LEFT_OUT_AT_THE_END = frozenset(
-    {
-        *("@odata.nextlink", "odata.nextlink", "@nextlink", "nextlink"),
-        *("nextpagetoken", "next_page_token", "nexttoken", "next_token"),
-    }
-)
 
 
 @dataclass(frozen=True)
 class Signs:
     """The fields of paging of one list. `before`: the paths that its first answers held earlier; `remember`
-    is called with those that this one holds."""
+    is called with those that this one holds. `full`: what is known of its full pages."""
 
     before: frozenset[str]
     remember: Callable[[list[str]], None]
+    full: FullPages = field(default_factory=FullPages)
 
-    def check(self, answer: Answer, paginator: Paginator, *, was_found: bool) -> None:
-        """Take in the first answer. `was_found`: its paginator was found out from it (`auto`).
+    def check(
+        self, answer: Answer, paginator: Paginator, *, was_found: bool
+    ) -> IncompleteListError | None:
+        """Take in the first answer. `was_found`: its paginator was found out from it (`auto`). Returns the
+        failure that it is if nothing else proves that the list ends with it; None: it says how the list goes on.
 
         Raises:
-            IncompleteListError: it does not say how the list goes on, or says it in another way.
+            IncompleteListError: the list goes on, or may, in another way than by `paginator`.
         """
         if answer.is_bare:
             if self.before and answer.response.status != NO_CONTENT:
@@ -54,9 +54,8 @@ class Signs:
                     f"{answer.what}: the answer is empty, and earlier ones of this list told how it goes on"
                     f" ({', '.join(sorted(self.before))}). Run again; if it stays so, tell the vendor"
                 )
-            return
-        values = {name: getattr(paginator, name, None) for name in _PATHS}
-        paths = {name: path for name, path in values.items() if isinstance(path, str)}
+            return None
+        paths = paging_paths(paginator)
         before = self.before if was_found else self.before & set(paths.values())
         held = {
             path
@@ -64,17 +63,20 @@ class Signs:
             if select(answer.document, path) is not MISSING
         }
         named = {path for name, path in paths.items() if name in paginator.model_fields_set}
-        wanted = {path for path in named | before if not _may_be_left_out(path)}
+        wanted = {path for path in named | before if not may_be_left_out(path)}
         if wanted and not held:
-            raise IncompleteListError(
+            error = IncompleteListError(
                 f"{answer.what}: the answer has none of the fields that tell how the list goes on"
-                f" ({', '.join(sorted(wanted))}); {keys_of(answer)}. Correct the paginator in the definition,"
-                " or set single_page if this is the whole list"
+                f" ({', '.join(sorted(wanted))}); {keys_of(answer)}. {_advice(paginator)}"
             )
+            if unused_next(answer, paginator) is not None:
+                raise error
+            return None if tells_total(answer) else error
         if isinstance(paginator, HeaderLinkPaginator | JsonLinkPaginator | CursorPaginator):
             self._check_others(answer, paginator, held)
         if held:
             self.remember(sorted(held))
+        return None
 
     def _check_others(self, answer: Answer, paginator: Paginator, held: set[str]) -> None:
         """A first page that is the last one by `paginator`, and not by another sign, proves no end."""
@@ -91,9 +93,21 @@ class Signs:
             )
 
 
-def _may_be_left_out(path: str) -> bool:
-    keys = parse_path(path)
-    return keys[-1].lower() in _LEFT_OUT_AT_THE_END or ("next" in keys[-2:] and "links" in keys[0])
+def _advice(paginator: Paginator) -> str:
+    """What to type, for messages."""
+    match paginator:
+        case CursorPaginator(size_param=None):
+            known = "add `size_param` and `size` to the paginator, so that a page with fewer rows proves it"
+        case JsonLinkPaginator():
+            known = "set `paginator: auto`, which follows a link as soon as there is one"
+        case SinglePagePaginator():
+            known = "declare its paginator, with a page size or the path of its total"
+        case _:
+            known = "add the path of its total to the paginator"
+    return (
+        f"Correct the paginator in the definition; or, where the API leaves them out at the end of a list, {known};"
+        " or set `paginator: single_page` if this list never has a second page"
+    )
 
 
 def keys_of(answer: Answer) -> str:

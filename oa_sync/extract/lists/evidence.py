@@ -167,7 +167,8 @@ class Evidence:
             return True
         total = self._windows[0].place.total
         if len(self._windows) == 1:
-            return total is None or total == self._windows[0].place.count
+            place = self._windows[0].place
+            return total == place.count if total is not None else place.is_end_told
         if not self._keyed:
             return self.steady and total in (None, self._delivered)
         return total is not None and len(self._there) == total
