@@ -10,6 +10,7 @@ that, such as a total above its rows, a limit that its rows fill, or a field tha
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -51,6 +52,11 @@ _PAGE = ("page", "current_page", "currentpage", "page_number", "pagenumber")
 _PAGES = ("total_pages", "totalpages", "pages", "page_count", "pagecount", "last_page")
 _ROWS = ("total", "total_count", "totalcount", "total_items", "total_results", "total_rows")
 _HAS_MORE = ("has_more", "hasmore", "has_next", "has_next_page", "hasnextpage")
+_GOES_ON = frozenset({"next", "cursor", "continuation"})
+_NOTHING = frozenset({"", "0", "null", "none", "false"})
+_OF_OTHER_THINGS = frozenset({"rate", "ratelimit", "limit", "quota", "reset", "time", "timing"})
+"""Words in the names of headers that tell a total, or a next one, of something else than rows."""
+_NUMBER, _OF_ALL = re.compile(r"([0-9]{1,15})"), re.compile(r".*/([0-9]{1,15})")
 _DEEPEST = 3
 
 _Found = tuple[tuple[str, ...], Any]
@@ -104,6 +110,24 @@ def _doubt(scalars: list[_Found], answer: Answer) -> str | None:
             return f"{path} is true"
         if value and not isinstance(value, bool) and ("next" in name or "cursor" in name):
             return f"{path} is {printable(str(value), 40)}"
+    return _doubt_by_header(answer)
+
+
+def _doubt_by_header(answer: Answer) -> str | None:
+    """What a header says against these rows being all: a total, a range, or a place where to go on."""
+    for name, value in answer.response.headers.items():
+        words, text = set(name.lower().split("-")), value.strip()
+        if words & _OF_OTHER_THINGS:
+            continue
+        number = most = None
+        if words == {"content", "range"}:  # RFC 9110: items 0-9/45
+            number, most = _OF_ALL.fullmatch(text), len(answer.rows)
+        elif any(word.startswith("total") for word in words):
+            of_pages = any("page" in word for word in words)
+            number, most = _NUMBER.fullmatch(text), 1 if of_pages else len(answer.rows)
+        is_more = number is not None and most is not None and int(number[1]) > most
+        if is_more or (words & _GOES_ON and text.lower() not in _NOTHING):
+            return f"the header {name} is {printable(text, 40)}"
     return None
 
 

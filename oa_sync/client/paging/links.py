@@ -31,7 +31,7 @@ async def linked_pages(
     number, size = 1, 0
     answer = first or await listing.read({}, "page 1")
     while True:
-        guard.check(answer, None, "tell the vendor")
+        guard.check(answer, None, "the API may not take its own links")
         size = max(size, len(answer.rows))
         link = _next_link(answer, paginator)
         yield Page(
