@@ -62,6 +62,8 @@ REST: Mapping[str, tuple[str, ...]] = {
     "load/test_lake_faults.py": ("reader_beside",),
     "queries/test_declared.py::test_a_kill": ("[after Warehouse.load (2)-True]",),
     # Much data, many nights, many processes.
+    "foreign/test_foreign.py::test_no_foreign": (),
+    "foreign/test_foreign.py::test_a_foreign_api_is_mirrored_into": (),
     "load/test_memory.py": (),
     "load/test_warehouse.py": ("read_the_file", "held_open"),
     "pipelines": ("nightly_syncs", "good_runs", "could_not_start"),

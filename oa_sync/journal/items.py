@@ -50,8 +50,8 @@ class Item:
     a detail without list row); `body` the exact bytes of a detail's answer, None for the others.
     `version`, `row_hash` and `detail_version` become `_oa_version`, `_oa_row_hash` and
     `_oa_detail_version`. `full`: the row has all that a detail would bring. `list_keys` are the
-    top-level keys that this resource's list is known to carry: a row that is not full keeps the loaded
-    values of all other keys. `replaces`: the key is loaded already. `first_seen`: for resources with a
+    keys that this resource's list is known to carry (see `oa_sync.journal.list_keys`): a row that is not full
+    keeps the loaded values of all other keys. `replaces`: the key is loaded already. `first_seen`: for resources with a
     status. `deleted`: the row is written for the first time, and the API no longer has it.
     """
 

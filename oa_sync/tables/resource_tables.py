@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from oa_sync.definitions.model import Resource
 from oa_sync.extract.lists.changes import Known, identity
 from oa_sync.journal.items import Item
+from oa_sync.journal.list_keys import ListKeys
 from oa_sync.settings import Settings
 from oa_sync.shape.document import LONG_LISTS, Document
 from oa_sync.shape.json_text import REPLACEMENT
@@ -225,10 +226,10 @@ class ResourceTables:
         loaded = self._loaded({item.key for item in items if item.replaces})
         if not loaded:
             return root
-        list_keys = {key for item in items for key in item.list_keys}
+        told = ListKeys({key for item in items for key in item.list_keys})
         old = [loaded.get(item.key, {}) for item in items]
         for column in self._learned(self._name):
-            if column.path and column.path[0] in list_keys:
+            if column.path and told.tell(column.path):
                 continue
             values = pa.array([row.get(column.name) for row in old], ARROW_TYPES[column.data_type])
             if column.name in root.column_names:
@@ -243,12 +244,12 @@ class ResourceTables:
         replaced = pa.array([item.replaces for item in items])
         if not pc.any(replaced).as_py():
             return
-        list_keys = {key for item in items for key in item.list_keys}
+        told = ListKeys({key for item in items for key in item.list_keys})
         parents = root.filter(replaced)
         for name, table in self._shaper.tables.items():
             if table.parent is None or name in LONG_LISTS or not self._target.has_table(name):
                 continue
-            if not full and table.prefix[0] not in list_keys:
+            if not full and not told.tell(table.prefix):
                 continue
             yield from self._without_rows(name, parents, tables.get(name))
 

@@ -122,6 +122,44 @@ def test_auto_without_proof_of_an_end_says_what_it_saw(
 
 
 @pytest.mark.parametrize(
+    "headers",
+    [
+        *({"X-Total-Count": "5"}, {"X-Total": "5"}, {"X-WP-TotalPages": "2"}),
+        *({"Content-Range": "items 0-1/5"}, {"X-Next-Cursor": "c2"}, {"x-ms-continuation": "c2"}),
+    ],
+    ids=str,
+)
+def test_what_a_header_says_of_more_rows_counts_as_well(
+    headers: dict[str, str], tmp_path: Path
+) -> None:
+    source = FaultyList(things(2), definition={"endpoint": {"path": "things"}})
+    source.fault = lambda body, query: Told(source.rows, headers=headers)
+    with faulty_list(tmp_path, source):
+        report = source.sync()
+        assert (report.exit_code, report.as_json()["error"]["code"]) == (1, "incomplete")
+        assert next(iter(headers)).lower() in str(report.error)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        *({"X-Total-Count": "2"}, {"X-Total-Pages": "1"}, {"Content-Range": "items 0-1/2"}),
+        *({"Content-Range": "items 0-1/*"}, {"X-RateLimit-Total": "5"}, {"X-Nextjs-Cache": "HIT"}),
+        *({"X-Total-Time": "45"}, {"X-Next-Cursor": ""}, {"X-Total-Count": "many"}),
+    ],
+    ids=str,
+)
+def test_a_header_that_tells_of_no_more_rows_ends_nothing(
+    headers: dict[str, str], tmp_path: Path
+) -> None:
+    source = FaultyList(things(2), definition={"endpoint": {"path": "things"}})
+    source.fault = lambda body, query: Told(source.rows, headers=headers)
+    with faulty_list(tmp_path, source):
+        assert source.sync().exit_code == 0
+        assert source.living() == source.ids
+
+
+@pytest.mark.parametrize(
     "envelope", [{}, {"total": 2}, {"limit": 50}, {"next": None}, {"count": 2}]
 )
 def test_auto_takes_a_single_page_for_what_it_is(envelope: Body, tmp_path: Path) -> None:

@@ -209,6 +209,11 @@ WITH_BOTH = resource(
     detail={"path": "reports/{id}", "fields": ["body", "steps"]},
     children={"steps": {"table": "steps", "parent_key": ["report_id"]}},
 )
+WITH_INNER = resource(children={"attributes.steps": {"table": "steps"}})
+WITH_INNER_FIELD = resource(
+    detail={"path": "reports/{id}", "fields": ["body"]},
+    children={"attributes.steps": {"table": "steps"}},
+)
 
 
 @pytest.mark.parametrize(
@@ -236,6 +241,13 @@ WITH_BOTH = resource(
         (WITH_BOTH, {"body": "x", "steps": 3}, False),
         (WITH_BOTH, {"body": None, "steps": []}, False),
         (WITH_BOTH, {"steps": []}, False),
+        # A child list inside an object: that the object is there is not enough.
+        (WITH_INNER, {"attributes": {"name": "x"}}, False),
+        (WITH_INNER, {"attributes": {"steps": 3}}, False),
+        (WITH_INNER, {"attributes": {"steps": []}}, True),
+        (WITH_INNER, {"attributes": None}, False),
+        # Where the fields are declared, they alone count.
+        (WITH_INNER_FIELD, {"body": "x", "attributes": {}}, True),
     ],
 )
 def test_a_list_row_is_full_when_it_has_every_field_of_the_detail(

@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
+from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 
@@ -34,13 +36,23 @@ class RawApi:
 def raw_api(**replies: Reply) -> Iterator[RawApi]:
     """Serve `replies` (path without its slash) for the block."""
     api = RawApi(replies={f"/{path}": reply for path, reply in replies.items()})
-    httpd = ThreadingHTTPServer(("127.0.0.1", 0), _handler(api.reply))
+    with answering(api.reply) as api.base_url:
+        yield api
+
+
+@contextmanager
+def answering(
+    answer: Callable[[str], tuple[int, Mapping[str, str], bytes]],
+    now: Callable[[], datetime] | None = None,
+) -> Iterator[str]:
+    """Serve what `answer` says to a path with its query, whether by GET or POST, with the time of `now` (UTC) in
+    the header `Date`. Gives the base URL, without a slash at its end."""
+    httpd = ThreadingHTTPServer(("127.0.0.1", 0), _handler(answer, now))
     httpd.daemon_threads = True
-    api.base_url = f"http://127.0.0.1:{httpd.server_address[1]}"
     thread = Thread(target=httpd.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     thread.start()
     try:
-        yield api
+        yield f"http://127.0.0.1:{httpd.server_address[1]}"
     finally:
         httpd.shutdown()
         httpd.server_close()
@@ -48,6 +60,7 @@ def raw_api(**replies: Reply) -> Iterator[RawApi]:
 
 def _handler(
     answer: Callable[[str], tuple[int, Mapping[str, str], bytes]],
+    now: Callable[[], datetime] | None,
 ) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -60,6 +73,15 @@ def _handler(
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
+
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.do_GET()
+
+        def date_time_string(self, timestamp: float | None = None) -> str:
+            if now is None:
+                return super().date_time_string(timestamp)
+            return format_datetime(now(), usegmt=True)
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - as inherited
             """Keep test output quiet."""

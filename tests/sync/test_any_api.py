@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +79,40 @@ def test_lists_by_parent_keyless_lists_and_appended_ones(tmp_path: Path) -> None
         assert query(settings, "SELECT text FROM comments WHERE id = 30") == [("changed again",)]
     assert query(settings, "SELECT name FROM tags ORDER BY name") == [("green",), ("red",)]
     assert query(settings, "SELECT kind FROM events ORDER BY kind") == [("start",), ("stop",)]
+
+
+def test_what_only_the_detail_has_inside_an_object_stays_when_the_list_row_changes(
+    tmp_path: Path,
+) -> None:
+    """The row changes and its time does not move, so the detail is not asked for again."""
+    at = "2026-01-01T00:00:00Z"
+    rows = [{"id": n, "changed": at, "stars": 1, "owner": {"login": "x"}} for n in (1, 2)]
+    more = {"email": "e", "keys": [{"k": 1}, {"k": 2}]}
+    routes: dict[str, Any] = {"/repos": lambda q: rows}
+    for row in rows:
+        routes[f"/repos/{row['id']}"] = lambda q, row=row: {
+            **row,
+            "owner": {**row["owner"], **more},
+        }
+    resource = {
+        "name": "repos",
+        "primary_key": "id",
+        "endpoint": {"path": "repos", "incremental": {"cursor_path": "changed"}},
+        "detail": {"path": "repos/{id}"},
+        "children": {"owner.keys": {"table": "keys", "parent_key": "repo_id"}},
+    }
+    source = tmp_path / "repos.yaml"
+    definition = {"name": "x", "client": {"paginator": "single_page"}, "resources": [resource]}
+    source.write_text(json.dumps(definition))
+    with json_api(routes) as api:
+        settings = settings_for(api.base_url, tmp_path, source=str(source), api_key=None)
+        assert run_sync(settings).requests.made == 1 + 2
+        rows[0] |= {"stars": 2, "owner": {"login": "y"}}
+        assert run_sync(settings).requests.made == 1
+    loaded = query(settings, "SELECT id, stars, owner__login, owner__email FROM repos ORDER BY id")
+    assert loaded == [(1, 2, "y", "e"), (2, 1, "x", "e")]
+    keys = query(settings, "SELECT repo_id, position, k FROM keys ORDER BY ALL")
+    assert keys == [(1, 0, 1), (1, 1, 2), (2, 0, 1), (2, 1, 2)]
 
 
 def test_five_lines_add_an_endpoint_to_the_built_in_definition(tmp_path: Path) -> None:

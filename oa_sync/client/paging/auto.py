@@ -10,12 +10,14 @@ that, such as a total above its rows, a limit that its rows fill, or a field tha
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
 from oa_sync.client.paging.envelope import HAS_MORE, ROW_COUNTS, Found, doubt, scalars
 from oa_sync.client.paging.links import header_link, listed_link
 from oa_sync.client.paging.listing import Answer
+from oa_sync.client.wording import printable
 from oa_sync.definitions.model import (
     CursorPaginator,
     HeaderLinkPaginator,
@@ -48,6 +50,11 @@ _HEADERS = ("Next-Page", "X-Next-Page", "X-Next")
 _LINKS = ("links", "_links", "meta.links", "pagination.links")
 _PAGE = ("page", "current_page", "currentpage", "page_number", "pagenumber")
 _PAGES = ("total_pages", "totalpages", "pages", "page_count", "pagecount", "last_page")
+_GOES_ON = frozenset({"next", "cursor", "continuation"})
+_NOTHING = frozenset({"", "0", "null", "none", "false"})
+_OF_OTHER_THINGS = frozenset({"rate", "ratelimit", "limit", "quota", "reset", "time", "timing"})
+"""Words in the names of headers that tell a total, or a next one, of something else than rows."""
+_NUMBER, _OF_ALL = re.compile(r"([0-9]{1,15})"), re.compile(r".*/([0-9]{1,15})")
 
 
 def detect(answer: Answer) -> Paginator:
@@ -65,7 +72,7 @@ def detect(answer: Answer) -> Paginator:
         or _by_page_number(values, answer)
         or _by_cursor(values)
     )
-    if found is None and (why := doubt(values, len(answer.rows))) is not None:
+    if found is None and (why := _doubt(values, answer)) is not None:
         raise IncompleteListError(
             f"{answer.what}: whether the list goes on after these {len(answer.rows)} rows is not clear: {why}."
             " Declare its paginator in the definition (page_number, offset, cursor, json_link or header_link), or"
@@ -82,7 +89,7 @@ def unused_next(answer: Answer, declared: Paginator) -> str | None:
         if found is not None and found != declared:
             words = {k: v for k, v in found.model_dump().items() if k in found.model_fields_set}
             return f"the answer fits {found.type} {words or ''}".rstrip()
-    return doubt(values, len(answer.rows))
+    return _doubt(values, answer)
 
 
 def tells_total(answer: Answer) -> bool:
@@ -90,6 +97,29 @@ def tells_total(answer: Answer) -> bool:
     values = list(scalars(answer.document, answer.rows_path))
     keys = _first(values, ROW_COUNTS, _is_count)
     return keys is not None and dict(values)[keys] == len(answer.rows)
+
+
+def _doubt(values: list[Found], answer: Answer) -> str | None:
+    """What speaks against these rows being all."""
+    return doubt(values, len(answer.rows)) or _doubt_by_header(answer)
+
+
+def _doubt_by_header(answer: Answer) -> str | None:
+    """What a header says against these rows being all: a total, a range, or a place where to go on."""
+    for name, value in answer.response.headers.items():
+        words, text = set(name.lower().split("-")), value.strip()
+        if words & _OF_OTHER_THINGS:
+            continue
+        number = most = None
+        if words == {"content", "range"}:  # RFC 9110: items 0-9/45
+            number, most = _OF_ALL.fullmatch(text), len(answer.rows)
+        elif any(word.startswith("total") for word in words):
+            of_pages = any("page" in word for word in words)
+            number, most = _NUMBER.fullmatch(text), 1 if of_pages else len(answer.rows)
+        is_more = number is not None and most is not None and int(number[1]) > most
+        if is_more or (words & _GOES_ON and text.lower() not in _NOTHING):
+            return f"the header {name} is {printable(text, 40)}"
+    return None
 
 
 def _by_header(answer: Answer) -> HeaderLinkPaginator | PageNumberPaginator | None:

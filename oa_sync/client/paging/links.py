@@ -35,7 +35,7 @@ async def linked_pages(
     answer = first or await listing.read({}, "page 1")
     least = len(answer.rows)
     while True:
-        guard.check(answer, None, "tell the vendor")
+        guard.check(answer, None, "the API may not take its own links")
         size, least = max(size, len(answer.rows)), min(least, len(answer.rows))
         link = _next_link(answer, paginator)
         yield Page(

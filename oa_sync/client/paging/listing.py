@@ -214,7 +214,8 @@ class RepeatGuard:
         """
         if answer.rows and answer.rows == self._rows and total == self._total:
             raise InvalidResponseError(
-                f"{answer.what}: the same rows as on the page before; {cause}"
+                f"{answer.what}: the same rows as on the page before; {cause}. Correct the paginator in"
+                " the definition, or set single_page if this is the whole list"
             )
         self._rows, self._total = answer.rows, total
         self._pages += 1

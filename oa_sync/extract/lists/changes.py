@@ -17,7 +17,7 @@ from enum import StrEnum
 from typing import Any
 
 from oa_sync.definitions.model import Resource
-from oa_sync.definitions.paths import select
+from oa_sync.definitions.paths import parse_path, select
 from oa_sync.errors import InvalidResponseError
 from oa_sync.journal.items import key_of
 from oa_sync.shape.json_text import canonical
@@ -119,15 +119,15 @@ def is_full(resource: Resource, row: dict[str, Any]) -> bool:
     """Whether the list row has what the definition says comes from the detail.
 
     A child list that the list row shows as something else (the cursor dialect gives a step *count*)
-    counts as missing.
+    counts as missing; so does one that is not in its object (`attributes.lines`).
     """
     if resource.detail is None:
         return True
-    for name in resource.detail_fields:
-        value = row.get(name)
-        if value is None or (name in resource.children and not isinstance(value, list)):
-            return False
-    return bool(resource.detail_fields)
+    fields = resource.detail_fields
+    if any(row.get(name) is None for name in fields):
+        return False
+    children = (path for path in resource.children if parse_path(path)[0] in fields)
+    return bool(fields) and all(isinstance(select(row, path), list) for path in children)
 
 
 def compare(row: Listed, known: Known | None) -> Change:

@@ -34,7 +34,7 @@ class LearnedOrder:
     """The versions of a list were seen to fall from row to row.
 
     The scan that began at `since` (the server's time) left rows with this `digest`. The list was read to
-    its end at `read_whole_at` (this machine's time), and its rows have the top-level keys `list_keys`.
+    its end at `read_whole_at` (this machine's time), and its rows have the keys `list_keys`.
     `by_change`: its order was seen to be that of the latest change.
     """
 

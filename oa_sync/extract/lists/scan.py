@@ -24,6 +24,7 @@ from oa_sync.extract.lists.listing import ListPage
 from oa_sync.extract.lists.mass import is_mass
 from oa_sync.extract.lists.order import Order
 from oa_sync.extract.set_aside import SetAside
+from oa_sync.journal.list_keys import MOST, keys_of_row, without_inner
 
 
 @dataclass(slots=True)
@@ -80,6 +81,7 @@ class Scan:
         self.order = Order(self.resource)
         self._copies: Counter[str] = Counter()
         self._counted: dict[str, Change] = {}
+        self._looks_inside = self.resource.detail is not None
 
     @property
     def shows_more(self) -> bool:
@@ -185,12 +187,14 @@ class Scan:
                     raise  # not one row so far could be taken: that is the definition's fault
                 continue
             entries.append(entry)
-            keys.update(row)
+            keys.update(keys_of_row(row, inside=self._looks_inside))
             if self.rows is not None:
                 rows[entry.key] = row
         # Only now, after all rows were read: a page without any key is rejected as a whole.
         self.set_aside |= refused
         self.list_keys |= keys
+        if len(self.list_keys) > MOST:
+            self.list_keys, self._looks_inside = without_inner(self.list_keys), False
         if self.rows is not None:
             self.rows |= rows
         return entries
