@@ -61,6 +61,8 @@ def _print_plan(plan: Plan) -> None:
     for resource in plan.resources:
         if resource.error is not None:
             console.print(f"[red]error:[/red] {escape(str(resource.error))}", soft_wrap=True)
+    for shortfall in plan.shortfalls:
+        console.print(f"[yellow]warning:[/yellow] {escape(shortfall.message)}", soft_wrap=True)
     console.print(_verdict(plan), soft_wrap=True)
 
 

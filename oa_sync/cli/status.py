@@ -60,6 +60,10 @@ def _print_status(status: Status) -> None:
         place = f"{row['where']} ({row['key']})" if row["key"] else row["where"]
         line = escape(f"{row['resource']}: {place}: {row['reason']}")
         console.print(f"[yellow]set aside:[/yellow] {line}", soft_wrap=True)
+    for warning in status.warnings:
+        whose = f"{warning['resource']}: " if warning["resource"] else ""
+        line = escape(f"{whose}{warning['message']}")
+        console.print(f"[yellow]warning:[/yellow] {line}", soft_wrap=True)
     facts: list[tuple[str, object]] = []
     if status.pending_segments and not status.running:
         waits = f"{status.pending_segments:,} segments; the next sync loads them first"

@@ -11,11 +11,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from oa_sync.clock import Clock, isoformat
+from oa_sync.commands.outlook import Shortfall, changes_too_fast, lists_too_long, recent_syncs
 from oa_sync.definitions.model import Definition
 from oa_sync.errors import ApiError, BudgetExhausted, NotAuthorisedError, NotFoundError
 from oa_sync.extract.cost import Cost, cost_of, total_cost
@@ -80,7 +81,8 @@ class Plan:
 
     `budget` is what a sync may send now (None: only the pace limits it), `reserved` what it leaves for
     others, `made` what the plan itself has sent. `come_back_at`: when the next sync after today's is
-    worth starting, or the first one if today has nothing left; None: one sync now does it all.
+    worth starting, or the first one if today has nothing left; None: one sync now does it all. `shortfalls`: why
+    this budget never suffices.
     """
 
     workspace: str
@@ -94,6 +96,7 @@ class Plan:
     starts_now: bool
     days_to_complete: int | None
     come_back_at: datetime | None
+    shortfalls: tuple[Shortfall, ...] = ()
 
     @property
     def cost(self) -> Cost:
@@ -129,6 +132,7 @@ class Plan:
             "starts_now": self.starts_now,
             "days_to_complete": self.days_to_complete,
             "come_back_at": isoformat(self.come_back_at) if self.come_back_at else None,
+            "warnings": [shortfall.as_json() for shortfall in self.shortfalls],
             "error": self.error.as_json() if self.error else None,
         }
 
@@ -155,6 +159,7 @@ async def _plan(settings: Settings, clock: Clock) -> Plan:
         definition = await connection.definition()
         with open_for_reading(settings) as target, announced(settings, clock) as inboxes:
             loaded = _loaded(definition, target, settings)
+            syncs, summaries = recent_syncs(target)
             heard = inboxes.drain()
             runs = followed_runs(target, definition, definition.resources, heard, clock)
         _overlay_pending(loaded, settings)
@@ -165,7 +170,14 @@ async def _plan(settings: Settings, clock: Clock) -> Plan:
             runs,
             OrderMemory(connection, clock, full_scan_days=settings.full_scan_days),
         )
-        return _summary(resources, connection, settings, clock.now())
+        limits = connection.quota().limits
+        cost = total_cost(resource.cost for resource in resources)
+        found = (
+            lists_too_long(cost, limits, settings),
+            changes_too_fast(syncs, summaries, limits, settings),
+        )
+        made = _summary(resources, connection, settings, clock.now())
+        return replace(made, shortfalls=tuple(one for one in found if one is not None))
 
 
 def _summary(

@@ -10,33 +10,19 @@ from datetime import datetime
 from typing import Any
 
 from oa_sync.clock import Clock, isoformat
+from oa_sync.commands.outlook import changes_too_fast, recent_syncs
 from oa_sync.errors import ConfigurationError, LockHeldError
+from oa_sync.extract.rationing import CODE
 from oa_sync.journal.journal import Journal
 from oa_sync.load.opening import open_for_reading
 from oa_sync.quota.account import QuotaStatus
 from oa_sync.settings import Settings
-from oa_sync.shape.json_text import decode
 from oa_sync.tables.counts import Counts
-from oa_sync.tables.syncs import TABLE as SYNCS
 from oa_sync.tables.target import Target
 from oa_sync.workspace.connection import quota_account
 from oa_sync.workspace.lock import sync_lock
 
 SYNCS_SHOWN = 10
-
-_SYNC_COLUMNS = (
-    "sync_id",
-    "status",
-    "exit_code",
-    "started_at",
-    "finished_at",
-    "requests_made",
-    "rows_written",
-    "backlog",
-    "error_code",
-    "error_message",
-    "summary",
-)
 
 
 @dataclass(frozen=True)
@@ -48,6 +34,7 @@ class Status:
     `quota` is None where the account is not known; `quota_note` says why. `pending_segments`: journal
     files that an interrupted sync left; the next sync loads them first. `set_aside`: the rows that could
     not be taken (`resource`, `key`, `where`, `reason`), by the newest sync of each resource. `segments_set_aside`: journal files that failed to load too often.
+    `warnings`: what the budget cannot do (`code`, `resource`, `message`).
     """
 
     workspace: str
@@ -62,6 +49,7 @@ class Status:
     pending_segments: int = 0
     set_aside: list[dict[str, Any]] = field(default_factory=list)
     segments_set_aside: list[str] = field(default_factory=list)
+    warnings: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def backlog(self) -> dict[str, int]:
@@ -87,6 +75,7 @@ class Status:
             "pending_segments": self.pending_segments,
             "set_aside": self.set_aside,
             "segments_set_aside": self.segments_set_aside,
+            "warnings": self.warnings,
         }
 
 
@@ -99,8 +88,7 @@ def status(settings: Settings, clock: Clock | None = None) -> Status:
     """
     clock = clock or Clock()
     quota, note = _quota(settings, clock)
-    running, syncs, tables = _destination(settings, clock)
-    summaries = [decode(sync.pop("summary").encode()) for sync in syncs]
+    running, syncs, summaries, tables = _destination(settings, clock)
     with contextlib.closing(Journal(settings.journal)) as journal:
         segments, aside = len(journal.segments()), [str(one) for one in journal.aside()]
     return Status(
@@ -115,6 +103,7 @@ def status(settings: Settings, clock: Clock | None = None) -> Status:
         quota_note=note,
         pending_segments=segments,
         set_aside=list(_set_aside(summaries)),
+        warnings=_warnings(syncs, summaries, quota, settings),
         segments_set_aside=aside,
     )
 
@@ -130,6 +119,20 @@ def _set_aside(summaries: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
                     yield {"resource": name, **row}
 
 
+def _warnings(
+    syncs: list[dict[str, Any]],
+    summaries: list[dict[str, Any]],
+    quota: QuotaStatus | None,
+    settings: Settings,
+) -> list[dict[str, Any]]:
+    """What the newest sync warned of the budget, and whether rows change too fast for it."""
+    newest = summaries[0].get("warnings", ()) if summaries else ()
+    found = [warning for warning in newest if warning["code"] == CODE]
+    limits = quota.limits if quota is not None else None
+    fast = changes_too_fast(syncs, summaries, limits, settings) if limits is not None else None
+    return [*found, fast.as_json()] if fast is not None else found
+
+
 def _quota(settings: Settings, clock: Clock) -> tuple[QuotaStatus | None, str | None]:
     """The quota. Without a key, a note instead: the key is needed to find the account."""
     try:
@@ -143,7 +146,7 @@ def _quota(settings: Settings, clock: Clock) -> tuple[QuotaStatus | None, str | 
 
 def _destination(
     settings: Settings, clock: Clock
-) -> tuple[str | None, list[dict[str, Any]], dict[str, Counts] | None]:
+) -> tuple[str | None, list[dict[str, Any]], list[dict[str, Any]], dict[str, Counts] | None]:
     what = f"workspace {settings.workspace!r} into {settings.destination}"
     running = None
     with contextlib.ExitStack() as held:
@@ -155,12 +158,10 @@ def _destination(
             running = str(error)
             if settings.destination == "duckdb":
                 # DuckDB lets nobody else into a file that is being written.
-                return running, [], None
+                return running, [], [], None
         with open_for_reading(settings) as target:
-            if target is None:
-                return running, [], {}
-            syncs = target.recent(SYNCS, _SYNC_COLUMNS, "started_at", SYNCS_SHOWN)
-            return running, syncs, _tables(target)
+            syncs, summaries = recent_syncs(target, SYNCS_SHOWN)
+            return running, syncs, summaries, {} if target is None else _tables(target)
 
 
 def _tables(target: Target) -> dict[str, Counts]:

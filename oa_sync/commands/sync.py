@@ -24,6 +24,7 @@ from oa_sync.extract.cost import Cost
 from oa_sync.extract.details.unfinished import Unfinished
 from oa_sync.extract.extraction import Extraction
 from oa_sync.extract.lists.changes import Known
+from oa_sync.extract.rationing import CODE
 from oa_sync.extract.runs.followed import FollowedRuns
 from oa_sync.extract.runs.known import runs_resource
 from oa_sync.extract.set_aside import SHOWN
@@ -281,6 +282,7 @@ class _Sync:
                 ),
                 full_scan_days=self._settings.full_scan_days,
                 allow_mass_delete=self._allow_mass_delete,
+                full_refresh=self._full_refresh,
             )
             report.tallies = extraction.tallies
             loading = asyncio.ensure_future(self._loading(lambda: loader.run(queue)))
@@ -291,7 +293,8 @@ class _Sync:
                     is_done = True
                 except Exception as error:
                     self._fail(_as_ours(error))
-                self._conclude(extraction.exhausted, extraction.remaining, connection)
+                ended = extraction.exhausted or extraction.in_parts
+                self._conclude(ended, extraction.remaining, connection)
                 connection.fill(report.requests)
                 report.rows, report.drift = loader.rows, assembler.drift
                 report.finished_at = self._clock.now()
@@ -329,7 +332,8 @@ class _Sync:
             await declared.run(queries, report.tallies)
         except OaSyncError as error:
             self._fail(error)
-        self._conclude(declared.exhausted, extraction.remaining, connection)
+        ended = declared.exhausted or extraction.in_parts
+        self._conclude(ended, extraction.remaining, connection)
         connection.fill(report.requests)
         report.rows = {**report.rows, **declared.rows}
         report.drift = [*report.drift, *declared.drift]
@@ -403,6 +407,20 @@ class _Sync:
             self._fail(exhausted)
         if report.status == "partial":
             report.next = connection.forecast(remaining, self._clock.now())
+            if report.next.days_left is None:
+                self._warn_of_lists(remaining.lists, connection)
+
+    def _warn_of_lists(self, pages: int, connection: Connection) -> None:
+        """Tell that lists alone take all that a sync may send, where no list said so for itself."""
+        tallies = self._report.tallies
+        if any(warned.code == CODE for _, warned in self._report.warnings()) or not tallies:
+            return
+        longest = max(tallies.values(), key=lambda tally: tally.listed)
+        text = (
+            f"the lists alone take {pages:,} requests in each sync, which is all that it may send, so details are"
+            f" never fetched; {connection.enough_for(pages)}"
+        )
+        longest.warnings.append(Warned(CODE, text))
 
     def _fail(self, error: OaSyncError) -> None:
         exhausted = as_exhausted(error, self._clock.now())

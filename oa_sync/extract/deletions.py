@@ -89,6 +89,8 @@ class Verdict(StrEnum):
     """It is decided when all details are fetched, or by a later sync."""
     UNKNOWN = "unknown"
     """The row was never loaded, and no list shows it: nothing is there to mark."""
+    UNDECIDED = "undecided"
+    """Its list was read in part: a later sync decides."""
     FAILED = "failed"
     """The list shows the row: one of both is wrong."""
 
@@ -167,6 +169,8 @@ class Deletions:
             if not self._is_run_gone(task.resource, key):
                 return Verdict.HELD, []
             return Verdict.GONE, self._marks(scan, [key])
+        if not scan.finished:
+            return Verdict.UNDECIDED, []
         self._not_found[name].add(key)
         if name in self._answers and not self._is_in_doubt(scan):
             return Verdict.GONE, self._marks(scan, [key])

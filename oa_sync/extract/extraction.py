@@ -24,6 +24,7 @@ from dataclasses import replace
 from typing import Any, Protocol
 
 from oa_sync.client import ApiClient
+from oa_sync.client.paging import Onward
 from oa_sync.clock import Clock
 from oa_sync.definitions.model import Resource
 from oa_sync.errors import (
@@ -38,14 +39,17 @@ from oa_sync.errors import (
 from oa_sync.extract.cost import Cost, cost_of, total_cost, unseen_backlog
 from oa_sync.extract.deletions import Deletions, Facts
 from oa_sync.extract.details.fetching import DetailFetcher
+from oa_sync.extract.details.refused import Refusals
 from oa_sync.extract.details.tasks import DetailTask, in_order, row_item
 from oa_sync.extract.details.unfinished import Unfinished, known_after
+from oa_sync.extract.lists.absent import to_catch_up
 from oa_sync.extract.lists.changes import Known
 from oa_sync.extract.lists.dependent import dependent_lists
 from oa_sync.extract.lists.listing import OpenList
 from oa_sync.extract.lists.order_memory import FULL_SCAN_DAYS, ListFacts, OrderMemory
 from oa_sync.extract.lists.reading import scan
 from oa_sync.extract.lists.scan import Pending, Scan
+from oa_sync.extract.rationing import Budget, Rationing, is_lost
 from oa_sync.extract.runs.followed import FollowedRuns
 from oa_sync.extract.set_aside import told
 from oa_sync.extract.tally import Tally, Warned
@@ -53,28 +57,24 @@ from oa_sync.journal.items import Item, Kind
 from oa_sync.quota.headers import as_exhausted
 
 
-class Lists(ListFacts, Facts, Protocol):
+class Lists(ListFacts, Facts, Budget, Protocol):
     """Access to the lists of an API (see `oa_sync.workspace.connection.Connection`)."""
 
     def open_list(
-        self, resource: Resource, path: str | None, params: Mapping[str, Any]
+        self,
+        resource: Resource,
+        path: str | None,
+        params: Mapping[str, Any],
+        start: Onward | None = None,
     ) -> OpenList:
-        """The list of `resource`; `path` (None: the declared one) and `params` as resolved."""
-
-    def known_missing(self, resource: Resource) -> bool:
-        """Whether this optional list was missing lately, so that it need not be asked for again yet."""
+        """The list of `resource`; `path` (None: the declared one) and `params` as resolved. `start`: where to
+        begin (None: at its top)."""
 
     def note_missing(self, resource: Resource) -> bool:
         """Remember that this optional list is missing; whether that is believed."""
 
     def note_answered(self, resource: Resource) -> None:
         """Remember that this optional list is there."""
-
-    def failed_before(self, resource: Resource) -> frozenset[str]:
-        """The rows, by key, whose detail failed when it was asked for last."""
-
-    def note_failed(self, resource: Resource, keys: Iterable[str]) -> None:
-        """Remember the rows whose detail failed when it was asked for last."""
 
 
 class Extraction:
@@ -83,7 +83,7 @@ class Extraction:
 
     `full_scan_days`: after this many days a list is read to its end, even if the rest of it could be
     proven known (see `oa_sync.extract.lists.early_stop`). `allow_mass_delete`: see
-    `oa_sync.extract.deletions`.
+    `oa_sync.extract.deletions`. `full_refresh`: details that were refused are asked for as well.
     """
 
     def __init__(
@@ -98,13 +98,17 @@ class Extraction:
         unfinished: Unfinished,
         full_scan_days: float = FULL_SCAN_DAYS,
         allow_mass_delete: bool = False,
+        full_refresh: bool = False,
     ) -> None:
+        self._refusals = Refusals(lists, clock, ask_all=full_refresh)
         self._clock, self._lists, self._unfinished = clock, lists, unfinished
         self._hand_on, self._progress = emit, progress
         self._runs = runs
         self._orders = OrderMemory(lists, clock, full_scan_days=full_scan_days)
         self.tallies: dict[str, Tally] = {}
         self.exhausted: BudgetExhausted | None = None
+        self.in_parts: BudgetExhausted | None = None
+        """Why the sync is partial though the budget did not end: a list was read in part."""
         self.remaining = Cost()
         """What the next sync has to send; known when this one is over."""
         self._unreachable: ConnectionFailedError | None = None
@@ -130,6 +134,7 @@ class Extraction:
             NotAuthorisedError: the API refuses the key.
         """
         await self._resume(resources, known)
+        self._rationing = Rationing(self._lists, resources, known)
         parents = {resource.parent for resource in resources}
         scans = [
             await self._scan(resource, known[resource.name], keep_rows=resource.name in parents)
@@ -140,9 +145,12 @@ class Extraction:
         done: set[tuple[str, str]] = set()
         reached = self.exhausted is None and self._unreachable is None
         if reached:
-            tasks = in_order(scans, self._failed_before(scans))
+            tasks = in_order(scans, self._refusals.before(resources))
             self._unfinished.note(tasks)
-            done = await self._details.fetch(tasks)
+            done = await self._details.fetch(self._refusals.due(tasks))
+            for resource in resources if self._details.exhausted is None else ():
+                if (refused := self._refusals.told(resource)) is not None:
+                    self.tallies[resource.name].errors.append(refused)
             if found := self._runs.referenced(self.tallies):
                 wanted = (task for task in in_order(scans) if task.row in found)
                 done = await self._details.fetch(deque(wanted))
@@ -153,6 +161,7 @@ class Extraction:
             await self._contained(result, lambda scan: self._conclude(scan, done))
         if reached:
             self._unfinished.forget()
+        self.in_parts = self._rationing.in_parts
         self.remaining = self._cost(scans, done)
 
     async def _contained(self, result: Scan, step: Callable[[Scan], Awaitable[None]]) -> None:
@@ -172,20 +181,10 @@ class Extraction:
         self._deletions.leave_for_later(result)
         await self._emit_rows(result)
 
-    def _failed_before(self, scans: Iterable[Scan]) -> set[tuple[str, str]]:
-        return {
-            (scan.resource.name, key)
-            for scan in scans
-            for key in self._lists.failed_before(scan.resource)
-        }
-
     async def _conclude(self, result: Scan, done: set[tuple[str, str]]) -> None:
         await self._emit_unreached(result, done)
-        resource = result.resource
-        failed = self._details.failed | self._failed_before([result])
-        self._lists.note_failed(
-            resource, (key for name, key in failed - done if name == resource.name)
-        )
+        details = self._details
+        self._refusals.conclude(result.resource, details.failed, details.refused, done)
         self._orders.conclude(result)
 
     async def _delete(
@@ -252,8 +251,7 @@ class Extraction:
             tally.missing = True
         elif self.exhausted is None and self._unreachable is None:
             self._progress("list", resource.name, 0, None)
-            early_stop = self._orders.early_stop(result)
-            await scan(result, self._open(result), early_stop, self._emit_full)
+            await self._read(result)
         tally.listed, tally.total = len(result.seen) + result.rest_known, result.total
         tally.new, tally.changed, tally.unchanged = result.new, result.changed, result.unchanged
         if result.shows_more:
@@ -292,10 +290,23 @@ class Extraction:
         self._progress("list", resource.name, tally.listed, tally.listed)
         return result
 
-    async def _open(self, result: Scan) -> AsyncIterator[OpenList]:
+    async def _read(self, result: Scan) -> None:
+        """Read the list, or as much of it as its ration allows."""
+        early_stop = self._orders.early_stop(result)
+        ration = self._rationing.of(result) if early_stop is None else None
+        start = ration.start if ration is not None else None
+        await scan(result, self._open(result, start), early_stop, self._emit_full, ration)
+        if ration is not None and is_lost(ration, result):
+            ration, result.error = ration.from_the_top(), None
+            await scan(result, self._open(result), None, self._emit_full, ration)
+        self._rationing.conclude(result, ration, self.tallies[result.resource.name])
+        if ration is not None and ration.is_part:
+            result.pending.update(to_catch_up(result))
+
+    async def _open(self, result: Scan, start: Onward | None = None) -> AsyncIterator[OpenList]:
         resource = result.resource
         if resource.parent is None:
-            yield self._lists.open_list(resource, None, {})
+            yield self._lists.open_list(resource, None, {}, start)
             return
         parents = self._scans[resource.parent]
         # A parent that was missed hides the rows of its list too.

@@ -9,6 +9,7 @@ LONGEST = timedelta(hours=20)
 """Less than a day, so that a nightly sync also asks if it begins a little earlier than the night before."""
 
 
-def next_look(first: datetime, last: datetime) -> datetime:
-    """When to look again at what was looked at first and last at these times: at twice its age."""
-    return last + min(LONGEST, max(SHORTEST, last - first))
+def next_look(first: datetime, last: datetime, longest: timedelta = LONGEST) -> datetime:
+    """When to look again at what was looked at first and last at these times: at twice its age, after `longest` at
+    the latest."""
+    return last + min(longest, max(SHORTEST, last - first))

@@ -107,7 +107,7 @@ def forecast(
     limits, status = account.limits, account.status()
     keep, left = kept(limits.per_day, reserve), status.left_today
     today = budget_now(status, reserve, max_requests)
-    daily = _least(limits.usable_per_day(reserve), max_requests)
+    daily = daily_budget(limits, reserve, max_requests)
     days = days_to_complete(
         once, left, limits.per_day, reserve, each_sync=each_sync, max_requests=max_requests
     )
@@ -125,6 +125,11 @@ def budget_now(status: QuotaStatus, reserve: float, max_requests: int | None) ->
     left = status.left_today
     keep = kept(status.limits.per_day, reserve)
     return _least(None if left is None else max(0, left - keep), max_requests)
+
+
+def daily_budget(limits: Limits, reserve: float, max_requests: int | None) -> int | None:
+    """What one sync a day may send; None: no limit but the pace."""
+    return _least(limits.usable_per_day(reserve), max_requests)
 
 
 def days_to_complete(

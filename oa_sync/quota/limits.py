@@ -87,6 +87,16 @@ PLANS: dict[str, Limits] = {
 }
 
 
+def smallest_plan(requests: int, reserve: float) -> str:
+    """The plan with the fewest requests a day that allows a sync `requests` of them, less the `reserve`."""
+
+    def a_day(plan: str) -> float:
+        usable = PLANS[plan].usable_per_day(reserve)
+        return float("inf") if usable is None else usable
+
+    return next(plan for plan in sorted(PLANS, key=a_day) if a_day(plan) >= requests)
+
+
 def limits_of(
     plan: str, *, rpm: int | None = None, rpd: int | None = None, day: str = ROLLING
 ) -> Limits:

@@ -8,24 +8,24 @@ from collections.abc import (
     AsyncGenerator,
     AsyncIterator,
     Coroutine,
-    Iterable,
     Iterator,
     Mapping,
     Sequence,
 )
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal, TypeVar
 
 from oa_sync.client import ApiClient, RetryPolicy, credential
 from oa_sync.client.dialect import PROBE_PATH, Detection, detect
-from oa_sync.client.paging import ApiList, Page, Place
+from oa_sync.client.paging import ApiList, Onward, Page, Place
 from oa_sync.client.paging.ends import FullPages
 from oa_sync.client.paging.signs import Signs
 from oa_sync.clock import Clock, instant_of
 from oa_sync.definitions.loader import OPENANALYST, load_definition
 from oa_sync.definitions.model import (
+    AutoPaginator,
     BearerAuth,
     ClientConfig,
     Definition,
@@ -35,9 +35,10 @@ from oa_sync.definitions.model import (
 )
 from oa_sync.errors import Interrupted
 from oa_sync.extract.cost import Cost
+from oa_sync.extract.lists.ration import Reached
 from oa_sync.quota import open_ledger
 from oa_sync.quota.account import Forecast, QuotaAccount, QuotaStatus, forecast
-from oa_sync.quota.limits import Limits, limits_of
+from oa_sync.quota.limits import Limits, limits_of, smallest_plan
 from oa_sync.quota.pacer import QuotaLimiter
 from oa_sync.settings import DEFAULT_BASE_URL, Settings
 from oa_sync.workspace.memory import Memory
@@ -49,7 +50,6 @@ T = TypeVar("T")
 
 PAGES_AT_ONCE = 4
 ASK_AGAIN = timedelta(days=7)
-MOST_FAILED = 1_000
 """After this time an optional list that was not there is asked for again."""
 LIST_GONE_AFTER = timedelta(days=3)
 """For this time an optional list that was there and answers 404 is asked for by every sync."""
@@ -142,10 +142,14 @@ class Connection:
             raise Interrupted(f"stopped before the answer came; {sent}") from None
 
     def open_list(
-        self, resource: Resource, path: str | None, params: Mapping[str, Any]
+        self,
+        resource: Resource,
+        path: str | None,
+        params: Mapping[str, Any],
+        start: Onward | None = None,
     ) -> OpenedList:
-        """The list of `resource`. `params` are added to the declared ones; `path` replaces the declared
-        path where that has placeholders."""
+        """The list of `resource`, from `start` on (None: from its top). `params` are added to the declared ones;
+        `path` replaces the declared path where that has placeholders."""
         assert self._definition is not None
         endpoint = resource.endpoint
         first = None
@@ -159,7 +163,16 @@ class Connection:
             self._full_pages(resource, paginator),
         )
         return OpenedList(
-            ApiList(self.client, endpoint, paginator, params, path=path, first=first, signs=signs)
+            ApiList(
+                self.client,
+                endpoint,
+                paginator,
+                params,
+                path=path,
+                first=first if start is None else None,
+                signs=signs,
+                start=start,
+            )
         )
 
     def _full_pages(self, resource: Resource, paginator: Paginator) -> FullPages:
@@ -173,6 +186,37 @@ class Connection:
             self.set_fact("full_pages", resource, {"way": way, "least": least, "room": room})
 
         return FullPages(least, room, remember)
+
+    def budget_left(self) -> int | None:
+        """Requests that this command may still send; None: only the pace limits it."""
+        return self._limiter.budget()
+
+    def reached(self, resource: Resource) -> Reached | None:
+        """How far an earlier sync came in this list, which did not fit into its budget; None: to its end."""
+        assert self._definition is not None
+        before = Reached.from_fact(self.fact("reached", resource))
+        if before is None or before.onward is None:
+            return before
+        declared = self._definition.paginator_for(resource)
+        if isinstance(declared, AutoPaginator) or before.onward.paginator == declared:
+            return before
+        return replace(before, onward=None)
+
+    def enough_for(self, requests: int) -> str:
+        """What would allow so many requests a day beside details, in words: a plan, or a setting."""
+        settings = self._settings
+        if settings.max_requests is not None and settings.max_requests <= requests:
+            return f"--max-requests above {requests:,} would be enough for its pages"
+        plan = smallest_plan(requests + 1, settings.reserve)
+        return f"the plan {plan} would be enough for its pages"
+
+    def note_reached(self, resource: Resource, reached: Reached | None) -> None:
+        """Remember how far the list was read; None: to its end. A place that holds the key is not kept."""
+        fact = reached.as_fact() if reached is not None else None
+        place = str(reached.onward.at) if reached is not None and reached.onward else ""
+        if fact is not None and self.client.redact(place) != place:
+            fact["onward"] = None
+        self.set_fact("reached", resource, fact)
 
     def recall(self, resource: Resource) -> Any:
         """What was remembered of the order of a list for this destination; None if nothing was."""
@@ -220,19 +264,6 @@ class Connection:
         """Remember that this optional list is there."""
         self._memory.set(f"answered:{resource.endpoint.path}", True)
         self._memory.set(f"lost:{resource.endpoint.path}", None)
-
-    def failed_before(self, resource: Resource) -> frozenset[str]:
-        """The rows, by key, whose detail failed when it was asked for last."""
-        keys = self._memory.get(self._failed_of(resource))
-        return frozenset(map(str, keys)) if isinstance(keys, list) else frozenset()
-
-    def note_failed(self, resource: Resource, keys: Iterable[str]) -> None:
-        """Remember the rows whose detail failed when it was asked for last, up to `MOST_FAILED`."""
-        some = sorted(keys)[:MOST_FAILED]
-        self._memory.set(self._failed_of(resource), some or None)
-
-    def _failed_of(self, resource: Resource) -> str:
-        return f"failed:{self._settings.fingerprint()}:{resource.name}:{resource.endpoint.path}"
 
     def fill(self, requests: Requests) -> None:
         """Write the requests made so far, the budget and what is left into `requests`."""

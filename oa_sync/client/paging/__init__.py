@@ -9,12 +9,13 @@ from typing import Any
 from oa_sync.client.paging.api_list import ApiList
 from oa_sync.client.paging.listing import Listing
 from oa_sync.client.paging.numbered import Offsets, PageNumbers
+from oa_sync.client.paging.onward import Onward
 from oa_sync.client.paging.page import Page, Place
 from oa_sync.client.response import Response
 from oa_sync.client.session import ApiClient
 from oa_sync.definitions.model import Endpoint, OffsetPaginator, PageNumberPaginator, Paginator
 
-__all__ = ["ApiList", "Page", "Place", "fetch_page", "pages"]
+__all__ = ["ApiList", "Onward", "Page", "Place", "fetch_page", "pages"]
 
 
 async def pages(

@@ -12,6 +12,7 @@ from oa_sync.client.paging.ends import Ends, FullPages
 from oa_sync.client.paging.links import linked_pages
 from oa_sync.client.paging.listing import Answer, Listing
 from oa_sync.client.paging.numbered import Offsets, PageNumbers
+from oa_sync.client.paging.onward import Onward
 from oa_sync.client.paging.page import Page, Place
 from oa_sync.client.paging.signs import Signs
 from oa_sync.client.response import Response
@@ -32,7 +33,8 @@ class ApiList:
 
     `params` are added to the endpoint's plain ones; `path` replaces the endpoint's where that has
     placeholders. `first` is an answer that already is the first page (see `oa_sync.client.dialect`);
-    the first reading uses it. `signs`: what the first answer must hold. `deadline`, by the clock's `monotonic()`, bounds every request.
+    the first reading uses it. `signs`: what the first answer must hold. `start`: read from there on (None: from
+    the first page); nothing is looked for in the first answer then. `deadline`, by the clock's `monotonic()`, bounds every request.
     """
 
     def __init__(
@@ -46,8 +48,10 @@ class ApiList:
         first: Response | None = None,
         deadline: float | None = None,
         signs: Signs | None = None,
+        start: Onward | None = None,
     ) -> None:
-        self._signs, self._paginator = signs, paginator
+        self._signs, self._start = signs if start is None else None, start
+        self._paginator = paginator if start is None else start.paginator
         self._listing = Listing(
             client,
             endpoint,
@@ -102,17 +106,19 @@ class ApiList:
         return await across(self._listing, self._paginator, left, right)
 
     def _walk(self, first: Answer | None, concurrency: int) -> AsyncGenerator[Page, None]:
+        start = self._start
         match self._paginator:
             case PageNumberPaginator() as paginator:
-                return PageNumbers(self._listing, paginator).pages(first, concurrency)
+                return PageNumbers(self._listing, paginator, start=start).pages(first, concurrency)
             case OffsetPaginator() as paginator:
-                return Offsets(self._listing, paginator).pages(first)
+                return Offsets(self._listing, paginator, start=start).pages(first)
             case CursorPaginator() as paginator:
-                return Cursors(self._listing, paginator).pages(first)
+                before, cursor = (start.rows, str(start.at)) if start is not None else (0, None)
+                return Cursors(self._listing, paginator, before).pages(first, cursor)
             case AutoPaginator():
                 raise AssertionError("auto is resolved before")
             case paginator:
-                return linked_pages(self._listing, paginator, first)
+                return linked_pages(self._listing, paginator, first, start)
 
 
 def _count_paths(paginator: Paginator) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 
 from oa_sync.client.paging.listing import Answer, Count, Listing, RepeatGuard, refuse_empty
+from oa_sync.client.paging.onward import Onward
 from oa_sync.client.paging.page import Page
 from oa_sync.client.paging.silence import is_silent
 from oa_sync.definitions.model import CursorPaginator
@@ -22,13 +23,13 @@ MAX_EMPTY_PAGES = 10
 
 
 class Cursors:
-    """Reads by cursor and keeps what was learned."""
+    """Reads by cursor and keeps what was learned. `before`: rows of the list before the first page."""
 
-    def __init__(self, listing: Listing, paginator: CursorPaginator) -> None:
+    def __init__(self, listing: Listing, paginator: CursorPaginator, before: int = 0) -> None:
         self._listing, self._paginator = listing, paginator
         self._guard = RepeatGuard()
         self._used: set[str] = set()
-        self._count = Count()
+        self._count = Count(before)
         self._size = self._empty = 0
         self._least: int | None = None
 
@@ -103,15 +104,20 @@ class Cursors:
         cursor: str | None,
         asked_by: str | None,
     ) -> Page:
+        is_last = self._is_last(answer, cursor)
+        onward = None
+        if not is_last and cursor is not None:
+            onward = Onward(self._paginator, cursor, self._count.seen, self._size)
         return Page(
             number=number,
             rows=answer.rows,
             total=total,
-            is_last=self._is_last(answer, cursor),
+            is_last=is_last,
             size=self._size,
             rows_path=answer.rows_path,
             response=answer.response,
             cursor=asked_by,
+            onward=onward,
         )
 
     def _is_last(self, answer: Answer, cursor: str | None) -> bool:

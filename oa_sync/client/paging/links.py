@@ -11,19 +11,20 @@ import re
 from collections.abc import AsyncGenerator
 
 from oa_sync.client.paging.listing import Answer, Listing, RepeatGuard
+from oa_sync.client.paging.onward import Onward
 from oa_sync.client.paging.page import Page
 from oa_sync.client.paging.silence import is_silent
 from oa_sync.definitions.model import HeaderLinkPaginator, JsonLinkPaginator, SinglePagePaginator
 from oa_sync.definitions.paths import select
-from oa_sync.errors import InvalidResponseError
+from oa_sync.errors import InvalidResponseError, RedirectRefusedError
 
 LinkPaginator = JsonLinkPaginator | HeaderLinkPaginator | SinglePagePaginator
 
 
 async def linked_pages(
-    listing: Listing, paginator: LinkPaginator, first: Answer | None
+    listing: Listing, paginator: LinkPaginator, first: Answer | None, start: Onward | None = None
 ) -> AsyncGenerator[Page, None]:
-    """All pages in order; with `single_page`, the one there is.
+    """All pages in order, from `start` on (None: from the first); with `single_page`, the one there is.
 
     Raises:
         InvalidResponseError: a link or a page comes twice, or the link is not text.
@@ -31,12 +32,16 @@ async def linked_pages(
     """
     guard = RepeatGuard()
     followed: set[str] = set()
-    number, size = 1, 0
-    answer = first or await listing.read({}, "page 1")
+    number, size, seen = 1, 0, start.rows if start is not None else 0
+    if start is not None:
+        answer = await listing.read_link(str(start.at), "page 1")
+    else:
+        answer = first or await listing.read({}, "page 1")
     least = len(answer.rows)
     while True:
         guard.check(answer, None, "the API may not take its own links")
         size, least = max(size, len(answer.rows)), min(least, len(answer.rows))
+        seen += len(answer.rows)
         link = _next_link(answer, paginator)
         yield Page(
             number=number,
@@ -46,6 +51,7 @@ async def linked_pages(
             size=size,
             rows_path=answer.rows_path,
             response=answer.response,
+            onward=_onward(listing, answer, paginator, link, seen, size),
         )
         if link is None:
             return
@@ -59,6 +65,22 @@ async def linked_pages(
         answer = await listing.read_link(url, f"page {number}")
         if len(answer.rows) >= least and is_silent(answer, paginator):
             answer = await listing.read_link(url, f"page {number}")
+
+
+def _onward(
+    listing: Listing,
+    answer: Answer,
+    paginator: LinkPaginator,
+    link: str | None,
+    rows: int,
+    size: int,
+) -> Onward | None:
+    if link is None:
+        return None
+    try:
+        return Onward(paginator, listing.client.resolve(answer.response, link), rows, size)
+    except RedirectRefusedError:
+        return None  # raised when it is followed
 
 
 _LINK = re.compile(r"<([^>]*)>((?:[^,\"<]|\"[^\"]*\")*)")

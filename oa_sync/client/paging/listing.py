@@ -168,10 +168,10 @@ class Listing:
 
 
 class Count:
-    """The rows that came, held against the totals that the pages tell."""
+    """The rows that came, held against the totals that the pages tell. `seen`: those before the first page."""
 
-    def __init__(self) -> None:
-        self.seen = 0
+    def __init__(self, seen: int = 0) -> None:
+        self.seen = seen
         self.total: int | None = None
         self._told: set[int] = set()
 

@@ -33,6 +33,7 @@ from oa_sync.client.paging.listing import (
     RepeatGuard,
     refuse_empty,
 )
+from oa_sync.client.paging.onward import Onward
 from oa_sync.client.paging.page import Page
 from oa_sync.definitions.model import OffsetPaginator, PageNumberPaginator
 
@@ -43,19 +44,27 @@ def _tells_length(answer: Answer, page: Page, pages_path: str | None) -> bool:
 
 
 class PageNumbers:
-    """Reads by page number and keeps what was learned: rows seen, rows a page, total."""
+    """Reads by page number and keeps what was learned: rows seen, rows a page, total. `start`: where to begin
+    (None: at the first page)."""
 
-    def __init__(self, listing: Listing, paginator: PageNumberPaginator, size: int = 0) -> None:
+    def __init__(
+        self,
+        listing: Listing,
+        paginator: PageNumberPaginator,
+        size: int = 0,
+        start: Onward | None = None,
+    ) -> None:
         self._listing, self._paginator = listing, paginator
-        self._size = size
-        self._count = Count()
+        self._size = start.size if start is not None else size
+        self._first = int(start.at) if start is not None else paginator.first_page
+        self._count = Count(start.rows if start is not None else 0)
         self._total_at: datetime | None = None
         self._guard = RepeatGuard()
 
     async def pages(self, first: Answer | None, concurrency: int) -> AsyncGenerator[Page, None]:
         """All pages in order. While one is consumed, up to `concurrency` later ones are read, if
         that is more than 1 and a total says that they exist."""
-        number = self._paginator.first_page
+        number = self._first
         ahead: deque[asyncio.Task[Answer]] = deque()
 
         def read_ahead(last: int) -> None:
@@ -168,21 +177,31 @@ class PageNumbers:
             rows_path=answer.rows_path,
             response=answer.response,
             start=(number - self._paginator.base_page) * self._size,
+            onward=None
+            if is_last
+            else Onward(self._paginator, number + 1, self._count.seen, self._size),
         )
 
 
 class Offsets:
-    """Reads by offset. The next page starts where the rows that came end."""
+    """Reads by offset. The next page starts where the rows that came end. `start`: where to begin."""
 
-    def __init__(self, listing: Listing, paginator: OffsetPaginator, size: int = 0) -> None:
+    def __init__(
+        self,
+        listing: Listing,
+        paginator: OffsetPaginator,
+        size: int = 0,
+        start: Onward | None = None,
+    ) -> None:
         self._listing, self._paginator = listing, paginator
-        self._size = size
+        self._size = start.size if start is not None else size
+        self._first = int(start.at) if start is not None else paginator.offset
         self._count = Count()
         self._guard = RepeatGuard()
 
     async def pages(self, first: Answer | None) -> AsyncGenerator[Page, None]:
         """All pages in order."""
-        offset = self._paginator.offset
+        offset = self._first
         answer = first or await self._read(offset)
         while True:
             cause = f"the API may not know the parameter {self._paginator.offset_param!r}"
@@ -216,15 +235,18 @@ class Offsets:
         self._count.tell(total)
         self._count.seen = offset + len(answer.rows)
         self._size = max(self._size, len(answer.rows))
+        is_last = self._is_last(offset, answer)
+        end = offset + (len(answer.rows) or self._paginator.limit)
         return Page(
             number=offset,
             rows=answer.rows,
             total=total,
-            is_last=self._is_last(offset, answer),
+            is_last=is_last,
             size=self._size,
             rows_path=answer.rows_path,
             response=answer.response,
             start=offset,
+            onward=None if is_last else Onward(self._paginator, end, self._count.seen, self._size),
         )
 
     def _is_last(self, offset: int, answer: Answer) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from oa_sync.client.paging.onward import Onward
 from oa_sync.client.response import NO_CONTENT, Response
 from oa_sync.client.rows import UndecodedRows
 from oa_sync.errors import InvalidResponseError
@@ -26,6 +27,7 @@ class Place:
     is_silent: the answer had no body, and its status did not say so: taken for empty, but no proof.
     is_end_told: the server says where the list ends; False: it was silent, and that was believed
         (`oa_sync.client.paging.ends`).
+    onward: as in `Page`.
     """
 
     start: int | None
@@ -38,6 +40,7 @@ class Place:
     server_date: datetime | None
     is_silent: bool = False
     is_end_told: bool = True
+    onward: Onward | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,7 @@ class Page:
     rows_path: where in the body the rows stand, dotted (`$` for the body itself).
     response: the answer; its body is the page's exact bytes.
     start, cursor, is_end_told: as in `Place`.
+    onward: where the list goes on after this page; None where it does not, or nobody can say.
     """
 
     number: int
@@ -66,6 +70,7 @@ class Page:
     start: int | None = None
     cursor: str | None = None
     is_end_told: bool = True
+    onward: Onward | None = None
 
     @property
     def body(self) -> Body:
@@ -96,6 +101,7 @@ class Page:
             server_date=self.server_date,
             is_silent=not len(self.body) and self.response.status != NO_CONTENT,
             is_end_told=self.is_end_told,
+            onward=self.onward,
         )
 
     def raw_rows(self) -> list[bytes]:

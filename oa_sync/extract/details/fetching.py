@@ -15,6 +15,7 @@ from oa_sync.errors import (
     ApiError,
     BudgetExhausted,
     ConnectionFailedError,
+    InvalidRequestError,
     InvalidResponseError,
     NotAuthorisedError,
     NotFoundError,
@@ -73,8 +74,10 @@ class DetailFetcher:
         self._second_chance: list[tuple[DetailTask, ApiError]] = []
         self._server_offset = timedelta(0)
         self._done: set[tuple[str, str]] = set()
-        self.failed: set[tuple[str, str]] = set()
-        """Resource and key of each row whose detail failed. It may have been settled later."""
+        self.failed: dict[tuple[str, str], DetailTask] = {}
+        """The tasks that failed, by resource and key. A row may have been settled later."""
+        self.refused: set[tuple[str, str]] = set()
+        """Those of them that the API refused: asked again, it will refuse them again."""
         self.exhausted: BudgetExhausted | None = None
 
     def learn_server_date(self, response: Response) -> None:
@@ -166,6 +169,10 @@ class DetailFetcher:
             if verdict is Verdict.FAILED:
                 self._failed(task, shown_but_missing(task, error))
                 return
+            if verdict is Verdict.UNDECIDED:
+                self.failed[task.row] = task
+                self.refused.add(task.row)
+                return
             for mark in marks:
                 await self._emit(mark)
             if verdict is not Verdict.HELD:
@@ -204,7 +211,9 @@ class DetailFetcher:
 
     def _failed(self, task: DetailTask, error: ApiError) -> None:
         name = task.resource.name
-        self.failed.add(task.row)
+        self.failed[task.row] = task
+        if isinstance(error, InvalidRequestError):
+            self.refused.add(task.row)
         self._failures[name] += 1
         if self._failures[name] == FAILURES_IN_A_ROW:
             logger.warning(

@@ -46,6 +46,18 @@ def to_sample(scan: Scan) -> dict[str, Pending]:
     return {key: unseen(scan, key) for key in absent if key in chosen}
 
 
+def to_catch_up(scan: Scan) -> dict[str, Pending]:
+    """The loaded rows that wait for their detail and are not in the part of the list that was read."""
+    resource = scan.resource
+    if not may_be_asked(resource) or resource.status is not None:
+        return {}
+    return {
+        key: unseen(scan, key)
+        for key in scan.absent()
+        if scan.known[key].detail_version != scan.known[key].version and key not in scan.pending
+    }
+
+
 def unseen(scan: Scan, key: str) -> Pending:
     """A row with its key and nothing else. It has no hash, so the next scan that sees the row writes it
     again, with what only the list shows."""

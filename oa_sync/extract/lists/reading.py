@@ -20,6 +20,7 @@ from oa_sync.extract.lists.early_stop import EarlyStop
 from oa_sync.extract.lists.evidence import Evidence, Window
 from oa_sync.extract.lists.healing import Healing
 from oa_sync.extract.lists.listing import ListPage, OpenList
+from oa_sync.extract.lists.ration import Ration
 from oa_sync.extract.lists.scan import Scan
 
 logger = logging.getLogger(__name__)
@@ -48,10 +49,11 @@ async def scan(
     lists: AsyncIterator[OpenList],
     early_stop: EarlyStop | None = None,
     after_page: AfterPage = _keep_all,
+    ration: Ration | None = None,
 ) -> None:
     """Read every one of `lists` to its end, or to the end of the budget, into `result`.
 
-    `early_stop` may end the reading of a single list sooner. `after_page` may take rows out of `result`
+    `early_stop` may end the reading of a single list sooner, and so may its `ration`. `after_page` may take rows out of `result`
     (`Scan.take_full`) that need not be kept until then; what it raises of ours is raised. Never raises `ApiError`
     or `BudgetExhausted`: they end the scan and are in `Scan.error`, as is whatever a library raised.
     """
@@ -59,7 +61,7 @@ async def scan(
     failed: IncompleteListError | None = None
     try:
         async for opened in lists:
-            reading = _Reading(result, opened, after_page)
+            reading = _Reading(result, opened, after_page, ration)
             try:
                 await reading.run(early_stop)
             except IncompleteListError as error:
@@ -70,6 +72,8 @@ async def scan(
                 unproven.append(reading)
         if failed is not None:
             raise failed
+        if ration is not None and ration.is_part:
+            return
         result.finished = True
         if unproven and _is_worth_repeating(result, unproven):
             for reading in unproven:
@@ -109,8 +113,11 @@ def _is_worth_repeating(result: Scan, unproven: Sequence[_Reading]) -> bool:
 class _Reading:
     """One list on its way into a scan."""
 
-    def __init__(self, result: Scan, opened: OpenList, after_page: AfterPage) -> None:
+    def __init__(
+        self, result: Scan, opened: OpenList, after_page: AfterPage, ration: Ration | None
+    ) -> None:
         self._scan, self._opened, self._after_page = result, opened, after_page
+        self._ration = ration
         self._is_keyed = bool(identity(result.resource))
         self.evidence = Evidence(result.is_loaded, keyed=self._is_keyed)
         self._healing = Healing(opened, self.evidence, self._take)
@@ -127,7 +134,7 @@ class _Reading:
             BudgetExhausted, ApiError: as `OpenList`.
         """
         await self._read(early_stop)
-        if self.ended_early:
+        if self.ended_early or (self._ration is not None and self._ration.is_part):
             return
         if self._is_keyed and self.evidence.missing and self.evidence.collapsed is None:
             await self._optional(self._healing.run())
@@ -144,14 +151,16 @@ class _Reading:
         await self._optional(self._repeat())
 
     async def _read(self, early_stop: EarlyStop | None) -> None:
-        order, known = self._scan.order, self._scan.known
-        async with aclosing(self._opened.pages(ahead=early_stop is None)) as pages:
+        order, known, ration = self._scan.order, self._scan.known, self._ration
+        ahead = early_stop is None and (ration is None or ration.may_read_ahead)
+        async with aclosing(self._opened.pages(ahead=ahead)) as pages:
             async for page in pages:
                 before = self.evidence.seen
                 rows = self._scan.add(page)
                 seam = self.evidence.add_next(page, rows)
                 is_repeated = seam is not None and self.evidence.seen == before
                 self._note_repeated(page.total, len(rows) if is_repeated else 0)
+                self._scan.is_silent |= page.place.is_silent
                 self._note_endless(page)
                 self._scan.since = self._scan.since or self.evidence.since
                 order.add(rows, known)
@@ -159,6 +168,8 @@ class _Reading:
                 if early_stop is not None and early_stop.proves_rest(page.total, rows, order):
                     self._scan.leave_rest(early_stop.rest)
                     self.ended_early = True
+                    return
+                if ration is not None and not ration.goes_on(page):
                     return
                 if seam is not None and self._is_keyed:
                     await self._optional(self._healing.at_once(seam))

@@ -127,7 +127,6 @@ class Scan:
     def add(self, page: ListPage) -> list[Listed]:
         """Take in one page. A row seen before in this scan is replaced by its later state."""
         self.pages += 1
-        self.is_silent = self.is_silent or page.place.is_silent
         if page.total is not None and self.resource.parent is None:
             self.total = page.total
         entries = self._entries(page)
