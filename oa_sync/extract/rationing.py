@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
 from oa_sync.definitions.model import Resource
@@ -92,6 +93,8 @@ class Rationing:
         assert ration is not None
         if not (ration.is_part or ended):
             return
+        if is_refused(scan.error):
+            reached = replace(reached, onward=None)  # else it might fail at this place for ever
         self._budget.note_reached(resource, reached)
         self._parts[resource.name] = reached.pages
         goes_on = "the next sync goes on there" if reached.onward else "the next one begins anew"
@@ -132,4 +135,9 @@ def is_lost(ration: Ration | None, scan: Scan) -> bool:
     """Whether the place where reading was to go on is not there any more."""
     if ration is None or ration.start is None or ration.pages:
         return False
-    return isinstance(scan.error, ApiError) and not isinstance(scan.error, _MAY_PASS)
+    return is_refused(scan.error)
+
+
+def is_refused(error: Exception | None) -> bool:
+    """Whether an answer will be the same if it is asked for again."""
+    return isinstance(error, ApiError) and not isinstance(error, _MAY_PASS)

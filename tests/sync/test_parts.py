@@ -44,6 +44,8 @@ class Source:
     has_detail: bool = True
     forgets: bool = False
     """Whether cursors and links of an earlier day answer 400."""
+    repeats_last: bool = False
+    """Whether a place behind the end answers with the last page."""
     clock: ManualClock = field(default_factory=ManualClock)
     store: MemoryStore = field(default_factory=MemoryStore)
     server: Server = field(init=False)
@@ -85,6 +87,8 @@ class Source:
         day = f"{self.clock.now():%d}"
         if self.forgets and "after" in query and query["after"].partition(":")[0] != day:
             return Told({"error": "no such cursor"}, 400)
+        if self.repeats_last:
+            start = min(start, (len(rows) - 1) // 10 * 10)
         end = start + 10
         onward = f"{day}:{end}" if end < len(rows) else None
         meta: Body = {"total": len(rows), "next": onward}
@@ -191,6 +195,21 @@ def test_a_place_that_is_gone_begins_anew(way: str, tmp_path: Path) -> None:
             assert report.exit_code == 3, report.error
             assert report.tallies["long"].errors == []
             assert source.pages("long")[-1] > 0
+
+
+@pytest.mark.parametrize("way", ["page, no total", "offset, no total"])
+def test_a_list_that_became_shorter_than_the_place_is_begun_anew(way: str, tmp_path: Path) -> None:
+    """Its server answers with the last page to all that lies beyond the end."""
+    source = Source({"long": rows_of("a", 205)}, WAYS[way], repeats_last=True)
+    with served(tmp_path, source, rpd=15) as source:
+        for _ in source.days(2):
+            pass
+        del source.lists["long"][95:]
+        pages: list[int] = []
+        for report in source.days(3):
+            assert report.tallies["long"].errors == []
+            pages += source.pages("long")
+        assert 0 in pages
 
 
 @pytest.mark.parametrize("way", PAGERS)

@@ -198,13 +198,13 @@ class RepeatGuard:
     """Stops reading a server that sends the same page again and again.
 
     Two pages in a row with the same rows are an error, unless the total changed between them: rows
-    inserted in front can push all rows of a page onto the next one.
+    inserted in front can push all rows of a page onto the next one. `pages`: how many others an earlier sync saw.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, pages: int = 0) -> None:
         self._rows: Sequence[Any] = []
         self._total: int | None = None
-        self._pages = 0
+        self._pages = pages
 
     def check(self, answer: Answer, total: int | None, cause: str) -> None:
         """Take in the next page.

@@ -59,7 +59,7 @@ class PageNumbers:
         self._first = int(start.at) if start is not None else paginator.first_page
         self._count = Count(start.rows if start is not None else 0)
         self._total_at: datetime | None = None
-        self._guard = RepeatGuard()
+        self._guard = RepeatGuard(1 if start is not None and start.rows else 0)
 
     async def pages(self, first: Answer | None, concurrency: int) -> AsyncGenerator[Page, None]:
         """All pages in order. While one is consumed, up to `concurrency` later ones are read, if
@@ -197,7 +197,7 @@ class Offsets:
         self._size = start.size if start is not None else size
         self._first = int(start.at) if start is not None else paginator.offset
         self._count = Count()
-        self._guard = RepeatGuard()
+        self._guard = RepeatGuard(1 if start is not None and start.rows else 0)
 
     async def pages(self, first: Answer | None) -> AsyncGenerator[Page, None]:
         """All pages in order."""

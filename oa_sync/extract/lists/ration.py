@@ -76,6 +76,7 @@ class Ration:
         self._left, self._others, self._details = left, others, details
         self._loaded, self._before = loaded, before
         self._last: ListPage | None = None
+        self._is_over = False
         self.pages = 0
         """Pages that were read in this sync."""
         self.is_cut = False
@@ -113,12 +114,16 @@ class Ration:
         self.is_cut = self.pages >= self._allowed(onward)
         return not self.is_cut
 
+    def end(self) -> None:
+        """Take in that nothing comes after the newest page, whatever that said."""
+        self._is_over = True
+
     def reached(self) -> Reached | None:
         """How far the list is read now; None: no page was."""
         if self._last is None:
             return None
         place = self._last.place
-        if place.onward is not None:
+        if place.onward is not None and not self._is_over:
             pages, is_length = self._length(place.onward)
             return Reached(pages, is_length, self._left, place.onward)
         before = self.start.rows if self.start is not None else 0

@@ -173,6 +173,8 @@ class _Reading:
                     return
                 if seam is not None and self._is_keyed:
                     await self._optional(self._healing.at_once(seam))
+        if ration is not None:
+            ration.end()
 
     def _note_repeated(self, total: int | None, rows: int) -> None:
         """Take in that a page has `rows` rows and none of them is new, or 0."""
