@@ -262,7 +262,7 @@ class Extraction:
                     " its total is capped or stale, and proves nothing",
                 )
             )
-        if result.is_silent:
+        if result.is_bare:
             tally.warnings.append(
                 Warned(
                     "empty_answer",

@@ -24,7 +24,7 @@ class Place:
     size, total, is_last: as in `Page`.
     cursor: what the page was asked by, where pages are read by cursor; None for the first.
     received_at: this machine's time of the last byte; `server_date` is the server's.
-    is_silent: the answer had no body, and its status did not say so: taken for empty, but no proof.
+    is_bare: the answer had no body, and its status did not say so: taken for empty, but no proof.
     is_end_told: the server says where the list ends; False: it was silent, and that was believed
         (`oa_sync.client.paging.ends`).
     onward: as in `Page`.
@@ -38,7 +38,7 @@ class Place:
     cursor: str | None
     received_at: datetime
     server_date: datetime | None
-    is_silent: bool = False
+    is_bare: bool = False
     is_end_told: bool = True
     onward: Onward | None = None
 
@@ -99,7 +99,7 @@ class Page:
             cursor=self.cursor,
             received_at=self.received_at,
             server_date=self.server_date,
-            is_silent=not len(self.body) and self.response.status != NO_CONTENT,
+            is_bare=not len(self.body) and self.response.status != NO_CONTENT,
             is_end_told=self.is_end_told,
             onward=self.onward,
         )

@@ -89,7 +89,7 @@ async def scan(
         return
     result.proven = all(reading.evidence.proven for reading in unproven)
     # A row without a readable key may be any of the absent ones.
-    result.proven = result.proven and not result.set_aside and not result.is_silent
+    result.proven = result.proven and not result.set_aside and not result.is_bare
     if result.parents_proven is not False:
         asks = to_sample if result.is_mass_absent else to_confirm
         result.pending.update(asks(result))
@@ -160,7 +160,7 @@ class _Reading:
                 seam = self.evidence.add_next(page, rows)
                 is_repeated = seam is not None and self.evidence.seen == before
                 self._note_repeated(page.total, len(rows) if is_repeated else 0)
-                self._scan.is_silent |= page.place.is_silent
+                self._scan.is_bare |= page.place.is_bare
                 self._note_endless(page)
                 self._scan.since = self._scan.since or self.evidence.since
                 order.add(rows, known)

@@ -47,7 +47,7 @@ class Scan:
     proven to be there and unchanged (see `oa_sync.extract.lists.early_stop`). `since`: the server's time
     when reading began. `total`: the rows of the list by its newest page, None with several lists.
     `parents_proven`: no row is absent because its parent was missed; None: the details of absent parents tell.
-    `pages`: how many were read. `is_silent`: an answer had no body and was taken for an empty list, which proves
+    `pages`: how many were read. `is_bare`: an answer had no body and was taken for an empty list, which proves
     nothing. `error`: what ended the reading early.
     """
 
@@ -63,7 +63,7 @@ class Scan:
     parents_proven: bool | None = True
     total: int | None = None
     pages: int = 0
-    is_silent: bool = False
+    is_bare: bool = False
     finished: bool = False
     proven: bool = True
     since: datetime | None = None
