@@ -349,7 +349,7 @@ def shown_but_missing(task: DetailTask, error: NotFoundError) -> NotFoundError:
 
 def _confirms(scan: Scan) -> bool:
     """Whether `scan` may confirm an earlier one."""
-    return scan.is_complete and bool(scan.seen) and scan.total == len(scan.seen)
+    return scan.is_complete and bool(scan.seen) and scan.fits_total
 
 
 def _digest(key: str) -> str:

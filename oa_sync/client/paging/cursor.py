@@ -112,6 +112,7 @@ class Cursors:
             rows_path=answer.rows_path,
             response=answer.response,
             cursor=asked_by,
+            is_end_told=cursor is None or answer.flag(self._paginator.has_more_path) is False,
         )
 
     def _is_last(self, answer: Answer, cursor: str | None) -> bool:

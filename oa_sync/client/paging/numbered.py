@@ -167,6 +167,7 @@ class PageNumbers:
             size=self._size,
             rows_path=answer.rows_path,
             response=answer.response,
+            is_end_told=total is None or answer.flag(self._paginator.has_more_path) is False,
             start=(number - self._paginator.base_page) * self._size,
         )
 
@@ -224,6 +225,7 @@ class Offsets:
             size=self._size,
             rows_path=answer.rows_path,
             response=answer.response,
+            is_end_told=total is None or answer.flag(self._paginator.has_more_path) is False,
             start=offset,
         )
 

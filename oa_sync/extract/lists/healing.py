@@ -12,6 +12,8 @@ A row that stays in a list of pages can be missed in two ways:
 As long as rows are `missing` (see `oa_sync.extract.lists.evidence`), look in this order. (None is ever
 missing in a list that nobody changes, or in a list of dated rows that only grew.)
 
+0. Where so many rows came as the one total says: one window across each seam whose pages share a row. It shows
+   whether the list has that row twice.
 1. One window across each seam where the total changed and whose pages share no row. By cursor this is
    done as soon as the total is seen to fall: after many changes the place of a seam is not found again.
 2. The top of the list, page after page until one brings nothing new.
@@ -60,6 +62,9 @@ class Healing:
         Raises:
             BudgetExhausted, ApiError: as `OpenList`.
         """
+        for seam in self._evidence.seams() if self._evidence.may_have_copies else ():
+            if seam.is_shared and self._can_cross and self._evidence.missing:
+                await self._close(seam)
         open_seams = (seam for seam in self._evidence.seams() if seam.is_open)
         seams = [seam for seam in open_seams if seam not in self._tried]
         for seam in seams:
@@ -72,6 +77,18 @@ class Healing:
                 await self._close(seam)
         if not self._can_cross and self._evidence.missing:
             await self._read_again(to_the_end=True)
+
+    async def look_behind(self) -> None:
+        """See whether rows lie behind the last page. Raises as `run`."""
+        (*_, seam) = self._evidence.seams()
+        before = self._evidence.seen
+        pages = await self._opened.across(seam.left.place, None)
+        windows = [self._take(page) for page in pages]
+        if not windows or self._evidence.seen > before or not windows[-1].keys & seam.left.keys:
+            return
+        # It had room for more rows than it has.
+        if windows[-1].place.count < windows[-1].place.size:
+            self._evidence.end_was_seen(windows)
 
     async def _close(self, seam: Seam) -> None:
         """Read windows between two pages until one touches both."""

@@ -122,6 +122,9 @@ class _Reading:
             return
         if self._is_keyed and self.evidence.missing and self.evidence.collapsed is None:
             await self._optional(self._healing.run())
+        if self._is_keyed and self.evidence.is_end_open:
+            await self._optional(self._healing.look_behind())
+        self._scan.copies += self.evidence.copies
         if problem := self.evidence.contradiction(len(self._scan.set_aside)):
             raise IncompleteListError(
                 f"{self._scan.resource.name}: the list is not whole: {problem}. No row is taken for deleted."
