@@ -377,14 +377,38 @@ def _disproved(scan: Scan, absent: list[str], alive: str) -> str:
 
 
 def _kept(scan: Scan, rest: list[str]) -> str:
+    named = f"({_some(rest)})"
+    if not scan.seen:
+        what = (
+            f"the list is empty, and {_rows(len(rest))} of it {_are(rest)} loaded {named}. An empty list may be a"
+            f" fault, so {_they(rest)} {_are(rest)} kept"
+        )
+    elif len(rest) == scan.living:
+        what = f"none of the loaded rows is in the list any more {named}; {_they(rest)} {_are(rest)} kept"
+    else:
+        what = (
+            f"{len(rest):,} of {scan.living:,} loaded rows are not in the list any more {named}, too many at once"
+            " to be believed; they are kept"
+        )
     text = (
-        f"{scan.resource.name}: {len(rest):,} of {scan.living:,} loaded rows are not in the list any more"
-        f" ({_some(rest)}), too many at once to be believed; they are kept. If they are gone at the source, run"
-        " `oa-sync sync --allow-mass-delete` once, which lets just these go"
+        f"{scan.resource.name}: {what}. If {_they(rest)} {_are(rest)} gone at the source, run"
+        f" `oa-sync sync --allow-mass-delete` once, which lets just {'this one' if len(rest) == 1 else 'these'} go"
     )
     if _confirms(scan):
         return f"{text}; a list that says the same in a day is believed as well"
     return text
+
+
+def _rows(count: int) -> str:
+    return f"{count:,} row" if count == 1 else f"{count:,} rows"
+
+
+def _are(rows: list[str]) -> str:
+    return "is" if len(rows) == 1 else "are"
+
+
+def _they(rows: list[str]) -> str:
+    return "it" if len(rows) == 1 else "they"
 
 
 def _unusual(gone: int, living: int, how: str) -> Warned:

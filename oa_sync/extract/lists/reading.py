@@ -129,7 +129,8 @@ class _Reading:
             raise IncompleteListError(
                 f"{self._scan.resource.name}: the list is not whole: {problem}. No row is taken for deleted."
                 " Run again; if it stays so, check the paginator in the definition (where its pages begin,"
-                " their size), then tell the vendor"
+                " their size), then tell the vendor. If its total counts rows that this key may not see, take the"
+                f" total out of the definition: `paginator: {self._opened.without_total}`"
             )
 
     async def repeat(self) -> None:
