@@ -200,6 +200,11 @@ class Evidence:
         return reached and not self._in_turn[-1].place.is_end_told
 
     @property
+    def has_unclear(self) -> bool:
+        """Whether a row was seen that may have come meanwhile."""
+        return bool(self._unclear)
+
+    @property
     def may_have_copies(self) -> bool:
         """Whether rows that stand on two pages may be copies: so many rows came as the one total says."""
         return len(self._totals_told) == 1 and self._totals_told == {self._rows_in_turn}

@@ -12,13 +12,13 @@ A row that stays in a list of pages can be missed in two ways:
 As long as rows are `missing` (see `oa_sync.extract.lists.evidence`), look in this order. (None is ever
 missing in a list that nobody changes, or in a list of dated rows that only grew.)
 
-0. Where so many rows came as the one total says: one window across each seam whose pages share a row. It shows
-   whether the list has that row twice.
 1. One window across each seam where the total changed and whose pages share no row. By cursor this is
    done as soon as the total is seen to fall: after many changes the place of a seam is not found again.
 2. The top of the list, page after page until one brings nothing new.
 3. One window across every other open seam, unless the total only fell, by as many rows as are missing.
    This finds rows that an insertion and a deletion hid together, with the total as it was.
+4. Where fewer rows were seen than the one total says, but so many came: one window across each seam whose pages share a row. It shows
+   whether the list has that row twice. Before 3 if no row was seen that may be new.
 
 This costs about one request a page in a list that always changes, and two by cursor; where the pages
 shifted by more than half a window, up to three windows a seam. A row that is still missing was deleted
@@ -62,9 +62,6 @@ class Healing:
         Raises:
             BudgetExhausted, ApiError: as `OpenList`.
         """
-        for seam in self._evidence.seams() if self._evidence.may_have_copies else ():
-            if seam.is_shared and self._can_cross and self._evidence.missing:
-                await self._close(seam)
         open_seams = (seam for seam in self._evidence.seams() if seam.is_open)
         seams = [seam for seam in open_seams if seam not in self._tried]
         for seam in seams:
@@ -72,11 +69,23 @@ class Healing:
                 await self._close(seam)
         if self._can_cross and self._evidence.missing:
             await self._read_again(to_the_end=False)
+        if not self._evidence.has_unclear:
+            await self._look_for_copies()
         for seam in seams:
             if not seam.is_shifted and self._can_cross and not self._evidence.is_explained:
                 await self._close(seam)
+        await self._look_for_copies()
         if not self._can_cross and self._evidence.missing:
             await self._read_again(to_the_end=True)
+
+    async def _look_for_copies(self) -> None:
+        """Look whether rows that stand on two pages stand twice in the list."""
+        shared = (seam for seam in self._evidence.seams() if seam.is_shared)
+        for seam in list(shared) if self._evidence.may_have_copies else ():
+            if self._evidence.contradiction() is None or not self._can_cross:
+                return
+            if seam not in self._tried:
+                await self._close(seam)
 
     async def look_behind(self) -> None:
         """See whether rows lie behind the last page. Raises as `run`."""

@@ -21,6 +21,7 @@ from oa_sync.extract.lists.evidence import Evidence, Window
 from oa_sync.extract.lists.healing import Healing
 from oa_sync.extract.lists.listing import ListPage, OpenList
 from oa_sync.extract.lists.scan import Scan
+from oa_sync.extract.lists.second_look import Shown
 
 logger = logging.getLogger(__name__)
 
@@ -144,6 +145,9 @@ class _Reading:
             async for page in pages:
                 before = self.evidence.seen
                 rows = self._scan.add(page)
+                if self._scan.resource.detail is not None:
+                    keys = tuple(row.key for row in rows)
+                    self._scan.pages_shown.append(Shown(self._opened, page.place, keys))
                 seam = self.evidence.add_next(page, rows)
                 is_repeated = seam is not None and self.evidence.seen == before
                 self._note_repeated(page.total, len(rows) if is_repeated else 0)

@@ -23,6 +23,7 @@ from oa_sync.extract.lists.changes import (
 from oa_sync.extract.lists.listing import ListPage
 from oa_sync.extract.lists.mass import is_mass
 from oa_sync.extract.lists.order import Order
+from oa_sync.extract.lists.second_look import Shown
 from oa_sync.extract.set_aside import SetAside
 
 
@@ -73,6 +74,8 @@ class Scan:
     """How many rows the list of each parent showed first, by the parent's key."""
     handed_on: dict[str, Known] = field(default_factory=dict)
     """What will be loaded of the rows that `take_full` took, by key."""
+    pages_shown: list[Shown] = field(default_factory=list)
+    """The pages in turn, of a list whose rows have a detail."""
     set_aside: dict[str, SetAside] = field(default_factory=dict)
     """The rows without a readable key, by a stand-in for it. They are in `seen` too."""
 
