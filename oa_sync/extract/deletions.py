@@ -8,7 +8,10 @@ A row is marked as deleted only if something says so that is not the answer in d
   server that restores itself. Then the list is *in doubt*, and see below.
 - *A 404 of the detail* of a row that no list showed in this sync. List and detail agree then. It does not
   count where details of rows that the list does show answered 404 as well and none answered 200: that route
-  is broken. A 404 of a row that the list shows in the same sync is a contradiction, so it is a failure.
+  is broken. A 404 of a row that the list shows in the same sync is a contradiction, so it is a failure. But a row
+  may be deleted between the two requests. So where up to `MOST_LOOKED_AT` rows of a list answer so, and another
+  one's detail answers, the list is asked once more around each of them (`oa_sync.extract.lists.second_look`): if the
+  row has left its place there, list and detail agree.
 - *A 404 of an agent run* that no list tells of, first and last seen at least `RUN_GONE_AFTER` apart. Until
   then the run is asked for again, each time later.
 
@@ -58,6 +61,7 @@ from oa_sync.extract.lists.absent import may_be_asked, to_confirm, unseen
 from oa_sync.extract.lists.changes import Change
 from oa_sync.extract.lists.mass import is_mass
 from oa_sync.extract.lists.scan import Pending, Scan
+from oa_sync.extract.lists.second_look import has_left
 from oa_sync.extract.tally import Tally, Warned
 from oa_sync.journal.items import Item, Kind
 
@@ -65,6 +69,9 @@ CONFIRMED_AFTER = timedelta(hours=20)
 """Less than a day, so that the next night counts even if it begins a little earlier."""
 
 RUN_GONE_AFTER = timedelta(days=3)
+
+MOST_LOOKED_AT = 3
+"""Rows of one list in one sync, of which the list is asked again. More of them are a fault of the detail route."""
 
 _KEPT, _RUNS, _OF_PARENT = "kept", "missing_runs", "rows_of_parent"
 
@@ -112,8 +119,8 @@ class Deletions:
         self._scans: dict[str, Scan] = {}
         self._answers: set[str] = set()
         """Resources whose details answer for rows that their list shows."""
-        self._refuses: set[str] = set()
-        """Resources whose details answered 404 for such rows."""
+        self._refuses: defaultdict[str, set[str]] = defaultdict(set)
+        """The rows of each resource whose detail answered 404 though the list shows them."""
         self._alive: defaultdict[str, set[str]] = defaultdict(set)
         self._not_found: defaultdict[str, set[str]] = defaultdict(set)
         self._gone: defaultdict[str, set[str]] = defaultdict(set)
@@ -159,7 +166,7 @@ class Deletions:
         name, key = task.row
         scan, known, tally = self._scans.get(name), task.pending.known, self._tallies[name]
         if scan is None or key in scan.seen:
-            self._refuses.add(name)
+            self._refuses[name].add(key)
             return Verdict.FAILED, []
         if known is None or known.deleted:
             if task.pending.change is Change.NEW:
@@ -175,6 +182,25 @@ class Deletions:
         if name in self._answers and not self._is_in_doubt(scan):
             return Verdict.GONE, self._marks(scan, [key])
         return Verdict.HELD, []
+
+    async def left_meanwhile(self, task: DetailTask) -> list[Item] | None:
+        """What is to be written of a row whose detail answered 404 though the list showed it, if it has left the
+        list since; None: it has not, or that is not clear. Call it when all details were asked for."""
+        name, key = task.row
+        scan = self._scans.get(name)
+        if scan is None or task.resource.status is not None or name not in self._answers:
+            return None
+        if len(self._refuses[name]) > MOST_LOOKED_AT:
+            return None
+        try:
+            if not await has_left(task.resource, scan.pages_shown, key):
+                return None
+        except (ApiError, BudgetExhausted):
+            return None
+        if not scan.is_loaded(key):
+            self._tallies[name].new -= 1
+            return []
+        return self._marks(scan, [key])
 
     def _is_in_doubt(self, scan: Scan) -> bool:
         return scan.is_mass_absent and scan.resource.name not in self._believed
@@ -216,7 +242,7 @@ class Deletions:
         name = scan.resource.name
         if scan.is_complete:
             return [key for key in absent if key not in self._alive[name]]
-        if name in self._refuses and name not in self._answers:
+        if self._refuses[name] and name not in self._answers:
             return []
         return [key for key in absent if key in self._not_found[name]]
 
@@ -260,7 +286,7 @@ class Deletions:
         """Whether the detail of a row that the list shows answers, so that a 404 means something."""
         name = scan.resource.name
         shown = next((key for key in scan.seen if scan.is_loaded(key)), None)
-        if name in self._answers or name in self._refuses or shown is None:
+        if name in self._answers or self._refuses[name] or shown is None:
             return name in self._answers
         task = DetailTask(scan.resource, unseen(scan, shown), ())
         try:
@@ -353,7 +379,7 @@ def shown_but_missing(task: DetailTask, error: NotFoundError) -> NotFoundError:
 
 def _confirms(scan: Scan) -> bool:
     """Whether `scan` may confirm an earlier one."""
-    return scan.is_complete and bool(scan.seen) and scan.total == len(scan.seen)
+    return scan.is_complete and bool(scan.seen) and scan.fits_total
 
 
 def _digest(key: str) -> str:
@@ -381,14 +407,38 @@ def _disproved(scan: Scan, absent: list[str], alive: str) -> str:
 
 
 def _kept(scan: Scan, rest: list[str]) -> str:
+    named = f"({_some(rest)})"
+    if not scan.seen:
+        what = (
+            f"the list is empty, and {_rows(len(rest))} of it {_are(rest)} loaded {named}. An empty list may be a"
+            f" fault, so {_they(rest)} {_are(rest)} kept"
+        )
+    elif len(rest) == scan.living:
+        what = f"none of the loaded rows is in the list any more {named}; {_they(rest)} {_are(rest)} kept"
+    else:
+        what = (
+            f"{len(rest):,} of {scan.living:,} loaded rows are not in the list any more {named}, too many at once"
+            " to be believed; they are kept"
+        )
     text = (
-        f"{scan.resource.name}: {len(rest):,} of {scan.living:,} loaded rows are not in the list any more"
-        f" ({_some(rest)}), too many at once to be believed; they are kept. If they are gone at the source, run"
-        " `oa-sync sync --allow-mass-delete` once, which lets just these go"
+        f"{scan.resource.name}: {what}. If {_they(rest)} {_are(rest)} gone at the source, run"
+        f" `oa-sync sync --allow-mass-delete` once, which lets just {'this one' if len(rest) == 1 else 'these'} go"
     )
     if _confirms(scan):
         return f"{text}; a list that says the same in a day is believed as well"
     return text
+
+
+def _rows(count: int) -> str:
+    return f"{count:,} row" if count == 1 else f"{count:,} rows"
+
+
+def _are(rows: list[str]) -> str:
+    return "is" if len(rows) == 1 else "are"
+
+
+def _they(rows: list[str]) -> str:
+    return "it" if len(rows) == 1 else "they"
 
 
 def _unusual(gone: int, living: int, how: str) -> Warned:

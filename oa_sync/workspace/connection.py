@@ -61,6 +61,11 @@ class OpenedList:
 
     api_list: ApiList
 
+    @property
+    def without_total(self) -> str:
+        """Its paginator in the words of a definition, so that no total is believed."""
+        return self.api_list.without_total
+
     def pages(self, *, ahead: bool) -> AsyncGenerator[Page, None]:
         """All pages in order."""
         return self.api_list.pages(PAGES_AT_ONCE if ahead else 1)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from tests.support.faulty_list import PAGERS, Body, FaultyList, faulty_list, things
 
@@ -101,3 +103,37 @@ def test_a_total_that_is_too_small_cuts_nothing(
         assert source.living() == source.ids
         (warning,) = report.as_json()["warnings"]
         assert (warning["code"], warning["resource"]) == ("total", "things")
+
+
+@pytest.mark.parametrize("has_detail", [False, True], ids=["plain", "detail"])
+@pytest.mark.parametrize("by", ["page", "offset", "cursor", "auto"])
+def test_a_total_of_hidden_rows_fails_until_the_words_that_are_told_are_typed(
+    by: str, has_detail: bool, tmp_path: Path
+) -> None:
+    """The total counts rows that this key may not see."""
+    pager: Body = {"type": "auto"} if by == "auto" else PAGERS[by]
+    source = FaultyList(things(34), pager, has_detail)
+
+    def hidden(body: Body, query: dict[str, str]) -> Body:
+        query = {("after" if name == "cursor" else name): at for name, at in query.items()}
+        body = FaultyList(source.rows, pager).page(query)
+        return {"data": body["data"], "meta": {**body["meta"], "total": len(source.rows) + 5}}
+
+    source.fault = hidden
+    with faulty_list(tmp_path / "first", source):
+        for _ in range(2):
+            report = source.sync()
+            assert (report.exit_code, report.as_json()["error"]["code"]) == (1, "incomplete")
+            assert "39 rows, and shows 34" in str(report.error)
+        told = re.search(r"`paginator: (.*)`", str(report.error))
+        assert told is not None
+    source.pager = yaml.safe_load(told[1])
+    with faulty_list(tmp_path / "second", source):
+        for _ in range(2):
+            report = source.sync()
+            assert report.exit_code == 0, report.error
+            assert source.living() == source.ids
+        source.rows.pop(7)
+        report = source.sync()
+        assert (report.exit_code, report.tallies["things"].deleted) == (0, 1)
+        assert source.living() == source.ids

@@ -183,6 +183,34 @@ def test_a_lost_home_keeps_rows_once_more(tmp_path: Path) -> None:
         assert source.living() == source.ids
 
 
+@pytest.mark.parametrize("has_detail", [False, True], ids=["plain", "detail"])
+def test_the_last_row_of_a_list_is_kept_in_words_that_fit(has_detail: bool, tmp_path: Path) -> None:
+    source = FaultyList(things(1), has_detail=has_detail)
+    with faulty_list(tmp_path, source):
+        assert source.sync().exit_code == 0
+        source.rows.clear()
+        report = source.sync()
+        assert (report.exit_code, report.as_json()["error"]["code"]) == (1, "mass_deletion")
+        assert "the list is empty, and 1 row of it is loaded (t0000)" in str(report.error)
+        assert "`oa-sync sync --allow-mass-delete`" in str(report.error)
+        assert source.sync(allow_mass_delete=True).exit_code == 0
+        assert source.living() == set()
+        assert source.sync().exit_code == 0, "an empty list of which nothing is loaded"
+
+
+def test_a_list_whose_rows_were_all_replaced_is_believed_after_a_day(tmp_path: Path) -> None:
+    source = FaultyList(things(5))
+    with faulty_list(tmp_path, source):
+        source.sync()
+        source.rows[:] = things(5, 100)
+        report = source.sync()
+        assert "none of the loaded rows is in the list any more" in str(report.error)
+        assert "in a day is believed" in str(report.error)
+        source.clock.advance(20 * HOUR)
+        assert source.sync().exit_code == 0
+        assert source.living() == source.ids
+
+
 # -- details -----------------------------------------------------------------------------------------
 
 

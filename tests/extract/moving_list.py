@@ -81,6 +81,7 @@ class MovingList:
     requests: int = 0
     now: datetime = START
     made: int = 0
+    without_total: str = "{type: auto}"
 
     @property
     def ids(self) -> list[str]:

@@ -15,6 +15,7 @@ from oa_sync.client.paging.numbered import Offsets, PageNumbers
 from oa_sync.client.paging.onward import Onward
 from oa_sync.client.paging.page import Page, Place
 from oa_sync.client.paging.signs import Signs
+from oa_sync.client.paging.silence import without_total
 from oa_sync.client.response import Response
 from oa_sync.client.session import ApiClient
 from oa_sync.definitions.model import (
@@ -100,6 +101,11 @@ class ApiList:
         """See whether the first answer tells how the list goes on, where that is declared."""
         if self._signs is not None and not isinstance(self._paginator, AutoPaginator):
             self._doubt = self._signs.check(answer, self._paginator, was_found=False)
+
+    @property
+    def without_total(self) -> str:
+        """Its paginator in the words of a definition, so that no total is believed."""
+        return without_total(self._paginator)
 
     async def across(self, left: Place, right: Place | None) -> list[Page]:
         """What lies in the seam of two pages; see `oa_sync.client.paging.across`."""

@@ -118,6 +118,7 @@ class Cursors:
             response=answer.response,
             cursor=asked_by,
             onward=onward,
+            is_end_told=cursor is None or answer.flag(self._paginator.has_more_path) is False,
         )
 
     def _is_last(self, answer: Answer, cursor: str | None) -> bool:

@@ -176,6 +176,7 @@ class PageNumbers:
             size=self._size,
             rows_path=answer.rows_path,
             response=answer.response,
+            is_end_told=total is None or answer.flag(self._paginator.has_more_path) is False,
             start=(number - self._paginator.base_page) * self._size,
             onward=None
             if is_last
@@ -245,6 +246,7 @@ class Offsets:
             size=self._size,
             rows_path=answer.rows_path,
             response=answer.response,
+            is_end_told=total is None or answer.flag(self._paginator.has_more_path) is False,
             start=offset,
             onward=None if is_last else Onward(self._paginator, end, self._count.seen, self._size),
         )

@@ -25,8 +25,8 @@ class Place:
     cursor: what the page was asked by, where pages are read by cursor; None for the first.
     received_at: this machine's time of the last byte; `server_date` is the server's.
     is_bare: the answer had no body, and its status did not say so: taken for empty, but no proof.
-    is_end_told: the server says where the list ends; False: it was silent, and that was believed
-        (`oa_sync.client.paging.ends`).
+    is_end_told: the server says that the list ends here, other than by a total; False also where it was silent,
+        and that was believed (`oa_sync.client.paging.ends`). Of other pages it says nothing.
     onward: as in `Page`.
     """
 

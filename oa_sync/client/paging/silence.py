@@ -1,12 +1,15 @@
-"""Answers that leave out all fields that tell how their list goes on."""
+"""The fields that tell how a list goes on: where a paginator looks for them, and answers that leave them out."""
 
 from __future__ import annotations
 
+import yaml
+
 from oa_sync.client.paging.listing import Answer
-from oa_sync.definitions.model import Paginator
+from oa_sync.definitions.model import OffsetPaginator, PageNumberPaginator, Paginator
 from oa_sync.definitions.paths import MISSING, parse_path, select
 
 _PATHS = ("has_more_path", "total_path", "total_rows_path", "cursor_path", "next_url_path")
+_TOTALS = ("total_path", "total_rows_path")
 _LEFT_OUT_AT_THE_END = frozenset(
     {
         *("@odata.nextlink", "odata.nextlink", "@nextlink", "nextlink"),
@@ -19,6 +22,17 @@ def paging_paths(paginator: Paginator) -> dict[str, str]:
     """The paths at which `paginator` looks for what tells of the end, by the name of its word."""
     values = {name: getattr(paginator, name, None) for name in _PATHS}
     return {name: path for name, path in values.items() if isinstance(path, str)}
+
+
+def without_total(paginator: Paginator) -> str:
+    """`paginator` in the words of a definition, so that no total is believed."""
+    words = paginator.model_dump(exclude_unset=True)
+    words = {"type": paginator.type} | {
+        key: value for key, value in words.items() if key not in ("type", *_TOTALS)
+    }
+    if isinstance(paginator, PageNumberPaginator | OffsetPaginator):
+        words["total_path"] = None
+    return str(yaml.safe_dump(words, default_flow_style=True, sort_keys=False, width=1000)).strip()
 
 
 def may_be_left_out(path: str) -> bool:

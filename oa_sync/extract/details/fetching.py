@@ -72,6 +72,8 @@ class DetailFetcher:
         self._concurrency = Concurrency(max_in_flight)
         self._failures: Counter[str] = Counter()
         self._second_chance: list[tuple[DetailTask, ApiError]] = []
+        self._missing: list[tuple[DetailTask, NotFoundError]] = []
+        """Details that answered 404 though the list showed their rows."""
         self._server_offset = timedelta(0)
         self._done: set[tuple[str, str]] = set()
         self.failed: dict[tuple[str, str], DetailTask] = {}
@@ -103,6 +105,7 @@ class DetailFetcher:
             for task, _ in again:
                 if (task.resource.name, task.pending.listed.key) not in self._done:
                     self._tallies[task.resource.name].errors.append(left[id(task)])
+        await self._look_again()
         return self._done
 
     async def resume(self, tasks: deque[DetailTask]) -> set[tuple[str, str]]:
@@ -116,10 +119,23 @@ class DetailFetcher:
         done, self._done = self._done, set()
         # `fetch` asks once more for what failed here, and reports it.
         self._second_chance.clear()
+        self._missing.clear()
         self._failures.clear()
         for tally in self._tallies.values():
             tally.errors.clear()
         return done
+
+    async def _look_again(self) -> None:
+        """Settle the rows that left their list before their detail was asked for; the others have failed."""
+        missing, self._missing = self._missing, []
+        for task, error in missing:
+            marks = None if self.exhausted else await self._deletions.left_meanwhile(task)
+            if marks is None:
+                self._tallies[task.resource.name].errors.append(error)
+                continue
+            for mark in marks:
+                await self._emit(mark)
+            self._done.add(task.row)
 
     async def _all(self, tasks: deque[DetailTask], total: int, tries: int | None) -> None:
         running: set[asyncio.Task[None]] = set()
@@ -224,6 +240,8 @@ class DetailFetcher:
             )
         if isinstance(error, _MAY_HEAL):
             self._second_chance.append((task, error))
+        elif isinstance(error, NotFoundError):
+            self._missing.append((task, error))
         else:
             self._tallies[name].errors.append(error)
 

@@ -58,6 +58,10 @@ class _ListOfParent:
     opened: OpenList
     inherited: dict[str, Any]
 
+    @property
+    def without_total(self) -> str:
+        return self.opened.without_total
+
     async def pages(self, *, ahead: bool) -> AsyncGenerator[ListPage, None]:
         try:
             async with aclosing(self.opened.pages(ahead=ahead)) as pages:

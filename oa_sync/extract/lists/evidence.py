@@ -25,12 +25,21 @@ What this assumes, and what happens where it is wrong:
   `Date` header, within `MARGIN`. A row inserted during the scan *with an old time* (a restored backup, an
   import that keeps its times) can be counted in place of a row that slipped through at the same time.
 - An id that leaves the list does not come back to it within one scan.
+
+A list may show a row twice by itself: a join does. Its total counts the rows shown, or the distinct ones. A row
+that stands twice in *one answer* is such a copy, because an answer is the list at one moment. A row on two pages
+may instead have moved, while another one slipped through, so it counts only when one answer shows both. With its
+copies a list may reach its total, and is no contradiction. But not where only the total ended the reading: if it
+counts distinct rows, the copies took the place of the last ones, so what lies behind is looked at. And a count that
+needs copies never proves a row gone: that takes a detail, or a second reading.
+
 - In a list without keys, rows cannot be told apart; there one total on all pages, and as many rows, must
   be enough.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -68,11 +77,16 @@ class Seam:
     def is_open(self) -> bool:
         """Whether a row can be hidden here. Pages that share a row have nothing between them."""
         if self.right is not None:
-            return not self.left.keys & self.right.keys
+            return not self.is_shared
         last = self.left.place
         if last.start is None or last.total is None:
             return False
         return last.start + last.count < last.total
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether a row stands on both pages."""
+        return self.right is not None and bool(self.left.keys & self.right.keys)
 
     @property
     def is_shifted(self) -> bool:
@@ -101,14 +115,16 @@ class Evidence:
         self._unclear: set[str] = set()
         self._late: set[str] = set()
         self._totals_told: set[int | None] = set()
-        self._delivered = 0
-        self._repeated = False
+        self._delivered = self._rows_in_turn = 0
+        self._copies: dict[str, int] = {}
+        self._repeated = self._end_seen = False
 
     def add_next(self, page: ListPage, rows: Sequence[Listed]) -> Seam | None:
         """Take in the next page in turn, with its `rows`; returns the seam to the page before."""
         window = self.add(page, rows)
         before = self._in_turn[-1] if self._in_turn else None
         self._in_turn.append(window)
+        self._rows_in_turn += len(rows)
         return Seam(before, window) if before else None
 
     def add(self, page: ListPage, rows: Sequence[Listed]) -> Window:
@@ -117,7 +133,11 @@ class Evidence:
         is_first = not self._windows
         self._windows.append(window)
         self._totals_told.add(page.total)
-        self._delivered += len(rows)
+        self._delivered += len(window.keys)
+        if len(window.keys) < len(rows):
+            for key, count in Counter(row.key for row in rows).items():
+                if count - 1 > self._copies.get(key, 0):
+                    self._copies[key] = count - 1
         for row in rows:
             if is_first or self._was_loaded(row.key):
                 self._there.add(row.key)
@@ -140,6 +160,11 @@ class Evidence:
         """A second reading gave the same rows."""
         self._repeated = True
 
+    def end_was_seen(self, windows: Sequence[Window]) -> None:
+        """Nothing lies behind the last page, as `windows` show: their rows came before, and tell of no change."""
+        self._end_seen = True
+        self._delivered -= sum(len(window.keys) for window in windows)
+
     @property
     def since(self) -> datetime | None:
         """The server's time of the first page."""
@@ -161,6 +186,30 @@ class Evidence:
         return len(self._there) + len(self._unclear)
 
     @property
+    def copies(self) -> int:
+        """How many rows the list shows beside the distinct ones, by answers that show a row more than once."""
+        return sum(self._copies.values())
+
+    @property
+    def is_end_open(self) -> bool:
+        """Whether the total is reached only with copies, and nothing but the total ended the reading."""
+        if not self._copies or self._end_seen or not self._in_turn:
+            return False
+        totals = self._totals()
+        reached = bool(totals) and self.seen < min(totals) <= self.seen + self.copies
+        return reached and not self._in_turn[-1].place.is_end_told
+
+    @property
+    def has_unclear(self) -> bool:
+        """Whether a row was seen that may have come meanwhile."""
+        return bool(self._unclear)
+
+    @property
+    def may_have_copies(self) -> bool:
+        """Whether rows that stand on two pages may be copies: so many rows came as the one total says."""
+        return len(self._totals_told) == 1 and self._totals_told == {self._rows_in_turn}
+
+    @property
     def proven(self) -> bool:
         """Whether every row that stayed in the list was seen."""
         if not self._windows or self._repeated:
@@ -168,7 +217,9 @@ class Evidence:
         total = self._windows[0].place.total
         if len(self._windows) == 1:
             place = self._windows[0].place
-            return total == place.count if total is not None else place.is_end_told
+            if total is None:
+                return place.is_end_told
+            return total == place.count and not self._copies
         if not self._keyed:
             return self.steady and total in (None, self._delivered)
         return total is not None and len(self._there) == total
@@ -183,7 +234,7 @@ class Evidence:
         if total is None or self._is_overstated:
             return 0
         young = self._late if self.steady else self._unclear
-        return max(0, total - self.seen + len(young))
+        return max(0, total - self.seen - self.copies + len(young))
 
     @property
     def is_explained(self) -> bool:
@@ -204,8 +255,11 @@ class Evidence:
         if self.collapsed is not None:
             before, after = self.collapsed
             return f"its total fell from {before:,} to {after:,} while it was read"
-        if self.seen + set_aside < min(totals):
-            return f"it says that it has {min(totals):,} rows, and shows {self.seen:,}"
+        copies = 0 if self.is_end_open else self.copies
+        if self.seen + set_aside + copies < min(totals):
+            twice = self._rows_in_turn - self.seen
+            more = f" ({self._rows_in_turn:,} came, some of them twice)" if twice > 0 else ""
+            return f"it says that it has {min(totals):,} rows, and shows {self.seen:,}{more}"
         return None
 
     @property

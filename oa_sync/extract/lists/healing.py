@@ -17,6 +17,8 @@ missing in a list that nobody changes, or in a list of dated rows that only grew
 2. The top of the list, page after page until one brings nothing new.
 3. One window across every other open seam, unless the total only fell, by as many rows as are missing.
    This finds rows that an insertion and a deletion hid together, with the total as it was.
+4. Where fewer rows were seen than the one total says, but so many came: one window across each seam whose pages share a row. It shows
+   whether the list has that row twice. Before 3 if no row was seen that may be new.
 
 This costs about one request a page in a list that always changes, and two by cursor; where the pages
 shifted by more than half a window, up to three windows a seam. A row that is still missing was deleted
@@ -67,11 +69,35 @@ class Healing:
                 await self._close(seam)
         if self._can_cross and self._evidence.missing:
             await self._read_again(to_the_end=False)
+        if not self._evidence.has_unclear:
+            await self._look_for_copies()
         for seam in seams:
             if not seam.is_shifted and self._can_cross and not self._evidence.is_explained:
                 await self._close(seam)
+        await self._look_for_copies()
         if not self._can_cross and self._evidence.missing:
             await self._read_again(to_the_end=True)
+
+    async def _look_for_copies(self) -> None:
+        """Look whether rows that stand on two pages stand twice in the list."""
+        shared = (seam for seam in self._evidence.seams() if seam.is_shared)
+        for seam in list(shared) if self._evidence.may_have_copies else ():
+            if self._evidence.contradiction() is None or not self._can_cross:
+                return
+            if seam not in self._tried:
+                await self._close(seam)
+
+    async def look_behind(self) -> None:
+        """See whether rows lie behind the last page. Raises as `run`."""
+        (*_, seam) = self._evidence.seams()
+        before = self._evidence.seen
+        pages = await self._opened.across(seam.left.place, None)
+        windows = [self._take(page) for page in pages]
+        if not windows or self._evidence.seen > before or not windows[-1].keys & seam.left.keys:
+            return
+        # It had room for more rows than it has.
+        if windows[-1].place.count < windows[-1].place.size:
+            self._evidence.end_was_seen(windows)
 
     async def _close(self, seam: Seam) -> None:
         """Read windows between two pages until one touches both."""

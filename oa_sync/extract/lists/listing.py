@@ -33,6 +33,10 @@ class OpenList(Protocol):
     Both raise `BudgetExhausted` and `ApiError`.
     """
 
+    @property
+    def without_total(self) -> str:
+        """Its paginator in the words of a definition, so that no total is believed."""
+
     def pages(self, *, ahead: bool) -> AsyncGenerator[ListPage, None]:
         """All pages in order; `ahead`: several at once, where that is possible."""
 

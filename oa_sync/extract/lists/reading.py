@@ -22,6 +22,7 @@ from oa_sync.extract.lists.healing import Healing
 from oa_sync.extract.lists.listing import ListPage, OpenList
 from oa_sync.extract.lists.ration import Ration
 from oa_sync.extract.lists.scan import Scan
+from oa_sync.extract.lists.second_look import Shown
 
 logger = logging.getLogger(__name__)
 
@@ -138,11 +139,15 @@ class _Reading:
             return
         if self._is_keyed and self.evidence.missing and self.evidence.collapsed is None:
             await self._optional(self._healing.run())
+        if self._is_keyed and self.evidence.is_end_open:
+            await self._optional(self._healing.look_behind())
+        self._scan.copies += self.evidence.copies
         if problem := self.evidence.contradiction(len(self._scan.set_aside)):
             raise IncompleteListError(
                 f"{self._scan.resource.name}: the list is not whole: {problem}. No row is taken for deleted."
                 " Run again; if it stays so, check the paginator in the definition (where its pages begin,"
-                " their size), then tell the vendor"
+                " their size), then tell the vendor. If its total counts rows that this key may not see, take the"
+                f" total out of the definition: `paginator: {self._opened.without_total}`"
             )
 
     async def repeat(self) -> None:
@@ -157,6 +162,9 @@ class _Reading:
             async for page in pages:
                 before = self.evidence.seen
                 rows = self._scan.add(page)
+                if self._scan.resource.detail is not None:
+                    keys = tuple(row.key for row in rows)
+                    self._scan.pages_shown.append(Shown(self._opened, page.place, keys))
                 seam = self.evidence.add_next(page, rows)
                 is_repeated = seam is not None and self.evidence.seen == before
                 self._note_repeated(page.total, len(rows) if is_repeated else 0)

@@ -23,6 +23,7 @@ from oa_sync.extract.lists.changes import (
 from oa_sync.extract.lists.listing import ListPage
 from oa_sync.extract.lists.mass import is_mass
 from oa_sync.extract.lists.order import Order
+from oa_sync.extract.lists.second_look import Shown
 from oa_sync.extract.set_aside import SetAside
 from oa_sync.journal.list_keys import MOST, keys_of_row, without_inner
 
@@ -70,16 +71,20 @@ class Scan:
     error: ApiError | BudgetExhausted | None = None
     rows: dict[str, dict[str, Any]] | None = None
     """All decoded rows by key, where another resource is asked for by them; None: not kept."""
+    copies: int = 0
+    """Rows that the list shows beside the distinct ones."""
     of_parent: dict[str, int] = field(default_factory=dict)
     """How many rows the list of each parent showed first, by the parent's key."""
     handed_on: dict[str, Known] = field(default_factory=dict)
     """What will be loaded of the rows that `take_full` took, by key."""
+    pages_shown: list[Shown] = field(default_factory=list)
+    """The pages in turn, of a list whose rows have a detail."""
     set_aside: dict[str, SetAside] = field(default_factory=dict)
     """The rows without a readable key, by a stand-in for it. They are in `seen` too."""
 
     def __post_init__(self) -> None:
         self.order = Order(self.resource)
-        self._copies: Counter[str] = Counter()
+        self._equal_rows: Counter[str] = Counter()
         self._counted: dict[str, Change] = {}
         self._looks_inside = self.resource.detail is not None
 
@@ -87,6 +92,11 @@ class Scan:
     def shows_more(self) -> bool:
         """Whether the list shows more rows than its own total says."""
         return self.finished and self.total is not None and len(self.seen) > self.total
+
+    @property
+    def fits_total(self) -> bool:
+        """Whether the list shows as many rows as its total says."""
+        return self.total in (len(self.seen), len(self.seen) + self.copies)
 
     @property
     def is_complete(self) -> bool:
@@ -213,8 +223,8 @@ class Scan:
         entry = listed(self.resource, row)
         if identity(self.resource):
             return entry
-        self._copies[entry.row_hash] += 1
-        number = self._copies[entry.row_hash]
+        self._equal_rows[entry.row_hash] += 1
+        number = self._equal_rows[entry.row_hash]
         if number == 1:
             return entry
         key = f"{entry.row_hash}-{number}"
