@@ -125,7 +125,7 @@ def mended_lines(ndjson: bytes) -> tuple[bytes, list[int]]:
     lines = ndjson.split(b"\n")
     changed = []
     for number, line in enumerate(lines):
-        if line and not is_strict(line) and (whole := mended(line)) != line:
+        if not is_strict(line) and (whole := mended(line)) != line:
             lines[number] = whole
             if any(whole.count(mark) > line.count(mark) for mark in _REPLACEMENTS):
                 changed.append(number)
@@ -177,20 +177,19 @@ def _deep(text: str) -> Any:
     """The value of a text that is nested too deep for a recursive reader. Its depth costs no stack."""
     root: list[Any] = []
     inside: list[Any] = [root]
-    keys: list[str | None] = [None]
+    key: str | None = None
     comes = "value"
     for kind, token, position in _tokens(text):
         here = inside[-1]
         if comes == "end" and here is root:
             raise InvalidJsonError("more than one value", position)
         if kind == "text" and comes in ("key", "key or }"):
-            keys[-1], comes = json.loads(token), ":"
+            key, comes = json.loads(token), ":"
         elif token in ("]", "}"):
             closes = comes == "end" or comes == f"value or {token}" or comes == f"key or {token}"
             if not closes or (token == "]") != isinstance(here, list):
                 raise InvalidJsonError(f"{token!r} closes nothing", position)
             inside.pop()
-            keys.pop()
             comes = "end"
         elif token == "," and comes == "end":
             comes = "value" if isinstance(here, list) else "key"
@@ -201,15 +200,14 @@ def _deep(text: str) -> Any:
             if isinstance(here, list):
                 here.append(value)
             else:
-                here[keys[-1]] = value
+                here[key] = value
             comes = "end"
             if kind == "sign":
                 inside.append(value)
-                keys.append(None)
                 comes = "value or ]" if token == "[" else "key or }"
         else:
             raise InvalidJsonError(f"{token[:20]!r} where a {comes} comes", position)
-    if len(inside) > 1 or comes != "end":
+    if len(inside) > 1:
         raise InvalidJsonError("the text ends too early", len(text))
     return root[0]
 

@@ -104,7 +104,7 @@ class _Lesson:
         """Decide or widen `node`."""
         if seen.mask == 0:
             return
-        if self._is_undecided(node):
+        if node.is_undecided:
             self._decide(node, seen)
         elif node.kind is NodeKind.LEAF:
             self._widen(node, seen.mask)
@@ -112,11 +112,6 @@ class _Lesson:
             self.object(node, seen)
         else:
             self._list(node, seen)
-
-    @staticmethod
-    def _is_undecided(node: Node) -> bool:
-        only_empty = node.column is not None and node.column.kind == "empty"
-        return node.kind is NodeKind.UNKNOWN or (node.kind is NodeKind.LEAF and only_empty)
 
     def _decide(self, node: Node, seen: Seen) -> None:
         mask = seen.mask

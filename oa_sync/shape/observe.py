@@ -67,24 +67,19 @@ class Seen:
             self.element = Seen()
         element_node = node.element if node else None
         for element in value:
-            if element is not None:
-                self.element.look(element, element_node, depth + 1)
+            self.element.look(element, element_node, depth + 1)
 
 
 def _stays_whole(node: Node | None, depth: int) -> bool:
     """Whether the object or list at `node` is kept as one JSON value, whatever it holds."""
-    if node is None or node.kind is NodeKind.UNKNOWN:
+    if node is None or node.is_undecided:
         return depth >= MAX_DEPTH
-    if node.kind is NodeKind.LEAF:
-        undecided = node.column is not None and node.column.kind == "empty"
-        return depth >= MAX_DEPTH or not undecided
-    return False
+    return node.kind is NodeKind.LEAF
 
 
 def observe(rows: list[Any], root: Node) -> Seen:
     """Look at all `rows` (decoded JSON, at the root of the tree)."""
     seen = Seen()
     for row in rows:
-        if row is not None:
-            seen.look(row, root, 0)
+        seen.look(row, root, 0)
     return seen

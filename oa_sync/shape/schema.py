@@ -81,6 +81,12 @@ class Node:
     children: dict[str, Node] = field(default_factory=dict)
     element: Node | None = None
 
+    @property
+    def is_undecided(self) -> bool:
+        """Whether the next value decides what this path becomes: it had none, or only `{}` and `[]`."""
+        only_empty = self.column is not None and self.column.kind == "empty"
+        return self.kind is NodeKind.UNKNOWN or (self.kind is NodeKind.LEAF and only_empty)
+
     def descendants(self) -> Iterator[Node]:
         """This node and all below it, parents first."""
         yield self

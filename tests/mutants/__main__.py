@@ -98,11 +98,20 @@ REACHED: Mapping[str, Sequence[str]] = {
     "oa_sync.webhooks.signature": [WEBHOOKS + "signature.py"],
     "oa_sync.webhooks.payload": [WEBHOOKS + "payload.py"],
     "oa_sync.shape.learn": [
-        SHAPE + "learn_decisions.py",
-        SHAPE + "map_rule.py",
-        SHAPE + "learn.py",
+        *(
+            SHAPE + name
+            for name in (
+                *("learn_decisions.py", "map_rule.py", "learn.py"),
+                *("bounds.py", "key_columns.py"),
+            )
+        )
     ],
-    "oa_sync.shape.schema": [SHAPE + "schema.py", SHAPE + "learn_decisions.py", SHAPE + "learn.py"],
+    "oa_sync.shape.schema": [
+        *(
+            SHAPE + name
+            for name in ("schema.py", "learn_decisions.py", "learn.py", "key_columns.py")
+        )
+    ],
     "oa_sync.shape.shaper": [
         *(SHAPE + name for name in ("shaper.py", "tables.py", "key_columns.py", "exact.py")),
     ],
@@ -127,6 +136,9 @@ REACHED: Mapping[str, Sequence[str]] = {
     "oa_sync.shape.document": [SHAPE + "document.py"],
     "oa_sync.shape.tables": [SHAPE + "tables.py", SHAPE + "key_columns.py", SHAPE + "shaper.py"],
     "oa_sync.shape.export_file": [QUERIES + "export_decisions.py"],
+    "oa_sync.shape.json_text": [SHAPE + "json_text.py"],
+    "oa_sync.shape.observe": [SHAPE + "observe.py"],
+    "oa_sync.shape.report_rows": [SHAPE + "report_rows.py"],
     "oa_sync.shape.lattice": [SHAPE + "lattice.py"],
     "oa_sync.shape.naming": [SHAPE + "naming.py"],
     "oa_sync.shape.temporal": [SHAPE + "temporal.py"],

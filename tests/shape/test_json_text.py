@@ -64,6 +64,75 @@ def test_what_is_not_json_is_refused_at_any_depth(text: bytes, levels: int) -> N
         decode(b"[" * levels + text + b"]" * levels if text.strip() else b"[" * levels + text)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(b"[}", b"[1}", b"[1,}", b'{"a":1]', b"{]", b'{"a":1,]'),  # closed by the other bracket
+        *(b"[,1]", b"[1,]", b"[1,,1]", b"[,}]", b"[:}]", b"[:]", b"[1:1]", b'["a":1]', b"[,]"),
+        *(
+            b'{"a"}',
+            b'{"a":}',
+            b'{"a":1,}',
+            b"{,}",
+            b"{:1}",
+            b"{1:1}",
+            b"{1}",
+            b"{[]}",
+            b"{true:1}",
+        ),
+        *(b'{"a":1,2}', b'{"a":1 "b":2}', b'{"a"::1}', b'{"a":,1}', b'{"a":1:2}', b'{"a","b"}'),
+        *(
+            b'{"a" "b"}',
+            b'{"a"[]}',
+            b"[[] []]",
+            b"[[]{}]",
+            b'["a" "b"]',
+            b"[1[]]",
+            b"[] 1",
+            b'{} "a"',
+        ),
+    ],
+)
+@pytest.mark.parametrize("levels", [0, DEEP])
+def test_signs_at_wrong_places_are_refused_at_any_depth(text: bytes, levels: int) -> None:
+    with pytest.raises(InvalidJsonError):
+        decode(b"[" * levels + text + b"]" * levels)
+
+
+@pytest.mark.parametrize("more", [b"]", b"}", b",", b":", b",1", b" 1", b"[]", b',{"a":1}', b'"a"'])
+@pytest.mark.parametrize("levels", [1, DEEP])
+def test_nothing_comes_after_the_value_at_any_depth(more: bytes, levels: int) -> None:
+    text = b"[" * levels + b"]" * levels
+    assert decode(text + b" \n") is not None
+    with pytest.raises(InvalidJsonError):
+        decode(text + more)
+
+
+@pytest.mark.parametrize("missing", [1, 2, DEEP])
+def test_a_deep_value_whose_end_is_missing_is_refused(missing: int) -> None:
+    text = b'{"a":[' * DEEP + b"1" + b"]}" * DEEP
+    with pytest.raises(InvalidJsonError, match="ends too early"):
+        decode(text[:-missing])
+
+
+@pytest.mark.parametrize("levels", [0, DEEP])
+def test_each_value_belongs_to_the_key_before_it_at_any_depth(levels: int) -> None:
+    value = decode(
+        b'{"x":' * levels + b'{"a":{"b":1,"c":{}},"d":[{"e":2},3],"a":4,"f":"g"}' + b"}" * levels
+    )
+    for _ in range(levels):
+        assert list(value) == ["x"]
+        value = value["x"]
+    assert value == {"a": 4, "d": [{"e": 2}, 3], "f": "g"}
+
+
+def test_an_integer_stays_one_beside_a_number_that_only_a_decimal_can_hold() -> None:
+    """Else one such number would change what the columns of all others become."""
+    values = decode(b"[1,18446744073709551616,%s,%s,1e400]" % (b"9" * 4_000, b"9" * 4_001))
+    assert [type(value) for value in values] == [int, int, int, Decimal, Decimal]
+    assert values[:2] == [1, 2**64]
+
+
 @pytest.mark.parametrize("levels", [250, 256, DEEP, 20_000])
 @pytest.mark.parametrize("ends", [(b"[", b"]"), (b'{"k":', b"}"), (b'[{"k" : [', b" ] } ]")])
 def test_depth_costs_nothing_but_time(levels: int, ends: tuple[bytes, bytes]) -> None:
@@ -87,6 +156,13 @@ def test_hashes_are_those_that_are_loaded() -> None:
     """Golden values of version 0d88dc7."""
     row = decode('{"b":[1.50,"ü",null,true],"a":{"y":-0.0,"x":18446744073709551615}}'.encode())
     assert content_hash(row) == "a12e77b14bf3fda72acb733607b039e7"
+
+
+@pytest.mark.parametrize("levels", [0, 300])
+def test_keys_are_written_in_their_order_at_any_depth(levels: int) -> None:
+    text = b"[" * levels + b'{"b":1,"a":{"d":2,"c":3}}' + b"]" * levels
+    assert encode(decode(text)) == text
+    assert canonical(decode(text)) != text
 
 
 @given(json_rows.rows)
@@ -174,3 +250,26 @@ def test_of_many_lines_only_those_are_mended_that_need_it() -> None:
     found, changed = mended_lines(b"\n".join(lines) + b"\n")
     assert changed == [1, 3]
     assert found == '{"a": "é"}\n{"a": "\ufffd"}\n\n{"a": [null]}\n{\n1e400\n'.encode()
+
+
+def test_lines_are_told_of_only_where_something_was_replaced() -> None:
+    """An escape for a control character and a mark left out lose nothing."""
+    lines = [
+        b'\xef\xbb\xbf{"a":null}',
+        b'{"a":"\t","b":"\xef\xbf\xbd"}',
+        b'{"a":"\xff"}',
+        b"[NaN,null]",
+    ]
+    found, changed = mended_lines(b"\n".join(lines))
+    assert changed == [2, 3]
+    assert [decode(line) for line in found.split(b"\n")] == [
+        {"a": None},
+        {"a": "\t", "b": "\ufffd"},
+        {"a": "\ufffd"},
+        [None, None],
+    ]
+
+
+def test_lines_that_need_nothing_are_not_copied() -> None:
+    lines = b'{"a":1}\n' * 3
+    assert mended_lines(lines)[0] is lines
