@@ -111,7 +111,7 @@ def same(loaded: Any, true: Any) -> bool:
             return Decimal(str(loaded)) == Decimal(str(true))
         return False
     if isinstance(true, dict):
-        return bool(json.loads(loaded) == true)
+        return bool((json.loads(loaded) if isinstance(loaded, str) else loaded) == true)
     if loaded == true:
         return True
     with suppress(ValueError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from datetime import datetime
 from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
+from typing import Any
 
 Reply = bytes | tuple[int, Mapping[str, str], bytes]
 """The body of a 200, or status, headers and body."""
@@ -47,7 +49,7 @@ def answering(
 ) -> Iterator[str]:
     """Serve what `answer` says to a path with its query, whether by GET or POST, with the time of `now` (UTC) in
     the header `Date`. Gives the base URL, without a slash at its end."""
-    httpd = ThreadingHTTPServer(("127.0.0.1", 0), _handler(answer, now))
+    httpd = _Server(("127.0.0.1", 0), _handler(answer, now))
     httpd.daemon_threads = True
     thread = Thread(target=httpd.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     thread.start()
@@ -56,6 +58,13 @@ def answering(
     finally:
         httpd.shutdown()
         httpd.server_close()
+
+
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Nothing is told of a client that hangs up: a page that was asked for ahead may not be needed."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
 
 def _handler(
