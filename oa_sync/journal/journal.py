@@ -31,7 +31,7 @@ from typing import Any, BinaryIO
 
 import orjson
 
-from oa_sync.errors import OaSyncError
+from oa_sync.errors import DiskError, OaSyncError, disk_number
 from oa_sync.journal.disk import Disk
 from oa_sync.journal.items import Item, Kind, Sighting, key_of_earlier
 from oa_sync.shape.body import chunks
@@ -206,6 +206,12 @@ class Journal:
         self._written += len(held) + len(last)
 
     def _failed(self, error: OSError) -> OaSyncError:
+        number = disk_number(error)
+        if number is not None:
+            where = f"the journal in {self._folder} cannot be written"
+            return DiskError(
+                where, number, "nothing more was asked for, and what was fetched before is kept"
+            )
         return OaSyncError(
             f"the journal in {self._folder} cannot be written ({error.strerror}); nothing more was"
             " asked for, and what was fetched before is kept. Make room there, then run again"

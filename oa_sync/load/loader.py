@@ -14,6 +14,8 @@ from oa_sync.extract.set_aside import SetAside
 from oa_sync.journal.items import Item
 from oa_sync.journal.journal import Journal
 from oa_sync.journal.queue import Segment, SegmentQueue
+from oa_sync.load.disk_errors import disk_error
+from oa_sync.settings import Settings
 from oa_sync.tables.assembler import Assembler
 from oa_sync.tables.batches import Batch
 from oa_sync.tables.target import Target
@@ -43,7 +45,7 @@ class Loader:
     A segment that cannot be loaded whole is loaded in halves, down to the items at fault. These are left
     out and listed in `rejected`. Nothing marks them as loaded, so the next sync asks for them again.
     Otherwise one value that a destination cannot store would keep out everything fetched with it, in
-    every sync.
+    every sync. A disk that refuses is no item's fault: it ends the loading at once (DiskError).
     """
 
     def __init__(
@@ -51,12 +53,13 @@ class Loader:
         target: Target,
         journal: Journal,
         assembler: Assembler,
+        settings: Settings,
         *,
         before_load: Callable[[], None] = lambda: None,
     ) -> None:
         """`before_load` makes sure that nobody else may load."""
         self._target, self._journal, self._assembler = target, journal, assembler
-        self._before_load = before_load
+        self._settings, self._before_load = settings, before_load
         self.rows: dict[str, int] = {}
         self.rejected: list[Rejected] = []
         self.set_aside: list[DestinationError] = []
@@ -157,7 +160,10 @@ class Loader:
             self.rows.clear()
             self.rows.update(before)
             self._assembler.restart()
-            raise _as_ours(error) from error
+            told = disk_error(error, self._settings) or _as_ours(error)
+            if told is error:
+                raise
+            raise told from error
 
     def _counted(self, batches: Iterator[Batch]) -> Iterator[Batch]:
         for batch in batches:
