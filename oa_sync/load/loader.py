@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
@@ -24,7 +25,8 @@ logger = logging.getLogger(__name__)
 
 
 MOST_FAILED = 3
-"""Runs in which a segment may fail to load though the destination can be written; then it is set aside."""
+"""Runs in which a segment may fail to load though the destination can be written, or in which the process may
+be killed while it is loaded; then it is set aside."""
 
 MOST_REJECTED = 5
 """Items of one segment that may be rejected. If more fail, the fault is the destination's."""
@@ -83,12 +85,17 @@ class Loader:
         """
         segments = self._journal.segments()
         for segment in segments:
+            if self._journal.failures(segment) >= MOST_FAILED:
+                self._set_aside(segment, "the process was killed while it was loaded: memory?")
+                continue
             logger.info("loading what an interrupted sync had fetched: %s", segment.name)
-            try:
-                self._load(self._journal.read(segment))
-            except DestinationError as error:
-                if not self._is_loaded_around(segment, error):
-                    continue
+            self._journal.begin(segment)
+            with self._ending(segment):
+                try:
+                    self._load(self._journal.read(segment))
+                except DestinationError as error:
+                    if not self._is_loaded_around(segment, error):
+                        continue
             self._journal.done(segment)
         for one in self.rejected:
             logger.warning("%s", one.error)
@@ -103,15 +110,27 @@ class Loader:
             self._require_destination(failure)
             if self._journal.failed(segment) < MOST_FAILED:
                 raise
-            kept = self._journal.set_aside(segment)
-            told = DestinationError(
-                f"what an earlier sync had fetched failed to load in {MOST_FAILED} syncs and is set aside in"
-                f" {kept} ({failure}); its rows are asked for again. `oa-sync sync --retry-set-aside` loads it"
-            )
-            logger.error("%s", told)
-            self.set_aside.append(told)
+            self._set_aside(segment, str(failure))
             return False
         return True
+
+    def _set_aside(self, segment: Path, reason: str) -> None:
+        kept = self._journal.set_aside(segment)
+        told = DestinationError(
+            f"what an earlier sync had fetched failed to load in {MOST_FAILED} syncs and is set aside in"
+            f" {kept} ({reason}); its rows are asked for again. `oa-sync sync --retry-set-aside` loads it"
+        )
+        logger.error("%s", told)
+        self.set_aside.append(told)
+
+    @contextmanager
+    def _ending(self, segment: Path) -> Iterator[None]:
+        """Note it if the block raises: then the load ended in order, unlike one whose process is killed."""
+        try:
+            yield
+        except Exception:
+            self._journal.ended(segment)
+            raise
 
     def run(self, queue: SegmentQueue[Batch]) -> None:
         """Load segment after segment until the queue is closed.
@@ -132,6 +151,8 @@ class Loader:
             try:
                 self._load_segment(segment)
             except Exception as error:
+                if segment.end.path is not None:
+                    self._journal.ended(segment.end.path)
                 failure = _as_ours(error)
                 queue.fail(failure)
         if failure is not None:
@@ -139,7 +160,7 @@ class Loader:
 
     def _load_segment(self, segment: Segment[Batch]) -> None:
         try:
-            self._load(segment.items(), segment.tail)
+            self._load(self._noted(segment), segment.tail)
         except DestinationError as error:
             self._require_destination(error)
             segment.drain()
@@ -149,6 +170,13 @@ class Loader:
             self._load((), segment.tail)
         if segment.end.path is not None:
             self._journal.done(segment.end.path)
+
+    def _noted(self, segment: Segment[Batch]) -> Iterator[Item]:
+        """The items of `segment`; that its load has begun is noted after the last. Until then, a kill may have
+        to do with what is fetched meanwhile."""
+        yield from segment.items()
+        if segment.end.path is not None:
+            self._journal.begin(segment.end.path)
 
     def _load(self, items: Iterable[Item], tail: Callable[[], list[Batch]] = list) -> None:
         before = dict(self.rows)
