@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import logging
+import os
+import re
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
@@ -51,6 +55,73 @@ class DestinationError(OaSyncError):
     """The destination cannot be reached, read or written."""
 
     code = "destination"
+
+
+class UnusableDestinationError(DestinationError):
+    """The destination answers, but nothing can be loaded as things are: a right is missing, or its tables are
+    somebody else's."""
+
+    retry = False
+
+
+class DiskError(OaSyncError):
+    """A disk refuses: it is full, read-only, broken, or not this user's. No row is at fault, and what was
+    fetched is kept. `number` is the `errno`."""
+
+    code = "disk"
+
+    def __init__(self, where: str, number: int, kept: str = "what was fetched is kept") -> None:
+        step = _NEXT_STEPS[number]
+        super().__init__(f"{where} ({os.strerror(number)}); {kept}. {step}, then run again")
+        self.number = number
+        self.retry = number in DISK_MAY_HEAL
+
+
+DISK_MAY_HEAL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO})
+_NEXT_STEPS = {
+    errno.ENOSPC: "Make room there",
+    errno.EDQUOT: "Make room there, or have the quota raised",
+    errno.EIO: "Look after that disk",
+    errno.EROFS: "Make it writable",
+    errno.EACCES: "Let this user write there",
+}
+_LIBRARIES_SAY = {os.strerror(number): number for number in _NEXT_STEPS} | {
+    "database or disk is full": errno.ENOSPC,  # SQLite
+}
+_TELL_IN_WORDS = re.compile(
+    r"(_?duckdb|sqlite3|sqlalchemy|deltalake|_internal)[\w.]*\."
+    r"(IOException|TransactionException|FatalException|OperationalError|DeltaError|CommitFailedError)"
+)
+"""Errors of libraries whose text may name what the disk answered, and never quotes a value of a row: that may
+read like the answer of a disk."""
+_SQLSTATES = {"53100": errno.ENOSPC, "58030": errno.EIO}
+
+
+def disk_number(error: BaseException) -> int | None:
+    """The `errno` of a disk that refused, if that is why `error` was raised; libraries tell it in many ways."""
+    for one in causes(error):
+        if isinstance(one, DiskError):
+            return one.number
+        if isinstance(one, OSError) and one.errno in _NEXT_STEPS:
+            return one.errno
+        state = _SQLSTATES.get(str(getattr(one, "sqlstate", None)))
+        if state is not None:
+            return state
+        name = f"{type(one).__module__}.{type(one).__name__}"
+        if _TELL_IN_WORDS.fullmatch(name) or isinstance(one, OSError):
+            for said, number in _LIBRARIES_SAY.items():
+                if said in str(one):
+                    return number
+    return None
+
+
+def causes(error: BaseException | None) -> Iterator[BaseException]:
+    """`error` and what it was raised from, the last one first."""
+    seen = set[int]()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        yield error
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
 
 
 class SchemaContractError(OaSyncError):

@@ -37,6 +37,13 @@ REST: Mapping[str, tuple[str, ...]] = {
     "faults/test_faulty_server.py::test_one_bad": ("[page-1]", "[cursor-1]"),
     "faults/test_faulty_server.py::test_one_poisoned": ("-text]",),
     "faults/test_faulty_server.py::test_redirects": ("[redirect",),
+    "faults/test_first_look.py": ("schema", "not_even", "view", "-duckdb]", "second_sync"),
+    "faults/test_full_disk.py": (
+        "[home-duckdb-100000]",
+        "[destination-duckdb",
+        "value",
+        "libraries",
+    ),
     "faults/test_hostile.py": ("['..']", "['a?b=c']", "['nul"),
     "faults/test_kill_points.py": (
         "fetching_loses_and_doubles_nothing[after Journal.append]",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,8 +18,10 @@ from oa_sync.clock import Clock
 from oa_sync.definitions.loader import OPENANALYST, load_definition
 from oa_sync.definitions.model import BearerAuth, Definition, OffsetPaginator, Paginator, Resource
 from oa_sync.errors import ApiError, LockHeldError, NotAuthorisedError, NotFoundError, OaSyncError
+from oa_sync.load.disk_errors import disk_error
 from oa_sync.quota.postgres_address import place_of
 from oa_sync.settings import Settings, default_home
+from oa_sync.tables.first_look import tables_of
 from oa_sync.workspace.connection import Connection, connect
 from oa_sync.workspace.lock import sync_lock
 from oa_sync.workspace.report import Requests
@@ -112,7 +114,7 @@ def run_checks(
         report.requests = asyncio.run(check_api(settings, clock, found))
     else:
         found(Check("api", "skipped", "not asked; mend the above first"))
-    _check_destination(settings, clock, found)
+    _check_destination(settings, clock, definitions, found)
     return report
 
 
@@ -150,13 +152,16 @@ def _check_key(settings: Settings, definition: Definition, found: Found) -> bool
     return True
 
 
-def _check_destination(settings: Settings, clock: Clock, found: Found) -> None:
+def _check_destination(
+    settings: Settings, clock: Clock, definitions: Sequence[Definition], found: Found
+) -> None:
+    tables = {name for one in definitions for name in tables_of(one.resources, one.queries)}
     try:
-        found(Check("destination", "ok", try_destination(settings, clock)))
+        found(Check("destination", "ok", try_destination(settings, clock, tables)))
     except LockHeldError as error:
         found(Check("destination", "skipped", str(error)))
     except OaSyncError as error:
-        found(Check.failed("destination", error))
+        found(Check.failed("destination", disk_error(error, settings) or error))
 
 
 async def check_api(settings: Settings, clock: Clock, found: Found) -> int:
@@ -271,8 +276,9 @@ def _counted(settings: Settings) -> str:
     )
 
 
-def try_destination(settings: Settings, clock: Clock) -> str:
-    """Open the destination, make a table and drop it again; says what was found.
+def try_destination(settings: Settings, clock: Clock, tables: Collection[str]) -> str:
+    """Open the destination, look for `tables` that are not ours, make a table and drop it again; says what was
+    found.
 
     Raises:
         LockHeldError: a sync is writing there.
@@ -289,6 +295,7 @@ def try_destination(settings: Settings, clock: Clock) -> str:
     ):
         try:
             with open_target(settings, Path(scratch) / "dlt") as target:
+                target.require(tables)
                 return target.probe()
         finally:
             if is_new:

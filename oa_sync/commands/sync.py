@@ -19,7 +19,14 @@ from oa_sync.client.wording import printable
 from oa_sync.clock import Clock
 from oa_sync.commands.results.declared import DeclaredQueries
 from oa_sync.definitions.model import Definition, Query, Resource
-from oa_sync.errors import BudgetExhausted, ConfigurationError, LockHeldError, OaSyncError
+from oa_sync.errors import (
+    ApiError,
+    BudgetExhausted,
+    ConfigurationError,
+    DiskError,
+    LockHeldError,
+    OaSyncError,
+)
 from oa_sync.extract.cost import Cost
 from oa_sync.extract.details.unfinished import Unfinished
 from oa_sync.extract.extraction import Extraction
@@ -29,10 +36,12 @@ from oa_sync.extract.runs.followed import FollowedRuns
 from oa_sync.extract.runs.known import runs_resource
 from oa_sync.extract.set_aside import SHOWN
 from oa_sync.extract.tally import Tally, Warned
+from oa_sync.journal.disk import require_writable
 from oa_sync.journal.journal import Journal
 from oa_sync.journal.queue import SegmentQueue
 from oa_sync.journal.segment_writer import SegmentWriter
 from oa_sync.load.destination_errors import destination_errors
+from oa_sync.load.disk_errors import disk_error
 from oa_sync.load.loader import Loader
 from oa_sync.load.opening import open_target
 from oa_sync.quota.headers import as_exhausted
@@ -40,6 +49,7 @@ from oa_sync.settings import Settings
 from oa_sync.tables.agent_runs import followed_runs
 from oa_sync.tables.assembler import Assembler
 from oa_sync.tables.batches import Batch
+from oa_sync.tables.first_look import look_first, tables_of
 from oa_sync.tables.syncs import syncs_batch
 from oa_sync.tables.target import Target
 from oa_sync.workspace.announced import announced
@@ -52,6 +62,8 @@ from oa_sync.workspace.surroundings import Surroundings
 logger = logging.getLogger(__name__)
 
 Progress = Callable[[str, str, int, int | None], None]
+_ROOM_OF_HOME = 1024 * 1024
+"""Bytes that home must have left: with less, what is asked for may not be kept, each night anew."""
 T = TypeVar("T")
 
 
@@ -126,7 +138,11 @@ async def sync_async(
     """
     around = around or Surroundings()
     locks, name = settings.home / "locks", settings.fingerprint()
-    with sync_lock(locks, name, _what(settings), around.clock):
+    with contextlib.ExitStack() as held:
+        try:
+            held.enter_context(sync_lock(locks, name, _what(settings), around.clock))
+        except DiskError as error:
+            return SyncReport.not_started(settings.workspace, error)
         one_sync = _Sync(
             settings,
             around,
@@ -201,7 +217,7 @@ class _Sync:
             except (ConfigurationError, LockHeldError):
                 raise
             except Exception as error:
-                self._fail(_as_ours(error))
+                self._fail(_as_ours(error, self._settings))
             finally:
                 if opened is None:
                     await self._loading(lambda: target.__exit__(None, None, None))
@@ -251,6 +267,9 @@ class _Sync:
     ) -> None:
         report = self._report
         try:
+            require_writable(self._settings.home, _ROOM_OF_HOME)
+            tables = _tables(connection.possible_definitions(), names)
+            await self._loading(lambda: look_first(target, tables))
             definition = await self._stopping.grant(connection.definition())
             report.dialect = connection.dialect
             chosen, queries = _chosen(definition, names)
@@ -258,7 +277,7 @@ class _Sync:
             assembler = await self._loading(
                 lambda: Assembler(definition, target, self._settings, history=keep)
             )
-            loader = Loader(target, journal, assembler, before_load=self._keep_lock)
+            loader = Loader(target, journal, assembler, self._settings, before_load=self._keep_lock)
             await self._loading(loader.start_history)
             if self._retry_set_aside:
                 journal.take_back()
@@ -292,7 +311,7 @@ class _Sync:
                     await self._stopping.grant(extraction.run(chosen, known))
                     is_done = True
                 except Exception as error:
-                    self._fail(_as_ours(error))
+                    self._fail(_as_ours(error, self._settings))
                 ended = extraction.exhausted or extraction.in_parts
                 self._conclude(ended, extraction.remaining, connection)
                 connection.fill(report.requests)
@@ -432,9 +451,13 @@ def _what(settings: Settings) -> str:
     return f"workspace {settings.workspace!r} into {settings.destination}"
 
 
-def _as_ours(error: Exception) -> OaSyncError:
+def _as_ours(error: Exception, settings: Settings) -> OaSyncError:
     """`error` as one of ours. The text of an unknown error may hold secrets, so it goes to the log only,
     where they are replaced."""
+    if isinstance(error, ApiError):
+        return error
+    if (told := disk_error(error, settings)) is not None:
+        return told
     if isinstance(error, OaSyncError):
         return error
     logger.error("the sync failed", exc_info=error)
@@ -461,6 +484,15 @@ def _chosen(definition: Definition, names: tuple[str, ...]) -> tuple[list[Resour
         [resource for resource in definition.resources if not names or resource.name in wanted],
         [query for query in definition.queries if not names or query.name in names],
     )
+
+
+def _tables(definitions: Sequence[Definition], names: tuple[str, ...]) -> set[str]:
+    """The tables that a sync by one of `definitions` may make."""
+    found: set[str] = set()
+    for definition in definitions:
+        with contextlib.suppress(ConfigurationError):  # a name that only the other dialect has
+            found.update(tables_of(*_chosen(definition, names)))
+    return found
 
 
 def _without_details(rows: Mapping[str, Known]) -> dict[str, Known]:

@@ -3,7 +3,23 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
+
+TRIED_BYTES = 65_536
+"""What is written where it is tried whether a disk takes anything. A full one may still make empty files."""
+
+
+def require_writable(folder: Path, size: int = TRIED_BYTES) -> None:
+    """Write a file of `size` bytes and without a name into `folder`.
+
+    Raises:
+        OSError: the disk has no room for it, or this user may not write there.
+    """
+    with tempfile.TemporaryFile(dir=folder, buffering=0) as file:
+        content = memoryview(bytes(size))
+        while content:
+            content = content[file.write(content) :]
 
 
 class Disk:

@@ -18,6 +18,7 @@ So the file is at once cut back to the end of its last whole record.
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 import os
 import struct
@@ -31,7 +32,7 @@ from typing import Any, BinaryIO
 
 import orjson
 
-from oa_sync.errors import OaSyncError
+from oa_sync.errors import DiskError, OaSyncError, disk_number
 from oa_sync.journal.disk import Disk
 from oa_sync.journal.items import Item, Kind, Sighting, key_of_earlier
 from oa_sync.shape.body import chunks
@@ -39,6 +40,7 @@ from oa_sync.shape.body import chunks
 _MAGIC, _FIRST_FORMAT = b"OAJ2", b"OAJ1"
 _HEAD = struct.Struct("<4sIIQQ")  # magic, crc32, header length, row length, body length
 _NO_BODY = 2**64 - 1
+_BEGUN, _FAILED = b"b", b"x"  # marks beside a segment: a load that began, one that failed
 MAPPED_BYTES = 32 * 1024 * 1024
 """A body of at least this size is read back as a view of the segment's file."""
 BUFFER_BYTES = 1 << 18
@@ -149,12 +151,28 @@ class Journal:
 
     # -- segments that cannot be loaded ---------------------------------------------------------
 
+    def begin(self, segment: Path) -> None:
+        """Note that a load of `segment` begins. If the process is killed before the load ends, the note stays
+        and counts as a failure."""
+        with contextlib.suppress(OSError):  # without a note, this death is not counted
+            self._disk.replace(_failures(segment), _marks(segment) + _BEGUN)
+
+    def ended(self, segment: Path) -> None:
+        """Note that the load ended in order, though `segment` is not loaded and is not at fault."""
+        marks = _marks(segment)
+        if marks.endswith(_BEGUN):
+            with contextlib.suppress(OSError):
+                self._disk.replace(_failures(segment), marks.removesuffix(_BEGUN))
+
     def failed(self, segment: Path) -> int:
-        """Note that loading `segment` failed once more; returns how often it has."""
-        note = _failures(segment)
-        marks = (note.read_bytes() if note.exists() else b"") + b"x"
-        self._disk.replace(note, marks)
+        """Note that `segment` is at fault for the load that `begin` noted; returns how often it has been."""
+        marks = _marks(segment).removesuffix(_BEGUN) + _FAILED
+        self._disk.replace(_failures(segment), marks)
         return len(marks)
+
+    def failures(self, segment: Path) -> int:
+        """In how many loads `segment` failed, or the process was killed."""
+        return len(_marks(segment))
 
     def set_aside(self, segment: Path) -> Path:
         """Move `segment` to where no sync loads it by itself, and return where it is now."""
@@ -206,6 +224,12 @@ class Journal:
         self._written += len(held) + len(last)
 
     def _failed(self, error: OSError) -> OaSyncError:
+        number = disk_number(error)
+        if number is not None:
+            where = f"the journal in {self._folder} cannot be written"
+            return DiskError(
+                where, number, "nothing more was asked for, and what was fetched before is kept"
+            )
         return OaSyncError(
             f"the journal in {self._folder} cannot be written ({error.strerror}); nothing more was"
             " asked for, and what was fetched before is kept. Make room there, then run again"
@@ -213,8 +237,13 @@ class Journal:
 
 
 def _failures(segment: Path) -> Path:
-    """The file with a mark for each time that loading `segment` failed."""
+    """The file with a mark for each load of `segment` that failed, or that did not end."""
     return segment.with_suffix(".failed")
+
+
+def _marks(segment: Path) -> bytes:
+    note = _failures(segment)
+    return note.read_bytes() if note.exists() else b""
 
 
 def _header(item: Item) -> dict[str, Any]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
-from oa_sync.errors import DestinationError, OaSyncError
+from oa_sync.errors import DestinationError, OaSyncError, UnusableDestinationError
+
+_SHOWN = 5
 
 
 @contextlib.contextmanager
@@ -18,3 +20,14 @@ def destination_errors(doing: str) -> Iterator[None]:
     except Exception as error:
         text = " ".join(str(error).split())[:500]
         raise DestinationError(f"{doing}: {type(error).__name__}: {text}") from error
+
+
+def require_ours(where: str, foreign: Collection[str]) -> None:
+    """Raise UnusableDestinationError if there are `foreign` tables, which have names of ours."""
+    if foreign:
+        names = sorted(foreign)
+        more = f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else ""
+        raise UnusableDestinationError(
+            f"{where} has tables that oa-sync did not make and whose names it needs:"
+            f" {', '.join(names[:_SHOWN])}{more}; choose another --dataset-name, or rename them"
+        )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
@@ -14,6 +15,8 @@ from oa_sync.extract.set_aside import SetAside
 from oa_sync.journal.items import Item
 from oa_sync.journal.journal import Journal
 from oa_sync.journal.queue import Segment, SegmentQueue
+from oa_sync.load.disk_errors import disk_error
+from oa_sync.settings import Settings
 from oa_sync.tables.assembler import Assembler
 from oa_sync.tables.batches import Batch
 from oa_sync.tables.target import Target
@@ -22,7 +25,8 @@ logger = logging.getLogger(__name__)
 
 
 MOST_FAILED = 3
-"""Runs in which a segment may fail to load though the destination can be written; then it is set aside."""
+"""Runs in which a segment may fail to load though the destination can be written, or in which the process may
+be killed while it is loaded; then it is set aside."""
 
 MOST_REJECTED = 5
 """Items of one segment that may be rejected. If more fail, the fault is the destination's."""
@@ -43,7 +47,7 @@ class Loader:
     A segment that cannot be loaded whole is loaded in halves, down to the items at fault. These are left
     out and listed in `rejected`. Nothing marks them as loaded, so the next sync asks for them again.
     Otherwise one value that a destination cannot store would keep out everything fetched with it, in
-    every sync.
+    every sync. A disk that refuses is no item's fault: it ends the loading at once (DiskError).
     """
 
     def __init__(
@@ -51,12 +55,13 @@ class Loader:
         target: Target,
         journal: Journal,
         assembler: Assembler,
+        settings: Settings,
         *,
         before_load: Callable[[], None] = lambda: None,
     ) -> None:
         """`before_load` makes sure that nobody else may load."""
         self._target, self._journal, self._assembler = target, journal, assembler
-        self._before_load = before_load
+        self._settings, self._before_load = settings, before_load
         self.rows: dict[str, int] = {}
         self.rejected: list[Rejected] = []
         self.set_aside: list[DestinationError] = []
@@ -80,12 +85,17 @@ class Loader:
         """
         segments = self._journal.segments()
         for segment in segments:
+            if self._journal.failures(segment) >= MOST_FAILED:
+                self._set_aside(segment, "the process was killed while it was loaded: memory?")
+                continue
             logger.info("loading what an interrupted sync had fetched: %s", segment.name)
-            try:
-                self._load(self._journal.read(segment))
-            except DestinationError as error:
-                if not self._is_loaded_around(segment, error):
-                    continue
+            self._journal.begin(segment)
+            with self._ending(segment):
+                try:
+                    self._load(self._journal.read(segment))
+                except DestinationError as error:
+                    if not self._is_loaded_around(segment, error):
+                        continue
             self._journal.done(segment)
         for one in self.rejected:
             logger.warning("%s", one.error)
@@ -100,15 +110,27 @@ class Loader:
             self._require_destination(failure)
             if self._journal.failed(segment) < MOST_FAILED:
                 raise
-            kept = self._journal.set_aside(segment)
-            told = DestinationError(
-                f"what an earlier sync had fetched failed to load in {MOST_FAILED} syncs and is set aside in"
-                f" {kept} ({failure}); its rows are asked for again. `oa-sync sync --retry-set-aside` loads it"
-            )
-            logger.error("%s", told)
-            self.set_aside.append(told)
+            self._set_aside(segment, str(failure))
             return False
         return True
+
+    def _set_aside(self, segment: Path, reason: str) -> None:
+        kept = self._journal.set_aside(segment)
+        told = DestinationError(
+            f"what an earlier sync had fetched failed to load in {MOST_FAILED} syncs and is set aside in"
+            f" {kept} ({reason}); its rows are asked for again. `oa-sync sync --retry-set-aside` loads it"
+        )
+        logger.error("%s", told)
+        self.set_aside.append(told)
+
+    @contextmanager
+    def _ending(self, segment: Path) -> Iterator[None]:
+        """Note it if the block raises: then the load ended in order, unlike one whose process is killed."""
+        try:
+            yield
+        except Exception:
+            self._journal.ended(segment)
+            raise
 
     def run(self, queue: SegmentQueue[Batch]) -> None:
         """Load segment after segment until the queue is closed.
@@ -129,6 +151,8 @@ class Loader:
             try:
                 self._load_segment(segment)
             except Exception as error:
+                if segment.end.path is not None:
+                    self._journal.ended(segment.end.path)
                 failure = _as_ours(error)
                 queue.fail(failure)
         if failure is not None:
@@ -136,7 +160,7 @@ class Loader:
 
     def _load_segment(self, segment: Segment[Batch]) -> None:
         try:
-            self._load(segment.items(), segment.tail)
+            self._load(self._noted(segment), segment.tail)
         except DestinationError as error:
             self._require_destination(error)
             segment.drain()
@@ -146,6 +170,13 @@ class Loader:
             self._load((), segment.tail)
         if segment.end.path is not None:
             self._journal.done(segment.end.path)
+
+    def _noted(self, segment: Segment[Batch]) -> Iterator[Item]:
+        """The items of `segment`; that its load has begun is noted after the last. Until then, a kill may have
+        to do with what is fetched meanwhile."""
+        yield from segment.items()
+        if segment.end.path is not None:
+            self._journal.begin(segment.end.path)
 
     def _load(self, items: Iterable[Item], tail: Callable[[], list[Batch]] = list) -> None:
         before = dict(self.rows)
@@ -157,7 +188,10 @@ class Loader:
             self.rows.clear()
             self.rows.update(before)
             self._assembler.restart()
-            raise _as_ours(error) from error
+            told = disk_error(error, self._settings) or _as_ours(error)
+            if told is error:
+                raise
+            raise told from error
 
     def _counted(self, batches: Iterator[Batch]) -> Iterator[Batch]:
         for batch in batches:

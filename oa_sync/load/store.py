@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 import duckdb
 
 from oa_sync.errors import ConfigurationError, DestinationError
+from oa_sync.journal.disk import require_writable
 from oa_sync.settings import Settings
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ class Store:
     def __init__(self, settings: Settings, scratch: Path) -> None:
         self.filesystem, root, self.configuration = _resolved(settings)
         self.shown = str(self.configuration)
+        self.shown_dataset = f"{self.shown}, dataset {settings.dataset_name},"
         protocols = self.filesystem.protocol
         self._protocols = {protocols} if isinstance(protocols, str) else set(protocols)
         self.is_local = bool(self._protocols & {"file", "local"})
@@ -130,9 +132,12 @@ class Store:
         unfinished.unlink()
 
     def try_writing(self) -> None:
-        """Write an empty file beside the tables and delete it again."""
-        path = posixpath.join(self._root, f".oa_sync_check_{uuid.uuid4().hex}")
+        """Write a file beside the tables and delete it again."""
         self.filesystem.makedirs(self._root, exist_ok=True)
+        if self.is_local:
+            require_writable(Path(self._root))
+            return
+        path = posixpath.join(self._root, f".oa_sync_check_{uuid.uuid4().hex}")
         self.filesystem.pipe_file(path, b"")
         self.filesystem.rm_file(path)
 

@@ -35,7 +35,13 @@ from typing import Any
 from urllib.parse import quote
 
 from oa_sync.clock import Clock, isoformat
-from oa_sync.errors import ConfigurationError, OaSyncError
+from oa_sync.errors import (
+    DISK_MAY_HEAL,
+    ConfigurationError,
+    DiskError,
+    OaSyncError,
+    disk_number,
+)
 from oa_sync.quota.book import TABLES, Book, State
 from oa_sync.quota.ledger import Ledger
 from oa_sync.quota.limits import DAY_SECONDS, SECOND, WINDOW
@@ -78,6 +84,10 @@ class SqliteLedger(Ledger):
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._connection = self._open()
         except (OSError, sqlite3.Error) as error:
+            number = disk_number(error)
+            if number is not None and number in DISK_MAY_HEAL:
+                where = f"the quota ledger {path} cannot be opened"
+                raise DiskError(where, number, "nothing was asked for") from error
             raise ConfigurationError(
                 f"{path}: the quota ledger cannot be opened: {error}; choose a writable --home on a"
                 " local disk"
@@ -150,6 +160,10 @@ class SqliteLedger(Ledger):
                     self._connection.execute(sql, parameters)
                 self._connection.execute("COMMIT" if book.keeps else "ROLLBACK")
             except sqlite3.Error as error:
+                number = disk_number(error)
+                if number is not None:
+                    where = f"the quota ledger {self._path} cannot be written"
+                    raise DiskError(where, number, "no request was sent for it") from error
                 raise OaSyncError(
                     f"{self._path}: the quota ledger failed ({error}); no request was sent for it."
                     " Check the disk and that no other program holds the file, then run again"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Any, Protocol, Self
@@ -94,6 +94,14 @@ class Target(Protocol):
 
     def widen(self, table: str, column: str, data_type: str) -> None:
         """Change the type of a loaded column to a wider one, keeping its values."""
+
+    def require(self, tables: Collection[str]) -> None:
+        """Make sure, without changing a table, that rows may be written, and that those of `tables` that are
+        there are ours. It is asked before the first request of every sync, so it is cheap.
+
+        Raises:
+            UnusableDestinationError: a right is missing, or tables are somebody else's.
+        """
 
     def probe(self) -> str:
         """Try what a load needs, and remove the traces. Returns one line: where this is, that it can be

@@ -48,6 +48,8 @@ from oa_sync.workspace.surroundings import Surroundings
 
 T = TypeVar("T")
 
+ApiDialect = Literal["page", "cursor"]
+DIALECTS: tuple[ApiDialect, ...] = ("page", "cursor")
 PAGES_AT_ONCE = 4
 ASK_AGAIN = timedelta(days=7)
 """After this time an optional list that was not there is asked for again."""
@@ -93,6 +95,7 @@ class Connection:
         self._settings, self._limiter, self._memory = settings, limiter, memory
         self._account = account
         self._definition = definition
+        self._loaded: dict[str, Definition] = {}
         self._detected: Detection | None = None
         self._budget = limiter.budget()
         self.client = client
@@ -108,11 +111,28 @@ class Connection:
         """
         if self._definition is None:
             dialect = await self._find_dialect()
-            self._definition = _load(self._settings, dialect)
+            self._definition = self._load(dialect)
             self.dialect = dialect
         return self._definition
 
-    async def api_dialect(self) -> Literal["page", "cursor"]:
+    def possible_definitions(self) -> list[Definition]:
+        """Those of which `definition` gives one, without a request: both dialects', where it is not known.
+
+        Raises:
+            DefinitionError: the file is wrong.
+        """
+        if self._definition is not None:
+            return [self._definition]
+        known = self._memory.get("dialect")
+        possible = [dialect for dialect in DIALECTS if dialect == known] or DIALECTS
+        return [self._load(dialect) for dialect in possible]
+
+    def _load(self, dialect: ApiDialect) -> Definition:
+        if dialect not in self._loaded:
+            self._loaded[dialect] = _load(self._settings, dialect)
+        return self._loaded[dialect]
+
+    async def api_dialect(self) -> ApiDialect:
         """The dialect of the endpoints that no definition describes: the one that is set, else the
         remembered one; else one request finds it out.
 
@@ -123,7 +143,7 @@ class Connection:
             self.dialect = await self._find_dialect()
         return "page" if self.dialect == "page" else "cursor"
 
-    async def _find_dialect(self) -> Literal["page", "cursor"]:
+    async def _find_dialect(self) -> ApiDialect:
         known = self._memory.get("dialect")
         if known in ("page", "cursor"):
             return "page" if known == "page" else "cursor"
@@ -404,7 +424,7 @@ def _is_of(fact: Any, way: str) -> bool:
     return isinstance(fact, dict) and fact.get("way") == way and {"least", "room"} <= fact.keys()
 
 
-def _load(settings: Settings, dialect: Literal["page", "cursor"]) -> Definition:
+def _load(settings: Settings, dialect: ApiDialect) -> Definition:
     return load_definition(settings.source or OPENANALYST, dialect=dialect, environ=os.environ)
 
 

@@ -28,7 +28,14 @@ import orjson
 from filelock import FileLock, Timeout
 
 from oa_sync.clock import Clock, isoformat
-from oa_sync.errors import ConfigurationError, LockHeldError
+from oa_sync.errors import (
+    DISK_MAY_HEAL,
+    ConfigurationError,
+    DiskError,
+    LockHeldError,
+    OaSyncError,
+    disk_number,
+)
 from oa_sync.quota.restarts import ConnectionLostError, lasting
 
 
@@ -41,6 +48,7 @@ def sync_lock(folder: Path, name: str, what: str, clock: Clock) -> Iterator[None
 
     Raises:
         LockHeldError: another process holds it; says which one and since when.
+        DiskError: the disk is full.
         ConfigurationError: the folder cannot be written.
     """
     holder = folder / f"{name}.holder.json"
@@ -54,19 +62,33 @@ def sync_lock(folder: Path, name: str, what: str, clock: Clock) -> Iterator[None
             f"{what}: another sync is running ({_describe(holder)}); wait for it, or end that process"
         ) from None
     except OSError as error:
-        raise ConfigurationError(
-            f"{folder} cannot be written: {error.strerror}; choose another --home"
-        ) from error
+        raise _cannot_be_written(folder, error) from error
     try:
-        holder.write_bytes(
-            orjson.dumps(
-                {"pid": os.getpid(), "host": socket.gethostname(), "since": isoformat(clock.now())}
+        try:
+            holder.write_bytes(
+                orjson.dumps(
+                    {
+                        "pid": os.getpid(),
+                        "host": socket.gethostname(),
+                        "since": isoformat(clock.now()),
+                    }
+                )
             )
-        )
+        except OSError as error:
+            raise _cannot_be_written(folder, error) from error
         yield
     finally:
         holder.unlink(missing_ok=True)
         lock.release()
+
+
+def _cannot_be_written(folder: Path, error: OSError) -> OaSyncError:
+    number = disk_number(error)
+    if number is not None and number in DISK_MAY_HEAL:
+        return DiskError(f"the home folder {folder.parent} cannot be written", number)
+    return ConfigurationError(
+        f"{folder} cannot be written: {error.strerror}; choose another --home"
+    )
 
 
 def _describe(holder: Path) -> str:

@@ -104,6 +104,13 @@ class Spot:
         workdir = self._folder / "work" / str(self.number())
         return open_target(settings, workdir, read_only=read_only)
 
+    def make_theirs(self, table: str, dataset: str) -> None:
+        """Make a `table` that is somebody else's."""
+        if self._place is None:
+            self._stores.setdefault(dataset, MemoryStore()).foreign.add(table)
+        else:
+            self._place.make(table, dataset)
+
     def files(self, dataset: str) -> dict[str, bytes]:
         """What is on the disk of `dataset`, where the place is on a disk."""
         root = self._folder / "place"

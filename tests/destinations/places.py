@@ -15,8 +15,10 @@ from typing import Any
 
 import duckdb
 import psycopg
+import pyarrow as pa
 import pyarrow.dataset as ds
-from deltalake import DeltaTable
+import pyarrow.parquet as pq
+from deltalake import DeltaTable, write_deltalake
 from psycopg import sql
 from pyarrow import fs
 from pyiceberg.catalog.sql import SqlCatalog
@@ -28,6 +30,7 @@ from tests.support.syncing import settings_for
 
 Row = dict[str, Any]
 DATASET = "openanalyst"
+THEIRS = pa.table({"id": [1]})
 
 
 class Place(ABC):
@@ -48,6 +51,10 @@ class Place(ABC):
     def read(self, table: str) -> list[Row]:
         """All rows of `table`; none where there is no such table."""
 
+    @abstractmethod
+    def make(self, table: str, dataset: str = DATASET) -> None:
+        """Make a `table` with one row that is somebody else's, without oa-sync."""
+
 
 class DuckDB(Place):
     destination = "duckdb"
@@ -64,6 +71,11 @@ class DuckDB(Place):
                 return []
             return list(found.to_pylist())
 
+    def make(self, table: str, dataset: str = DATASET) -> None:
+        with duckdb.connect(str(self.folder / "oa_sync.duckdb")) as connection:
+            connection.execute(f'CREATE SCHEMA IF NOT EXISTS "{dataset}"')
+            connection.execute(f'CREATE TABLE "{dataset}"."{table}" AS SELECT 1 AS id')
+
 
 class Parquet(Place):
     destination = "parquet"
@@ -74,6 +86,11 @@ class Parquet(Place):
     def read(self, table: str) -> list[Row]:
         folder = self.folder / "lake" / DATASET / table
         return list(ds.dataset(folder).to_table().to_pylist()) if folder.is_dir() else []
+
+    def make(self, table: str, dataset: str = DATASET) -> None:
+        folder = self.folder / "lake" / dataset / table
+        folder.mkdir(parents=True)
+        pq.write_table(THEIRS, folder / "theirs.parquet")
 
 
 class S3(Place):
@@ -96,6 +113,10 @@ class S3(Place):
             return []
         return list(ds.dataset(place, filesystem=self._files).to_table().to_pylist())
 
+    def make(self, table: str, dataset: str = DATASET) -> None:
+        place = f"{self._prefix}/{dataset}/{table}/theirs.parquet"
+        pq.write_table(THEIRS, place, filesystem=self._files)
+
 
 class PostgreSQL(Place):
     destination = "postgres"
@@ -113,6 +134,13 @@ class PostgreSQL(Place):
             except psycopg.errors.UndefinedTable:
                 return []
 
+    def make(self, table: str, dataset: str = DATASET) -> None:
+        schema = sql.Identifier(dataset)
+        with psycopg.connect(self._url) as connection:
+            connection.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(schema))
+            name = sql.Identifier(dataset, table)
+            connection.execute(sql.SQL("CREATE TABLE {} AS SELECT 1 AS id").format(name))
+
 
 class Delta(Place):
     destination = "delta"
@@ -126,6 +154,9 @@ class Delta(Place):
             return []
         return list(DeltaTable(place).to_pyarrow_table().to_pylist())
 
+    def make(self, table: str, dataset: str = DATASET) -> None:
+        write_deltalake(str(self.folder / "lake" / dataset / table), THEIRS)
+
 
 class Iceberg(Place):
     destination = "iceberg"
@@ -134,11 +165,21 @@ class Iceberg(Place):
         return super().settings(base_url, bucket_url=str(self.folder / "lake"), **changes)
 
     def read(self, table: str) -> list[Row]:
-        file = self.folder / "lake" / "iceberg_catalog.db"
-        catalog = SqlCatalog("oa_sync", uri=f"sqlite:///{file}")
+        catalog = self._catalog()
         if not catalog.table_exists(f"{DATASET}.{table}"):
             return []
         return list(catalog.load_table(f"{DATASET}.{table}").scan().to_arrow().to_pylist())
+
+    def make(self, table: str, dataset: str = DATASET) -> None:
+        catalog = self._catalog()
+        catalog.create_namespace_if_not_exists(dataset)
+        catalog.create_table((dataset, table), THEIRS.schema)
+
+    def _catalog(self) -> SqlCatalog:
+        lake = self.folder / "lake"
+        lake.mkdir(exist_ok=True)
+        uri = f"sqlite:///{lake / 'iceberg_catalog.db'}"
+        return SqlCatalog("oa_sync", uri=uri, warehouse=lake.as_uri())
 
 
 class SQLite(Place):
@@ -162,6 +203,11 @@ class SQLite(Place):
                 return []
             rows = [dict(row) for row in connection.execute(f'SELECT * FROM "{table}"')]
         return [one_column_each(row) for row in rows]
+
+    def make(self, table: str, dataset: str = DATASET) -> None:
+        with closing(sqlite3.connect(self.folder / f"main__{dataset}.sqlite")) as connection:
+            connection.execute(f'CREATE TABLE "{table}" (id INTEGER)')
+            connection.commit()
 
 
 def one_column_each(row: Row) -> Row:

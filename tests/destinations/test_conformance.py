@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from oa_sync.errors import DestinationError
+from oa_sync.errors import DestinationError, UnusableDestinationError
 from oa_sync.extract.lists.changes import Known
 from oa_sync.tables.batches import (
     DELETED_AT,
@@ -1031,6 +1031,33 @@ def test_a_probe_leaves_nothing(at: At) -> None:
     with at.opened() as target:
         assert {column.table for column in target.columns()} == {at.table}
         assert read(target, at.table, "id") == [("a",)]
+
+
+def test_tables_of_others_are_found_before_a_load(at: At) -> None:
+    at.spot.make_theirs("theirs", at.dataset)
+    with at.opened() as target:
+        target.require(["ours", "free"])
+        with pytest.raises(UnusableDestinationError, match="theirs") as told:
+            target.require(["ours", "theirs"])
+        assert not told.value.retry
+        target.load([rows("ours", {"id": "a"})])
+        target.require(["ours", "free"])
+    with at.opened(workspace="another") as target:
+        target.require(["ours", "free"])
+        with pytest.raises(UnusableDestinationError, match="theirs"):
+            target.require(["ours", "theirs"])
+        assert target.columns() != []
+
+
+def test_looking_first_leaves_nothing(at: At) -> None:
+    with at.opened() as target:
+        target.require(["ours"])
+        assert target.columns() == []
+        target.load([rows("ours", {"id": "a"})])
+    with at.opened() as target:
+        before = at.spot.files(at.dataset)
+        target.require(["ours", "free"])
+        assert at.spot.files(at.dataset) == before
 
 
 def test_deviations_name_tests_and_places() -> None:

@@ -48,7 +48,7 @@ ERRORS: dict[str, Callable[[], Exception]] = {
     "RecursionError": lambda: RecursionError("no"),
     "OverflowError": lambda: OverflowError("no"),
     "UnicodeError": lambda: UnicodeEncodeError("utf-8", "\ud800", 0, 1, "no"),
-    "OSError": lambda: OSError(errno.ENOSPC, "no space left"),
+    "OSError": lambda: OSError(errno.EINVAL, "no"),
     "InvalidURL": lambda: httpx.InvalidURL("no"),
     "ArrowInvalid": lambda: pa.ArrowInvalid("no"),
     "msgspec": lambda: msgspec.DecodeError("no"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,10 @@ from oa_sync.commands.sync import sync
 from oa_sync.errors import DestinationError
 from oa_sync.load.dlt.warehouse import Warehouse
 from oa_sync.load.loader import MOST_FAILED
+from oa_sync.settings import Settings
 from oa_sync.shape.shaper import Shaper
 from oa_sync.tables.batches import Batch
+from tests.faults.processes import Point, sync_until
 from tests.support.raw_api import RawApi, raw_api
 from tests.support.syncing import query, settings_for
 
@@ -82,6 +84,65 @@ def test_a_segment_that_fails_in_three_runs_is_set_aside_told_and_can_be_loaded(
         assert query(settings, "SELECT count(*) FROM rows WHERE t = 'new'") == [(8,)]
         assert not list(tmp_path.rglob("*.oaj"))
         assert not list(tmp_path.rglob("*.failed"))
+
+
+IN_A_LOAD = Point("dlt.pipeline.pipeline:Pipeline.load")
+
+
+@pytest.fixture
+def nights(tmp_path: Path) -> Iterator[tuple[RawApi, Settings]]:
+    source = tmp_path / "nights.yaml"
+    source.write_text(DEFINITION)
+    with raw_api(rows=listed("old")) as api:
+        yield api, settings_for(api.base_url, tmp_path, source=str(source), api_key=None)
+
+
+def test_a_segment_in_whose_load_three_runs_are_killed_is_set_aside_and_can_be_loaded(
+    nights: tuple[RawApi, Settings],
+) -> None:
+    api, settings = nights
+    for _ in range(MOST_FAILED):
+        sync_until(IN_A_LOAD, settings)
+        assert not status(settings).segments_set_aside
+    assert _asked(api) == 1
+
+    api.replies["/rows"] = listed("new")
+    report = sync(settings)
+    assert report.exit_code == 1
+    assert "killed" in str(report.error)
+    assert "--retry-set-aside" in str(report.error)
+    assert query(settings, "SELECT count(*) FROM rows WHERE t = 'new'") == [(8,)]
+    [kept] = status(settings).segments_set_aside
+    assert b'"old"' in Path(kept).read_bytes()
+
+    assert sync(settings, retry_set_aside=True).exit_code == 0
+    assert not status(settings).segments_set_aside
+    assert query(settings, "SELECT count(*) FROM rows WHERE t = 'new'") == [(8,)]
+    assert not list(settings.home.rglob("*.failed"))
+
+
+def test_kills_elsewhere_are_not_the_segment_s_fault(
+    nights: tuple[RawApi, Settings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, settings = nights
+    sync_until(IN_A_LOAD, settings)
+    with monkeypatch.context() as patched:  # loads that end in order, as often as one likes
+        patched.setattr(Warehouse, "probe", _refuse_probe)
+        patched.setattr(Warehouse, "load", refuse_all)
+        for _ in range(MOST_FAILED):
+            assert sync(settings).exit_code == 1
+    for _ in range(MOST_FAILED + 1):  # nights that end while rows are fetched
+        sync_until(Point("oa_sync.load.loader:Loader.finish_pending"), settings)
+    assert sync(settings).exit_code == 0
+    assert not status(settings).segments_set_aside
+    for _ in range(MOST_FAILED + 1):
+        sync_until(Point("oa_sync.journal.segment_writer:SegmentWriter.finish"), settings)
+    assert sync(settings).exit_code == 0
+    assert not status(settings).segments_set_aside
+
+
+def _refuse_probe(_: Warehouse) -> str:
+    raise DestinationError("out of order")
 
 
 def _asked(api: RawApi) -> int:

@@ -8,7 +8,7 @@ column is refused, and never rounded or made to fit.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -17,7 +17,7 @@ from typing import Any, Self
 
 import pyarrow as pa
 
-from oa_sync.errors import DestinationError
+from oa_sync.errors import DestinationError, UnusableDestinationError
 from oa_sync.extract.lists.changes import Known
 from oa_sync.load.table_schema import Column, TableSchema, arriving_schema, wider
 from oa_sync.settings import Settings
@@ -54,6 +54,8 @@ class MemoryStore:
 
     def __init__(self) -> None:
         self.tables: dict[str, MemoryTable] = {}
+        self.foreign: set[str] = set()
+        """Names of tables that somebody else made."""
 
     def rows(self, table: str) -> list[Row]:
         """All rows of `table`, whole; none where there is no such table."""
@@ -195,6 +197,11 @@ class MemoryTarget:
         rows.sort(key=lambda row: row[by], reverse=True)
         rows += [row for row in self._own(table) if row.get(by) is None]
         return [{name: row.get(name) for name in columns} for row in rows[:count]]
+
+    def require(self, tables: Collection[str]) -> None:
+        """Look for tables of these names that are not ours."""
+        if foreign := self._store.foreign.intersection(tables):
+            raise UnusableDestinationError(f"memory: {sorted(foreign)} are somebody else's")
 
     def probe(self) -> str:
         """Nothing can be in the way of a load."""

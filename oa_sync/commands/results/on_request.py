@@ -16,10 +16,12 @@ from pydantic import TypeAdapter, ValidationError
 
 from oa_sync.clock import Clock, isoformat
 from oa_sync.definitions.scalars import TableName
-from oa_sync.errors import ConfigurationError, OaSyncError
+from oa_sync.errors import ApiError, ConfigurationError, OaSyncError
+from oa_sync.load.disk_errors import disk_error
 from oa_sync.load.opening import open_target
 from oa_sync.quota.headers import as_exhausted
 from oa_sync.settings import Settings
+from oa_sync.tables.first_look import look_first
 from oa_sync.tables.results import Loaded, ResultTable, RowSource, load_result
 from oa_sync.tables.target import Target
 from oa_sync.workspace.connection import Connection, connect
@@ -158,6 +160,7 @@ async def _run(
             async with connect(settings, Surroundings(clock), stopping) as connection:
                 try:
                     await on_thread(target.__enter__)
+                    await on_thread(lambda: look_first(target, [report.table]))
                     definition = await stopping.grant(connection.definition())
                     report.dialect = await stopping.grant(connection.api_dialect())
                     _check_not_a_resource(
@@ -172,7 +175,8 @@ async def _run(
         except OaSyncError as error:
             exhausted = as_exhausted(error, clock.now())
             report.status = "partial" if exhausted else "failed"
-            report.error = exhausted or error
+            told = None if isinstance(error, ApiError) else disk_error(error, settings)
+            report.error = exhausted or told or error
         finally:
             await on_thread(lambda: _close(target))
 

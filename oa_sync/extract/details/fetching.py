@@ -139,6 +139,7 @@ class DetailFetcher:
 
     async def _all(self, tasks: deque[DetailTask], total: int, tries: int | None) -> None:
         running: set[asyncio.Task[None]] = set()
+        finished: set[asyncio.Task[None]] = set()
         try:
             while (tasks and self.exhausted is None) or running:
                 while tasks and self.exhausted is None and len(running) < self._concurrency.limit:
@@ -155,7 +156,8 @@ class DetailFetcher:
         finally:
             for one in running:
                 one.cancel()
-            await asyncio.gather(*running, return_exceptions=True)
+            # The finished ones too: several may have failed of one full disk, and one was looked at.
+            await asyncio.gather(*running, *finished, return_exceptions=True)
 
     async def _settle(self, task: DetailTask, tasks: deque[DetailTask], tries: int | None) -> None:
         """As `_ask`; what a library raises is a failure of this detail alone."""

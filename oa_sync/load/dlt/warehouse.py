@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 import shutil
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import cached_property
@@ -25,6 +25,8 @@ import orjson
 import pyarrow as pa
 
 from oa_sync.errors import DestinationError
+from oa_sync.journal.disk import require_writable
+from oa_sync.load.destination_errors import require_ours
 from oa_sync.load.dlt.destinations import (
     MERGE_STRATEGY,
     deepest,
@@ -42,7 +44,7 @@ from oa_sync.load.dlt.variants import VARIANT_OF, variant_name
 from oa_sync.load.table_schema import described_columns
 from oa_sync.load.widening import can_widen, widen_sql
 from oa_sync.settings import Settings
-from oa_sync.tables.batches import DELETED_AT, Batch
+from oa_sync.tables.batches import DELETED_AT, WORKSPACE, Batch
 
 if TYPE_CHECKING:
     import dlt
@@ -101,6 +103,9 @@ class Warehouse(SqlReads):
         destination = dlt_destination(
             self._settings, read_only=self._read_only, duckdb_config=self._duckdb_config
         )
+        if self._settings.destination == "duckdb" and not self._read_only:
+            # Before DuckDB does: on a full disk it leaves a file that it never opens again.
+            require_writable(self._settings.database.parent)
         require_repeatable_merge(self._settings.destination, destination)
         self._pipeline: dlt.Pipeline = dlt.pipeline(
             f"oa_sync_{self._settings.fingerprint()}",
@@ -328,6 +333,27 @@ class Warehouse(SqlReads):
             after,
         ):
             client.sql_client.execute_sql(statement)
+
+    def require(self, tables: Collection[str]) -> None:
+        """Look for tables of these names without our column. What a killed load left has it already."""
+        new = [table for table in tables if WORKSPACE not in self._stored(table)]
+        try:
+            foreign = self._without_workspace(new) if new else []
+        except Exception as error:
+            raise opening_error(self._settings, error, deepest(error)) from error
+        require_ours(f"{self._settings.place}, schema {self._settings.dataset_name},", foreign)
+
+    def _without_workspace(self, tables: Sequence[str]) -> list[str]:
+        """Those of `tables` that are there, whoever made them, and have no column for a workspace."""
+        with self._pipeline.destination_client(SCHEMA_NAME) as client:
+            if not client.is_storage_initialized():
+                return []
+            found = client.get_storage_tables(tables)  # type: ignore[attr-defined]
+            return [
+                table
+                for table, columns in found
+                if columns and WORKSPACE not in map(str.lower, columns)
+            ]
 
     def probe(self) -> str:
         """Make a table and drop it again, and the dataset too if it was not there; says what was found."""

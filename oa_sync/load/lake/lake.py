@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -20,7 +20,7 @@ import pyarrow as pa
 from oa_sync._version import __version__
 from oa_sync.clock import Clock, isoformat
 from oa_sync.errors import DestinationError
-from oa_sync.load.destination_errors import destination_errors
+from oa_sync.load.destination_errors import destination_errors, require_ours
 from oa_sync.load.file_reads import DuckReads
 from oa_sync.load.lake.files import LakeTable, owner_of
 from oa_sync.load.lake.merging import Merge
@@ -74,7 +74,8 @@ class Lake(DuckReads):
             self._connection = self._opened.enter_context(self._connect())
             if not self._read_only:
                 self._store.remove_leftovers(self._owner)
-            for name in self._store.tables():
+            self._folders = self._store.tables()
+            for name in self._folders:
                 table = LakeTable(name, self._store, self._owner)
                 table.refresh()
                 if table.files:
@@ -123,6 +124,14 @@ class Lake(DuckReads):
             with self._connection.sql(query).to_arrow_reader(_BATCH_ROWS) as reader:
                 for batch in reader:
                     yield batch.cast(schema)
+
+    def require(self, tables: Collection[str]) -> None:
+        """Try to write, and look for files that are not ours in the folders of `tables`."""
+        with destination_errors(self._store.shown):
+            self._store.try_writing()
+            new = set(tables).intersection(self._folders).difference(self._tables)
+            foreign = [table for table in new if self._store.files(table)]
+        require_ours(self._store.shown_dataset, foreign)
 
     def probe(self) -> str:
         """Write an empty file and delete it again; says what was found."""

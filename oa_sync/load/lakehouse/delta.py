@@ -45,6 +45,15 @@ class Delta:
         self._store = store
         self._options = _storage_options(store)
 
+    def names(self) -> set[str]:
+        """The folders that hold a Delta table or Parquet files."""
+        return {
+            table
+            for table in self._store.tables()
+            if self._store.files(table)
+            or DeltaTable.is_deltatable(self._store.folder(table), self._options)
+        }
+
     def schemas(self) -> Mapping[str, TableSchema]:
         """Every table of ours."""
         found = {table: self.schema(table) for table in self._store.tables()}

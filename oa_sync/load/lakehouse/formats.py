@@ -21,6 +21,9 @@ class TableFormat(Protocol):
     name: str
     """What the format is called."""
 
+    def names(self) -> set[str]:
+        """The names that are taken in the dataset, by tables of ours or of others."""
+
     def schemas(self) -> Mapping[str, TableSchema]:
         """Every table of ours."""
 

@@ -70,12 +70,15 @@ class Iceberg:
         self._store = store
         self._catalog = _catalog(store, settings)
 
+    def names(self) -> set[str]:
+        """Every table in the namespace."""
+        if not self._catalog.namespace_exists(self._namespace):
+            return set()
+        return {table for *_, table in self._catalog.list_tables(self._namespace)}
+
     def schemas(self) -> Mapping[str, TableSchema]:
         """Every table of ours."""
-        if not self._catalog.namespace_exists(self._namespace):
-            return {}
-        names = [table for *_, table in self._catalog.list_tables(self._namespace)]
-        found = {table: self.schema(table) for table in names}
+        found = {table: self.schema(table) for table in self.names()}
         return {table: schema for table, schema in found.items() if schema is not None}
 
     def schema(self, table: str) -> TableSchema | None:

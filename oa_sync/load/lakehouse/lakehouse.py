@@ -6,7 +6,7 @@ import contextlib
 import functools
 import logging
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from types import TracebackType
@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from oa_sync.errors import ConfigurationError, DestinationError
-from oa_sync.load.destination_errors import destination_errors
+from oa_sync.load.destination_errors import destination_errors, require_ours
 from oa_sync.load.file_reads import DuckReads
 from oa_sync.load.lakehouse.formats import Conflict, TableFormat
 from oa_sync.load.staging import (
@@ -118,6 +118,14 @@ class Lakehouse(DuckReads):
     def widen(self, table: str, column: str, data_type: str) -> None:
         """Change the type of a loaded column to a wider one, keeping its values."""
         self._committed(table, lambda: self._widen(table, {column: data_type}))
+
+    def require(self, tables: Collection[str]) -> None:
+        """Try to write, and look for tables of these names that are not ours."""
+        with destination_errors(self._shown):
+            self._store.try_writing()
+            new = set(tables).difference(self._tables)
+            foreign = new.intersection(self._format.names()) if new else set()
+        require_ours(self._store.shown_dataset, foreign)
 
     def probe(self) -> str:
         """Write an empty file and delete it again; says what was found."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -15,11 +15,13 @@ import pyarrow as pa
 from psycopg import sql
 
 from oa_sync.clock import Clock
-from oa_sync.errors import DestinationError, OaSyncError
+from oa_sync.errors import DestinationError, OaSyncError, UnusableDestinationError
 from oa_sync.extract.lists.changes import Known
+from oa_sync.load.destination_errors import require_ours
 from oa_sync.load.postgres.address import address
 from oa_sync.load.postgres.catalog import TYPES, Catalog, Connection, quoted, quoted_list
 from oa_sync.load.postgres.copying import copy_in, copy_out
+from oa_sync.load.postgres.rights import require_rights, taken
 from oa_sync.load.staging import (
     StagedReader,
     StagedTable,
@@ -269,6 +271,18 @@ class Postgres:
             if loaded is not None and loaded.data_type != data_type:
                 self._catalog.widen(self._connection, table, column, data_type)
 
+    def require(self, tables: Collection[str]) -> None:
+        """Read the rights of the role, and look for relations of these names that are not ours."""
+        dataset = self._settings.dataset_name
+        new = [table for table in tables if not self.has_table(table)]
+
+        def look() -> list[str]:
+            require_rights(self._connection, dataset, self._catalog)
+            return taken(self._connection, dataset, new)
+
+        with self._errors():
+            require_ours(f"postgres: schema {dataset}", self._lasting(look))
+
     def probe(self) -> str:
         """Try what a load needs, in a transaction that is rolled back; says what was found."""
         with self._errors():
@@ -409,7 +423,13 @@ class Postgres:
             raise
         except Exception as error:
             where = f"postgres: {table}: " if table else "postgres: "
-            raise DestinationError(f"{where}{type(error).__name__}: {_text_of(error)}") from error
+            told = f"{where}{type(error).__name__}: {_text_of(error)}"
+            if isinstance(error, psycopg.errors.InsufficientPrivilege):
+                raise UnusableDestinationError(
+                    f"{told}; have its owner GRANT USAGE, CREATE ON SCHEMA {self._settings.dataset_name} to"
+                    " the role, and SELECT, INSERT, UPDATE, DELETE on its tables"
+                ) from error
+            raise DestinationError(told) from error
 
 
 def _selected(name: str, schema: TableSchema) -> sql.Composable:
