@@ -437,7 +437,7 @@ class _Sync:
         longest = max(tallies.values(), key=lambda tally: tally.listed)
         text = (
             f"the lists alone take {pages:,} requests in each sync, which is all that it may send, so details are"
-            f" never fetched; {connection.enough_for(pages)}"
+            f" never fetched; {connection.enough_for(pages) or 'with more requests a sync they are'}"
         )
         longest.warnings.append(Warned(CODE, text))
 

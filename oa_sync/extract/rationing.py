@@ -40,8 +40,8 @@ class Budget(Protocol):
     def note_reached(self, resource: Resource, reached: Reached | None) -> None:
         """Remember how far the list was read; None: to its end."""
 
-    def enough_for(self, requests: int) -> str:
-        """What would allow so many requests a day, in words: a plan, or a setting."""
+    def enough_for(self, requests: int) -> str | None:
+        """What would allow so many requests a day, in words: a plan, or a setting. None: a day has enough."""
 
     def known_missing(self, resource: Resource) -> bool:
         """Whether this optional list was missing lately, so that it need not be asked for again yet."""
@@ -97,6 +97,9 @@ class Rationing:
             reached = replace(reached, onward=None)  # else it might fail at this place for ever
         self._budget.note_reached(resource, reached)
         self._parts[resource.name] = reached.pages
+        others = sum(self._expected(other) for other in self._resources if other is not resource)
+        if (advice := self._budget.enough_for(reached.pages + others)) is None:
+            return  # there is less left today than a day has
         goes_on = "the next sync goes on there" if reached.onward else "the next one begins anew"
         more = "" if reached.is_length else " or more"
         tally.warnings.append(
@@ -104,7 +107,7 @@ class Rationing:
                 CODE,
                 f"the list has {reached.pages:,}{more} pages, too many for the {reached.budget:,} requests that were"
                 f" left: {ration.pages:,} were read, and {goes_on}. Read in parts, it proves no deletion, and shows"
-                f" a change only when its part is read; {self._budget.enough_for(reached.pages)}",
+                f" a change only when its part is read; {advice}",
             )
         )
 

@@ -37,7 +37,7 @@ from oa_sync.errors import Interrupted
 from oa_sync.extract.cost import Cost
 from oa_sync.extract.lists.ration import Reached
 from oa_sync.quota import open_ledger
-from oa_sync.quota.account import Forecast, QuotaAccount, QuotaStatus, forecast
+from oa_sync.quota.account import Forecast, QuotaAccount, QuotaStatus, daily_budget, forecast
 from oa_sync.quota.limits import Limits, limits_of, smallest_plan
 from oa_sync.quota.pacer import QuotaLimiter
 from oa_sync.settings import DEFAULT_BASE_URL, Settings
@@ -227,9 +227,13 @@ class Connection:
             return before
         return replace(before, onward=None)
 
-    def enough_for(self, requests: int) -> str:
-        """What would allow so many requests a day beside details, in words: a plan, or a setting."""
+    def enough_for(self, requests: int) -> str | None:
+        """What would allow so many requests a day beside details, in words: a plan, or a setting. None: a day has
+        enough, though perhaps not today."""
         settings = self._settings
+        daily = daily_budget(self._account.limits, settings.reserve, settings.max_requests)
+        if daily is None or daily > requests:
+            return None
         if settings.max_requests is not None and settings.max_requests <= requests:
             return f"--max-requests above {requests:,} would be enough for its pages"
         plan = smallest_plan(requests + 1, settings.reserve)

@@ -242,6 +242,18 @@ def test_a_list_that_fits_is_read_as_ever(tmp_path: Path) -> None:
         assert [report.tallies["long"].details_fetched for report in (first, second)] == [9, 9]
 
 
+def test_a_day_that_is_nearly_spent_is_no_budget_that_is_too_small(tmp_path: Path) -> None:
+    """The list fits into a day; the second sync of it has what the first one left."""
+    source = Source({"long": rows_of("a", 105)}, WAYS["page"])
+    with served(tmp_path, source, rpd=121) as source:
+        reports = [source.sync(), source.sync()]
+        assert [report.exit_code for report in reports] == [0, 3]
+        assert [codes(report) for report in reports] == [[], []]
+        source.clock.advance(86_400 + 60)
+        assert source.sync().exit_code == 0
+        assert len(source.pages("long")) == 11, "from the top again"
+
+
 def test_the_warning_says_what_would_be_enough(tmp_path: Path) -> None:
     source = Source({"long": rows_of("a", 205)}, WAYS["page"])
     with served(tmp_path, source, rpd=15) as source:
