@@ -151,6 +151,12 @@ class Settings:
         return str(self.bucket_url) if self.destination in IN_A_BUCKET else self.destination
 
     @property
+    def shown_place(self) -> str:
+        """`place` and the schema in it, for messages."""
+        place = self.place if self.place == self.destination else f"{self.destination} {self.place}"
+        return f"{place}, schema {self.dataset_name}"
+
+    @property
     def journal(self) -> Path:
         """The folder of the journal of this workspace and destination."""
         return self.home / "journal" / self.fingerprint()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import sys
 from datetime import UTC, datetime
+from typing import TextIO
 
 import orjson
 
@@ -17,13 +18,25 @@ _STANDARD = set(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "ta
 
 def configure(log_format: str, verbose: bool, secrets: tuple[str, ...] = ()) -> None:
     """Send the log of this package to stderr as `log_format` (text or json); replaces what was set."""
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _Stderr()
     lines = _JsonLines() if log_format == "json" else _Lines()
     handler.setFormatter(Redacting(lines, secrets))
     root = logging.getLogger("oa_sync")
     root.handlers[:] = [handler]
     root.propagate = False
     root.setLevel(logging.DEBUG if verbose else logging.INFO)
+
+
+class _Stderr(logging.StreamHandler[TextIO]):
+    """Writes to what `sys.stderr` is now. While bars of progress are shown, that prints above them; a line in
+    the middle of them would make them appear twice."""
+
+    def __init__(self) -> None:
+        logging.Handler.__init__(self)  # not `StreamHandler`'s, which keeps the stream
+
+    @property
+    def stream(self) -> TextIO:  # type: ignore[override]
+        return sys.stderr
 
 
 class Redacting(logging.Formatter):

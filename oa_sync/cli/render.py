@@ -96,7 +96,7 @@ def print_problems(console: Console, report: SyncReport) -> None:
         line = f"schema: {change['table']}.{change['column']}: {was} {change['after'] or 'not sent any more'}"
         console.print(escape(line), soft_wrap=True)
     for name, warned in report.warnings():
-        line = escape(f"{name}: {warned.message}")
+        line = escape(f"{name}: {warned.message}" if name else warned.message)
         console.print(f"[yellow]warning:[/yellow] {line}", soft_wrap=True)
     errors = [error for tally in report.tallies.values() for error in tally.errors]
     for error in errors[:ERRORS_SHOWN]:

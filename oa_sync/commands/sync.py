@@ -27,7 +27,7 @@ from oa_sync.errors import (
     LockHeldError,
     OaSyncError,
 )
-from oa_sync.extract.cost import Cost
+from oa_sync.extract.cost import Cost, first_cost
 from oa_sync.extract.details.unfinished import Unfinished
 from oa_sync.extract.extraction import Extraction
 from oa_sync.extract.lists.changes import Known
@@ -270,6 +270,7 @@ class _Sync:
             require_writable(self._settings.home, _ROOM_OF_HOME)
             tables = _tables(connection.possible_definitions(), names)
             await self._loading(lambda: look_first(target, tables))
+            self._warn_of_a_new_place(target, connection)
             definition = await self._stopping.grant(connection.definition())
             report.dialect = connection.dialect
             chosen, queries = _chosen(definition, names)
@@ -323,10 +324,25 @@ class _Sync:
                 await loading
             if is_done:
                 self._announced.acknowledge()
+                if not names:
+                    connection.note_loaded(_first_cost(chosen, known, report.tallies))
             if queries:
                 await self._query(queries if is_done else (), extraction, connection, target)
         finally:
             connection.fill(report.requests)
+
+    def _warn_of_a_new_place(self, target: Target, connection: Connection) -> None:
+        """A mistyped path makes a new database, and all of it is asked for: say so before."""
+        before = connection.loaded_elsewhere()
+        if before is None or target.columns():
+            return
+        place, cost = before
+        text = (
+            f"new database: {self._settings.shown_place} has no tables yet; this workspace was last loaded"
+            f" into {place}. A first sync costs about {cost:,} requests; stop it if the name is mistyped"
+        )
+        logger.warning("%s", text)
+        self._report.general.append(Warned("new_database", text))
 
     async def _query(
         self,
@@ -483,6 +499,25 @@ def _chosen(definition: Definition, names: tuple[str, ...]) -> tuple[list[Resour
     return (
         [resource for resource in definition.resources if not names or resource.name in wanted],
         [query for query in definition.queries if not names or query.name in names],
+    )
+
+
+def _first_cost(
+    resources: Sequence[Resource],
+    known: Mapping[str, Mapping[str, Known]],
+    tallies: Mapping[str, Tally],
+) -> int:
+    """About what a first sync of what is loaded now would cost; `known` was loaded before this one."""
+    return first_cost(
+        [
+            (
+                one,
+                sum(1 for row in known[one.name].values() if not row.deleted)
+                + tallies[one.name].new,
+            )
+            for one in resources
+            if one.name in tallies
+        ]
     )
 
 

@@ -68,6 +68,14 @@ def total_cost(costs: Iterable[Cost]) -> Cost:
     )
 
 
+def first_cost(rows: Iterable[tuple[Resource, int]]) -> int:
+    """About how many requests a first sync of resources with so many `rows` costs."""
+    return sum(
+        max(1, -(-count // ROWS_A_PAGE)) + (count if resource.detail else 0)
+        for resource, count in rows
+    )
+
+
 def backlog(resource: Resource, rows: Iterable[Known]) -> int:
     """How many of the loaded `rows` wait for the detail of the version that their list row has."""
     if resource.detail is None:

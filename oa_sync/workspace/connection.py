@@ -266,6 +266,20 @@ class Connection:
     def _name_of(self, kind: str, resource: Resource) -> str:
         return f"{kind}:{self._settings.fingerprint()}:{resource.name}:{resource.endpoint.path}"
 
+    def loaded_elsewhere(self) -> tuple[str, int] | None:
+        """Where this workspace was loaded last by this home, if that is another place than this one, and
+        about how many requests a first sync costs."""
+        match self._memory.get("loaded"):
+            case {"id": str(name), "place": str(place), "cost": int(cost)}:
+                return None if name == self._settings.fingerprint() else (place, cost)
+        return None
+
+    def note_loaded(self, cost: int) -> None:
+        """Remember that this workspace was loaded here, and what a first sync would cost now."""
+        settings = self._settings
+        fact = {"id": settings.fingerprint(), "place": settings.shown_place, "cost": cost}
+        self._memory.set("loaded", fact)
+
     def known_missing(self, resource: Resource) -> bool:
         """Whether this optional list answered 404 within the last `ASK_AGAIN`."""
         missing = self._memory.get(f"missing:{resource.endpoint.path}")

@@ -59,6 +59,8 @@ class SyncReport:
     tallies: dict[str, Tally] = field(default_factory=dict)
     rows: dict[str, int] = field(default_factory=dict)
     drift: list[dict[str, Any]] = field(default_factory=list)
+    general: list[Warned] = field(default_factory=list)
+    """What a person should look at and belongs to no resource."""
     next: Forecast | None = None
     """How it goes on after a partial sync."""
 
@@ -75,8 +77,10 @@ class SyncReport:
             return self.error.exit_code if self.error.exit_code in {2, 4, 5} else 1
         return EXIT_CODES[self.status]
 
-    def warnings(self) -> Iterator[tuple[str, Warned]]:
-        """What a person should look at, each with the name of its resource."""
+    def warnings(self) -> Iterator[tuple[str | None, Warned]]:
+        """What a person should look at, each with the name of its resource, where it has one."""
+        for warned in self.general:
+            yield None, warned
         for name, tally in self.tallies.items():
             for warned in tally.warnings:
                 yield name, warned
@@ -137,7 +141,8 @@ def log_outcome(report: SyncReport) -> None:
     if report.error is not None and report.error not in errors:
         errors.append(report.error)
     for name, warned in report.warnings():
-        logger.warning("%s: %s", name, warned.message)
+        if name is not None:  # others were told when they were seen
+            logger.warning("%s: %s", name, warned.message)
     for error in errors:
         partial = report.status == "partial"
         logger.log(logging.WARNING if partial else logging.ERROR, "%s", error)

@@ -65,7 +65,12 @@ class Stopping:
 
         def heard(reason: str) -> None:
             if not self._event.is_set():
-                logger.warning("%s: no more requests; loading what was fetched", reason)
+                logger.warning(
+                    "%s: stopping; no more requests, what is in flight has %.0f s, then what was fetched is"
+                    " loaded. A second Ctrl-C ends at once",
+                    reason,
+                    GRACE_SECONDS,
+                )
             self.request()
 
         def hear(reason: str) -> None:

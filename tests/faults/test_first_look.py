@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -206,3 +208,48 @@ def test_a_second_sync_makes_no_table(
     for _ in range(2):
         run_sync(settings)
         assert len(tried) == 1
+
+
+# -- a new database -------------------------------------------------------------------------------
+
+
+def test_a_mistyped_path_is_told_before_a_request(
+    server: RunningEmulator, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = settings_for(server.base_url, tmp_path)
+    first = run_sync(settings)
+    assert not first.general, "nothing else is known"
+    run_sync(settings)
+    asked = list[int]()
+
+    class Told(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if "new database" in record.getMessage():
+                asked.append(server.state.counters.total)
+
+    mistyped = replace(settings, database=tmp_path / "oa_snyc.duckdb", max_requests=3)
+    server.state.counters.reset()
+    log = logging.getLogger("oa_sync")
+    log.addHandler(Told())
+    try:
+        report = sync(mistyped)
+    finally:
+        log.removeHandler(log.handlers[-1])
+    assert asked == [0], "told once, before the first request"
+    [warning] = [w for w in report.as_json()["warnings"] if w["code"] == "new_database"]
+    assert warning["resource"] is None
+    assert "oa_snyc.duckdb" in warning["message"]
+    assert f"{settings.database}, schema openanalyst" in warning["message"]
+    [cost] = [int(word) for word in warning["message"].split() if word.isdigit()]
+    assert abs(cost - first.requests.made) <= 2
+    assert not sync(mistyped).general, "it has tables now"
+
+
+def test_another_workspace_or_a_lost_file_is_not_told(
+    server: RunningEmulator, tmp_path: Path
+) -> None:
+    settings = settings_for(server.base_url, tmp_path)
+    run_sync(settings)
+    assert not run_sync(replace(settings, workspace="another")).general
+    settings.database.unlink()
+    assert not run_sync(settings).general
