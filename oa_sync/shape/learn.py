@@ -144,12 +144,11 @@ class _Lesson:
         if current is None and mask == lattice.TEXT and is_named_like_time(node.path):
             current = "timestamp"
         was_large = column is not None and column.kind == "large"
-        is_key = self._schema.is_key(node)
-        widened = lattice.widened_key if is_key else lattice.widened
+        widened = lattice.widened_key if self._schema.is_key(node) else lattice.widened
         data_type = widened(current, was_large and current == "bigint", mask)
         if data_type is None:
             return
-        if is_key and data_type == "text" and mask & ~lattice.TEXT and not node.is_spelled:
+        if data_type == "text" and mask & ~lattice.TEXT and not node.is_spelled:  # only in a key
             node.is_spelled = True
             self._schema.version += 1
         still_large = (was_large and data_type == current) or (
@@ -192,9 +191,7 @@ class _Lesson:
         fresh = sum(key not in node.children for key in children)
         if fresh <= self._room(node):
             return children.items()
-        return sorted(
-            children.items(), key=lambda one: (one[0] not in node.children, -seen.keys[one[0]])
-        )
+        return sorted(children.items(), key=lambda one: -seen.keys[one[0]])
 
     def _list(self, node: Node, seen: Seen) -> None:
         others = seen.mask & ~(lattice.OBJECTS | lattice.LIST | lattice.EMPTY_LIST)

@@ -141,7 +141,9 @@ class Schema:
                 "earlier rows had a key of that name; start the resource with a full refresh"
             )
         for column in self.spec.key:
-            if column not in names:
+            if column in names:
+                self._key.discard(parse_path(column))
+            else:
                 self.root_table.column_name(parse_path(column))
 
     def _child_table(self, path: Path, parent: Table) -> Table:
@@ -228,8 +230,8 @@ class Schema:
         return node
 
     def is_key(self, node: Node) -> bool:
-        """Whether `node` is part of the key of the resource's own table."""
-        return node.path in self._key and not self.root_table.names.is_reserved(node.path[-1])
+        """Whether `node` is a column of the key of the resource's own table that the rows themselves have."""
+        return node.path in self._key
 
     # --- columns ------------------------------------------------------------------------------
 

@@ -54,6 +54,9 @@ REACHED: Mapping[str, Sequence[str]] = {
     "oa_sync.extract.details.fetching": [EXTRACT + "fetching.py", EXTRACT + "concurrency.py"],
     "oa_sync.extract.details.tasks": [EXTRACT + "tasks.py"],
     "oa_sync.extract.details.unfinished": [EXTRACT + "unfinished.py"],
+    "oa_sync.extract.lists.mass": [EXTRACT + "mass.py"],
+    "oa_sync.extract.intervals": [EXTRACT + "intervals.py"],
+    "oa_sync.extract.set_aside": [EXTRACT + "set_aside.py"],
     "oa_sync.extract.cost": [EXTRACT + "cost.py"],
     "oa_sync.extract.statuses": [EXTRACT + "statuses.py"],
     "oa_sync.extract.runs.events": [RUNS + "events.py"],
@@ -98,20 +101,11 @@ REACHED: Mapping[str, Sequence[str]] = {
     "oa_sync.webhooks.signature": [WEBHOOKS + "signature.py"],
     "oa_sync.webhooks.payload": [WEBHOOKS + "payload.py"],
     "oa_sync.shape.learn": [
-        *(
-            SHAPE + name
-            for name in (
-                *("learn_decisions.py", "map_rule.py", "learn.py"),
-                *("bounds.py", "key_columns.py"),
-            )
-        )
+        SHAPE + "learn_decisions.py",
+        SHAPE + "map_rule.py",
+        SHAPE + "learn.py",
     ],
-    "oa_sync.shape.schema": [
-        *(
-            SHAPE + name
-            for name in ("schema.py", "learn_decisions.py", "learn.py", "key_columns.py")
-        )
-    ],
+    "oa_sync.shape.schema": [SHAPE + "schema.py", SHAPE + "learn_decisions.py", SHAPE + "learn.py"],
     "oa_sync.shape.shaper": [
         *(SHAPE + name for name in ("shaper.py", "tables.py", "key_columns.py", "exact.py")),
     ],
@@ -125,6 +119,7 @@ REACHED: Mapping[str, Sequence[str]] = {
     "oa_sync.shape.learned": [SHAPE + "learned.py"],
     "oa_sync.shape.spec": [SHAPE + "spec.py"],
     "oa_sync.shape.cutting.bits": [SHAPE + "bits.py"],
+    "oa_sync.shape.cutting.compact": [SHAPE + "compact.py"],
     "oa_sync.shape.cutting.cut": [SHAPE + "cut_decisions.py"],
     "oa_sync.shape.cutting.elements": [SHAPE + "cut_decisions.py"],
     "oa_sync.shape.cutting.head": [SHAPE + "cut_decisions.py"],

@@ -9,7 +9,7 @@ import pytest
 from oa_sync.shape.learn import MOST_KEYS, learn
 from oa_sync.shape.learned import LearnedColumn, LearnedSchema
 from oa_sync.shape.schema import Schema
-from oa_sync.shape.spec import ChildSpec, TableSpec
+from oa_sync.shape.spec import Bounds, ChildSpec, TableSpec
 
 TIME = "2024-01-31T00:00:00Z"
 WITH_STEPS = TableSpec("things", key=("id",), children={("steps",): ChildSpec("steps")})
@@ -47,6 +47,11 @@ def test_learning_tells_whether_anything_was_new() -> None:
     assert learn([{"v": 1.5}], schema)
     assert not learn([{"v": 1}], schema)
     assert mixed(schema) == []
+
+
+def test_what_an_earlier_sync_learned_is_not_new() -> None:
+    schema = fresh(None, LearnedColumn(("v",), "v", "bigint", "value"))
+    assert not learn([{"v": 1}], schema)
 
 
 @pytest.mark.parametrize(
@@ -219,3 +224,62 @@ def test_a_key_that_is_spelled_like_the_mark_for_elements_has_no_column_inside_a
         "o__a": ("bigint", "value"),
     }
     assert list(columns([{"[]": 1}]).values()) == [("bigint", "value")]
+
+
+# -- keys ------------------------------------------------------------------------------------------
+
+
+def test_a_key_of_two_kinds_is_text_and_another_column_json() -> None:
+    both = [{"id": 1, "v": 1}, {"id": "a", "v": "a"}]
+    assert columns(both) == {"id": ("text", "value"), "v": ("json", "value")}
+
+
+def test_it_is_new_once_that_a_key_of_texts_is_written_from_other_values_too() -> None:
+    """What is new has the batch read again in another way."""
+    schema = fresh()
+    for batch, is_new in [([{"id": "a"}], True), ([{"id": "b"}], False), ([{"id": 7}], True)]:
+        assert learn(batch, schema) is is_new
+    assert not learn([{"id": 8}, {"id": "c"}], schema)
+
+
+# -- what rows may make of the tables --------------------------------------------------------------
+
+BOUNDED = TableSpec("things", key=("id",), bounds=Bounds(columns=3, tables=2))
+WHOLE = "value"
+
+
+@pytest.mark.parametrize(
+    ("rows", "names"),
+    [
+        ([{"a": 1, "b": 1, "c": 1}], ["a", "b", "c"]),
+        ([{"a": 1, "b": 1, "c": 1, "d": 1}], ["a", "b", "c", WHOLE]),
+        ([{"a": 1, "b": 1, "c": 1, "d": None}], ["a", "b", "c"]),
+        ([{"a": 1, "b": 1}, {"c": 1, "d": 1}], ["a", "b", "c", WHOLE]),
+        ([{"o": {"a": 1, "b": 1}, "c": 1, "d": 1}], ["o__a", "o__b", "c", WHOLE]),
+        ([{"o": {"a": 1, "b": 1}}, {"p": {"c": 1}, "d": 1}], ["o__a", "o__b", "p__c", WHOLE]),
+        ([{"a": None, "b": None}, {"c": 1, "d": 1}], ["c", WHOLE]),
+    ],
+)
+def test_a_table_has_no_more_columns_than_its_bound_and_one_for_the_whole_row(
+    rows: list[Any], names: list[str]
+) -> None:
+    """Each row is a batch. A key that was always null counts too: its column may come at any time."""
+    found = columns(*([row] for row in rows), spec=BOUNDED)
+    assert sorted(found) == sorted(names)
+    assert found.get(WHOLE) in (None, ("json", "rest"))
+
+
+def test_columns_stand_in_the_order_of_the_keys_unless_there_are_too_many() -> None:
+    """Then those that most rows have come first."""
+    rows = [{"a": 1, "b": 1}, {"b": 1, "c": 1}, {"c": 1}, {"c": 1}]
+    assert list(columns(rows)) == ["a", "b", "c"]
+    assert list(columns(rows, spec=BOUNDED)) == ["a", "b", "c"]
+    rows.append({"d": 1, "b": 1, "c": 1})
+    assert list(columns(rows, spec=BOUNDED)) == ["c", "b", "a", WHOLE]
+
+
+def test_further_lists_of_objects_become_json_where_there_are_as_many_tables_as_may_be() -> None:
+    schema = fresh(BOUNDED)
+    learn([{"l": [{"n": 1}], "m": [{"n": 1}]}], schema)
+    assert sorted(tables(schema)) == ["things", "things__l"]
+    assert tables(schema)["things"] == {"m": ("json", "value")}

@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from oa_sync.shape.report_rows import ReportTables, report_rows_spec, rows_as_json
 from oa_sync.shape.shaper import Shaper
+from oa_sync.shape.spec import Bounds
 
 CONSTANTS = {"_oa_workspace": "default"}
 POSITIONS = pa.array([0, 1])
@@ -79,3 +80,36 @@ def test_a_name_without_a_letter_becomes_the_hash_of_the_id() -> None:
     names: list[Any] = tables_of(ReportTables(CONSTANTS), "r1", "  ")
     assert names[0].startswith("report__")
     assert len(names[0]) == len("report__") + 6
+
+
+def kinds(reports: ReportTables, table: str) -> dict[str, str]:
+    return {column.name: column.data_type for column in reports.learned.columns(table)}
+
+
+def shape(reports: ReportTables, report_id: str, name: str, row: bytes) -> None:
+    reports.shape(report_id, name, row + b"\n", POSITIONS[:1])
+
+
+def test_a_report_remembers_its_columns_from_batch_to_batch_and_from_sync_to_sync() -> None:
+    reports = ReportTables(CONSTANTS)
+    shape(reports, "r1", "Sales", b'{"a":"x","parts":[{"n":"x"}]}')
+    shape(reports, "r1", "Sales", b'{"b":1}')
+    after = ReportTables(CONSTANTS, reports.names, reports.learned)
+    shape(after, "r1", "Sales", b'{"a":1,"parts":[{"n":1}]}')
+    assert kinds(after, "report__sales") == {"a": "json", "b": "bigint"}
+    assert kinds(after, "report__sales__parts") == {"n": "json", "position": "bigint"}
+
+
+def test_lists_inside_the_rows_of_two_reports_have_two_tables_after_a_restart() -> None:
+    before = ReportTables(CONSTANTS)
+    shape(before, "r1", "Sales", b'{"a":1}')
+    shape(before, "r2", "Costs", b'{"parts":[{"n":1}]}')
+    after = ReportTables(CONSTANTS, before.names, before.learned)
+    assert tables_of(after, "r1", "Sales") == ["report__sales", "report__sales__parts"]
+    assert tables_of(after, "r2", "Costs") == ["report__costs", "report__costs__parts"]
+
+
+def test_the_table_of_a_report_is_bounded_like_any_other() -> None:
+    reports = ReportTables(CONSTANTS, bounds=Bounds(columns=2))
+    shape(reports, "r1", "Sales", b'{"a":1,"b":2,"c":3}')
+    assert kinds(reports, "report__sales") == {"a": "bigint", "b": "bigint", "value": "json"}

@@ -269,3 +269,10 @@ def test_an_object_that_is_declared_json_is_a_leaf_whatever_is_declared_inside(
     schema = schema_of([{"m": {"a": 1}}], spec=spec)
     assert tree(schema)[("m",)][0] == "leaf"
     assert names(schema) == {("m",): "m"}
+
+
+def test_a_key_column_from_outside_is_none_inside_the_rows() -> None:
+    schema = schema_of(spec=TableSpec("things", key=("id", "o.id", "n")))
+    schema.reserve_outside_columns(["id"])
+    paths: list[tuple[str, ...]] = [("id",), ("o", "id"), ("n",), ("o",)]
+    assert [schema.is_key(schema.node_at(path)) for path in paths] == [False, True, True, False]
