@@ -121,3 +121,38 @@ def test_a_broken_route_and_an_empty_list_delete_nothing(by: str, tmp_path: Path
         report = source.sync()
         assert (report.exit_code, report.tallies["things"].deleted) == (1, 0)
         assert source.living() == source.ids
+
+
+@pytest.mark.parametrize("by", WAYS)
+def test_a_living_row_is_not_gone_because_another_one_went(by: str, tmp_path: Path) -> None:
+    """The total fell, and the neighbours stand where they stood, with the row between them."""
+    source = FaultyList(things(30), PAGERS[by], has_detail=True)
+
+    def broken(row: Body | None) -> Body | None:
+        if row is not None and row["id"] == "t0007":
+            source.rows.pop()
+            return None
+        return row
+
+    with faulty_list(tmp_path, source):
+        assert source.sync().exit_code == 0
+        for n in (3, 7):
+            source.rows[n] = {**source.rows[n], "changed": LATER}
+        source.detail = broken
+        report = source.sync()
+        assert (report.exit_code, report.tallies["things"].deleted) == (1, 0)
+        assert "t0007" in source.living()
+
+
+@pytest.mark.parametrize("by", WAYS)
+def test_where_no_detail_answers_a_404_says_nothing(by: str, tmp_path: Path) -> None:
+    source = FaultyList(things(30), PAGERS[by], has_detail=True)
+    with faulty_list(tmp_path, source):
+        assert source.sync().exit_code == 0
+        source.rows[7] = {**source.rows[7], "changed": LATER}
+        source.detail = leaving(source, "t0007")
+        report = source.sync()
+        assert (report.exit_code, report.tallies["things"].deleted) == (1, 0)
+        source.detail = lambda row: row
+        assert source.sync().tallies["things"].deleted == 1
+        assert source.living() == source.ids
