@@ -49,7 +49,8 @@ class Foreign:
         for record in self.source.rows[plan.name].values():
             if [spelled(part) for part in record.key] == list(key):
                 self.details[plan.name, record.mark] += 1
-                return self._told(_enveloped(plan, shown(plan, record, in_detail=True)))
+                row = shown(plan, record, in_detail=True)
+                return self._told(_enveloped(plan, _with_own_key(plan, row)))
         self.details[plan.name, f"gone {key}"] += 1
         return _NONE
 
@@ -88,6 +89,16 @@ class Foreign:
 
 
 _NONE: Told = (404, {}, b'{"error": {"code": "not_found", "message": "there is none"}}')
+
+
+def _with_own_key(plan: ListPlan, row: dict[str, Any]) -> dict[str, Any]:
+    """The object of a detail, with what it has for its key."""
+    for name, *inside in plan.key_paths:
+        if plan.detail_key == "absent":
+            del row[name]
+        elif plan.detail_key == "other":
+            row[name] = _inside(inside, "own")
+    return row
 
 
 def _enveloped(plan: ListPlan, row: dict[str, Any]) -> Any:
