@@ -65,7 +65,7 @@ def doubts(plan: ListPlan) -> dict[str, frozenset[str]]:
             {"incomplete", "invalid_response", "mass_deletion"}
         )
     if plan.odd == "null key":
-        found["a row without a key"] = frozenset({"set_aside", "mass_deletion"})
+        found["a row without a key"] = frozenset({"set_aside", "mass_deletion", "invalid_response"})
     if paging.way == "unknown":
         found["auto cannot know"] = frozenset({"incomplete", "invalid_response"})
     ends_itself = paging.total not in ("none", "zero") or paging.has_more

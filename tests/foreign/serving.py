@@ -72,8 +72,6 @@ class Foreign:
         if page.is_beyond and plan.paging.beyond == "404":
             return _NONE
         rows = [shown(plan, row, in_detail=False) for row in records[page.start : page.stop]]
-        if plan.odd == "null key" and page.start == 0 and rows:
-            rows.append({**rows[0], plan.key_paths[0][0]: None})
         document: Any = rows
         if plan.rows_path:
             document = _inside(plan.rows_path, rows)
