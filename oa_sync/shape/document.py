@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Any
 
 from oa_sync.definitions.model import Resource
-from oa_sync.definitions.paths import parse_path
+from oa_sync.definitions.paths import MISSING, parse_path, select, spelled
 from oa_sync.errors import InvalidResponseError
 from oa_sync.shape.cutting.cut import HeadTooLargeError, cut
 from oa_sync.shape.cutting.lift import lift
@@ -80,7 +80,8 @@ def has_long_list(resource: Resource) -> bool:
 
 def _is_wrapped(resource: Resource, fields: dict[str, Any]) -> bool:
     keys = resource.primary_key or ("id",)
-    return isinstance(fields.get("data"), dict) and not all(key in fields for key in keys)
+    has_key = all(select(fields, key) is not MISSING for key in keys)
+    return isinstance(fields.get("data"), dict) and not has_key
 
 
 def _read_body(resource: Resource, body: bytes | memoryview) -> Document:
@@ -138,13 +139,13 @@ def _read(resource: Resource, body: bytes, at: tuple[str, ...]) -> Document:
 def with_list_fields(row: bytes, document: Document, key: Collection[str] = ()) -> bytes:
     """The document's object plus the top-level fields that only the list row has, as exact bytes.
 
-    The fields `key` are taken from the list row: the detail was requested by them. If the detail has
-    other values there (an id of its own), they are kept as `<field>_in_detail`.
+    The fields at the paths `key` are taken from the list row: the detail was requested by them. If the detail
+    has other values there (an id of its own), they are kept as `<field>_in_detail`.
     """
     if not row:
         return document.text
     listed = decode(row)
-    own = {n for n in key if n in listed and document.fields.get(n, listed[n]) != listed[n]}
+    own = {parse_path(path)[0] for path in key if _is_other(path, listed, document.fields)}
     members = _members(row, [n for n in listed if n in own or n not in document.fields])
     if own:
         renamed = {name: f"{name}_in_detail" for name in own}
@@ -154,6 +155,14 @@ def with_list_fields(row: bytes, document: Document, key: Collection[str] = ()) 
         return document.text
     inside = document.text.strip()[1:-1].strip()
     return b"{" + b",".join([*members, *([inside] if inside else [])]) + b"}"
+
+
+def _is_other(path: str, listed: dict[str, Any], fields: dict[str, Any]) -> bool:
+    """Whether the list row has a value at `path`, and the detail has not this one there."""
+    ours, theirs = select(listed, path), select(fields, path)
+    if ours is MISSING or parse_path(path)[0] not in fields:
+        return False
+    return bool(theirs is MISSING or ours != theirs or spelled(ours) != spelled(theirs))
 
 
 def _members(

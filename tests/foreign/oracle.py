@@ -22,7 +22,7 @@ def differences(
 ) -> Iterator[str]:
     """How the tables differ from the source. `may_have_more`: rows that are gone may still be there."""
     for plan in api.lists:
-        true = source.rows[plan.name] if plan.is_there else {}
+        true = source.readable(plan)
         loaded = place.read(plan.name)
         living = [row for row in loaded if row.get("_oa_deleted_at") is None]
         marks = Counter(_mark(plan, row) for row in living)

@@ -96,6 +96,8 @@ class ListPlan:
     order: str
     detail: str | None
     """Where the object stands in the answer to a request for one row: bare, data, selected."""
+    detail_key: str
+    """What the detail has for the key: the same, other (of its own), absent."""
     shows_little: bool
     """The list shows little more than the key; the rest has the detail."""
     cuts_objects: bool
@@ -159,7 +161,8 @@ class ListPlan:
         ]
         if self.detail:
             little = ", little in the list" * self.shows_little
-            kinds.append(f"detail {self.detail}{little}{', less in objects' * self.cuts_objects}")
+            less = ", less in objects" * self.cuts_objects
+            kinds.append(f"detail {self.detail}, key {self.detail_key}{little}{less}")
         if self.depth:
             kinds.append(f"children {self.depth} deep in the {self.children_in}")
         kinds += [f"of each {self.parent}"] if self.parent else []
@@ -242,6 +245,7 @@ def _list(name: str, parent: ListPlan | None, chance: random.Random) -> ListPlan
         version_path=chance.choice((("changed",), ("updated_at",), ("meta", "changed"))),
         order=chance.choice(("stored", "newest", "oldest", "shuffled")),
         detail=chance.choice(("bare", "data", "selected")) if has_detail else None,
+        detail_key=chance.choices(("same", "other", "absent"), (6, 1, 1))[0],
         shows_little=has_detail and chance.random() < 0.4,
         cuts_objects=has_detail and chance.random() < 0.4,
         depth=depth,

@@ -173,6 +173,16 @@ class Source:
         record.at, record.touched = now, self._changes
         self.touched[plan.name].add(record.mark)
 
+    def readable(self, plan: ListPlan) -> dict[str, Record]:
+        """The rows that can be loaded: those with a key, of parents with one."""
+        if not plan.is_there:
+            return {}
+        rows = {m: row for m, row in self.rows[plan.name].items() if row.odd != "null key"}
+        if plan.parent is None:
+            return rows
+        parents = {row.number for row in self.rows[plan.parent].values() if row.odd != "null key"}
+        return {mark: row for mark, row in rows.items() if row.of in parents}
+
     def listed(self, plan: ListPlan, of: int | None = None) -> list[Record]:
         """The rows of a list in its order."""
         rows = [row for row in self.rows[plan.name].values() if of is None or row.of == of]
@@ -201,10 +211,11 @@ def shown(plan: ListPlan, record: Record, *, in_detail: bool) -> Fields:
             fields["place"] = {"city": fields["place"]["city"]}
         if plan.shows_little:
             fields = {k: v for k, v in fields.items() if k not in ("size", "place", "odd")}
+    key = record.key if record.odd != "null key" else (None, *record.key[1:])
     if plan.is_jsonapi:
-        return {"type": plan.name, "id": record.key[0], "attributes": fields}
+        return {"type": plan.name, "id": key[0], "attributes": fields}
     whole: Fields = {}
-    for path, value in zip(plan.key_paths, record.key, strict=True):
+    for path, value in zip(plan.key_paths, key, strict=True):
         _put(whole, path, value)
     return {**whole, **fields}
 

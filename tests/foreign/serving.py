@@ -49,7 +49,8 @@ class Foreign:
         for record in self.source.rows[plan.name].values():
             if [spelled(part) for part in record.key] == list(key):
                 self.details[plan.name, record.mark] += 1
-                return self._told(_enveloped(plan, shown(plan, record, in_detail=True)))
+                row = shown(plan, record, in_detail=True)
+                return self._told(_enveloped(plan, _with_own_key(plan, row)))
         self.details[plan.name, f"gone {key}"] += 1
         return _NONE
 
@@ -71,8 +72,6 @@ class Foreign:
         if page.is_beyond and plan.paging.beyond == "404":
             return _NONE
         rows = [shown(plan, row, in_detail=False) for row in records[page.start : page.stop]]
-        if plan.odd == "null key" and page.start == 0 and rows:
-            rows.append({**rows[0], plan.key_paths[0][0]: None})
         document: Any = rows
         if plan.rows_path:
             document = _inside(plan.rows_path, rows)
@@ -88,6 +87,16 @@ class Foreign:
 
 
 _NONE: Told = (404, {}, b'{"error": {"code": "not_found", "message": "there is none"}}')
+
+
+def _with_own_key(plan: ListPlan, row: dict[str, Any]) -> dict[str, Any]:
+    """The object of a detail, with what it has for its key."""
+    for name, *inside in plan.key_paths:
+        if plan.detail_key == "absent":
+            del row[name]
+        elif plan.detail_key == "other":
+            row[name] = _inside(inside, "own")
+    return row
 
 
 def _enveloped(plan: ListPlan, row: dict[str, Any]) -> Any:

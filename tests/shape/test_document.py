@@ -178,6 +178,42 @@ def test_a_detail_gets_the_fields_that_only_the_list_row_has(
 
 
 @pytest.mark.parametrize(
+    ("key", "row", "text", "merged"),
+    [
+        ("ref.id", b'{"ref":{"id":1}}', b'{"a":2}', b'{"ref":{"id":1},"a":2}'),
+        ("ref.id", b'{"ref":{"id":1}}', b'{"ref":{"id":1,"b":3}}', b'{"ref":{"id":1,"b":3}}'),
+        (
+            "ref.id",
+            b'{"ref":{"id":1}}',
+            b'{"ref":{"id":"own"},"a":2}',
+            b'{"ref":{"id":1},"ref_in_detail":{"id":"own"},"a":2}',
+        ),
+        (
+            "ref.id",
+            b'{"ref":{"id":1}}',
+            b'{"ref":{"b":3}}',
+            b'{"ref":{"id":1},"ref_in_detail":{"b":3}}',
+        ),
+        ("['a.b']", b'{"a.b":1}', b'{"a.b":2}', b'{"a.b":1,"a.b_in_detail":2}'),
+        # Equal to Python, and another key as text.
+        ("id", b'{"id":1}', b'{"id":1.0}', b'{"id":1,"id_in_detail":1.0}'),
+    ],
+)
+def test_a_key_at_any_path_is_that_of_the_list(
+    key: str, row: bytes, text: bytes, merged: bytes
+) -> None:
+    assert with_list_fields(row, detail(text), key=(key,)) == merged
+
+
+@pytest.mark.parametrize("key", ["ref.id", "['@id']"])
+def test_a_field_called_data_is_no_envelope_where_the_key_stands_beside_it(key: str) -> None:
+    text = b'{"ref":{"id":1},"@id":2,"data":{"b":3}}'
+    assert read_document(resource(children={}, primary_key=[key]), text).text == text
+    wrapped = b'{"data":' + text + b"}"
+    assert read_document(resource(children={}, primary_key=[key]), wrapped).text == text
+
+
+@pytest.mark.parametrize(
     ("row", "text", "merged"),
     [
         # Requested by the list's id: that stays the key.
