@@ -12,6 +12,7 @@ from oa_sync.errors import ConfigurationError
 from oa_sync.load.lake import export_table
 from oa_sync.load.opening import open_target
 from oa_sync.settings import Settings
+from oa_sync.tables.readings import TABLE as READINGS
 from oa_sync.workspace.lock import sync_lock
 
 
@@ -35,7 +36,7 @@ def export(settings: Settings, folder: Path, clock: Clock | None = None) -> dict
         sync_lock(settings.home / "locks", settings.fingerprint(), what, clock),
         open_target(settings, workdir, read_only=True) as target,
     ):
-        tables = sorted({column.table for column in target.columns()})
+        tables = sorted({column.table for column in target.columns()} - {READINGS})
         if not tables:
             raise ConfigurationError(
                 f"nothing is loaded in {settings.dataset_name!r} yet: run `oa-sync sync` first"

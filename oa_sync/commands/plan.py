@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -33,6 +34,7 @@ from oa_sync.quota.limits import SECOND, kept
 from oa_sync.settings import Settings
 from oa_sync.tables.agent_runs import followed_runs
 from oa_sync.tables.assembler import Assembler
+from oa_sync.tables.syncs import read_before
 from oa_sync.tables.target import Target
 from oa_sync.workspace.announced import announced
 from oa_sync.workspace.connection import Connection, connect
@@ -160,6 +162,7 @@ async def _plan(settings: Settings, clock: Clock) -> Plan:
         with open_for_reading(settings) as target, announced(settings, clock) as inboxes:
             loaded = _loaded(definition, target, settings)
             syncs, summaries = recent_syncs(target)
+            lists_read = read_before(target) if target is not None else {}
             heard = inboxes.drain()
             runs = followed_runs(target, definition, definition.resources, heard, clock)
         _overlay_pending(loaded, settings)
@@ -167,6 +170,7 @@ async def _plan(settings: Settings, clock: Clock) -> Plan:
             definition,
             connection,
             loaded,
+            lists_read,
             runs,
             OrderMemory(connection, clock, full_scan_days=settings.full_scan_days),
         )
@@ -221,7 +225,10 @@ def _loaded(definition: Definition, target: Target | None, settings: Settings) -
     if target is None:
         return {resource.name: {} for resource in definition.resources}
     assembler = Assembler(definition, target, settings)
-    return {resource.name: assembler.known(resource) for resource in definition.resources}
+    loaded = {resource.name: assembler.known(resource) for resource in definition.resources}
+    for name in assembler.readings().read_with_less:
+        loaded[name] = {key: replace(row, detail_version=None) for key, row in loaded[name].items()}
+    return loaded
 
 
 def _overlay_pending(loaded: Loaded, settings: Settings) -> None:
@@ -244,13 +251,15 @@ async def _resources(
     definition: Definition,
     connection: Connection,
     loaded: Loaded,
+    lists_read: Mapping[str, datetime],
     runs: FollowedRuns,
     orders: OrderMemory,
 ) -> tuple[ResourcePlan, ...]:
     scans: dict[str, Scan] = {}
     plans = []
     for resource in definition.resources:
-        scan = scans[resource.name] = Scan(resource, loaded[resource.name])
+        name = resource.name
+        scan = scans[name] = Scan(resource, loaded[name], read_before=lists_read.get(name))
         if resource.parent is not None:
             total = _total(scans[resource.parent])
             parents = _living(scans[resource.parent]) if total is None else total

@@ -18,6 +18,7 @@ from oa_sync.load.opening import open_for_reading
 from oa_sync.quota.account import QuotaStatus
 from oa_sync.settings import Settings
 from oa_sync.tables.counts import Counts
+from oa_sync.tables.readings import TABLE as READINGS
 from oa_sync.tables.target import Target
 from oa_sync.workspace.connection import quota_account
 from oa_sync.workspace.lock import sync_lock
@@ -165,7 +166,7 @@ def _destination(
 
 
 def _tables(target: Target) -> dict[str, Counts]:
-    names = sorted({column.table for column in target.columns()})
+    names = sorted({column.table for column in target.columns()} - {READINGS})
     return {name: target.counts(name) for name in names}
 
 

@@ -13,6 +13,7 @@ import socket
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import TypeVar
 
 from oa_sync.client.wording import printable
@@ -30,7 +31,7 @@ from oa_sync.errors import (
 from oa_sync.extract.cost import Cost, first_cost
 from oa_sync.extract.details.unfinished import Unfinished
 from oa_sync.extract.extraction import Extraction
-from oa_sync.extract.lists.changes import Known
+from oa_sync.extract.lists.changes import Known, has_coarse_versions
 from oa_sync.extract.rationing import CODE
 from oa_sync.extract.runs.followed import FollowedRuns
 from oa_sync.extract.runs.known import runs_resource
@@ -50,7 +51,7 @@ from oa_sync.tables.agent_runs import followed_runs
 from oa_sync.tables.assembler import Assembler
 from oa_sync.tables.batches import Batch
 from oa_sync.tables.first_look import look_first, tables_of
-from oa_sync.tables.syncs import syncs_batch
+from oa_sync.tables.syncs import read_before, syncs_batch
 from oa_sync.tables.target import Target
 from oa_sync.workspace.announced import announced
 from oa_sync.workspace.connection import Connection, connect
@@ -283,8 +284,8 @@ class _Sync:
             if self._retry_set_aside:
                 journal.take_back()
             await self._loading(loader.finish_pending)
-            known, runs = await self._loading(
-                lambda: self._read_back(assembler, definition, chosen, target)
+            known, runs, lists_read = await self._loading(
+                lambda: self._read_back(loader, assembler, definition, chosen, target)
             )
             if self._full_refresh:
                 known = {name: _without_details(rows) for name, rows in known.items()}
@@ -300,6 +301,7 @@ class _Sync:
                 unfinished=Unfinished(
                     self._settings.journal / "unfinished", self._clock, self._around.disk
                 ),
+                read_before=lists_read,
                 full_scan_days=self._settings.full_scan_days,
                 allow_mass_delete=self._allow_mass_delete,
                 full_refresh=self._full_refresh,
@@ -378,15 +380,20 @@ class _Sync:
 
     def _read_back(
         self,
+        loader: Loader,
         assembler: Assembler,
         definition: Definition,
         chosen: Sequence[Resource],
         target: Target,
-    ) -> tuple[dict[str, dict[str, Known]], FollowedRuns]:
-        """What is loaded of each resource, and the followed runs."""
+    ) -> tuple[dict[str, dict[str, Known]], FollowedRuns, dict[str, datetime]]:
+        """What is loaded of each resource, the followed runs, and when lists were read whose versions do not tell
+        each change."""
         with target.held_open():
+            loader.note_readings()
             known = {resource.name: assembler.known(resource) for resource in chosen}
-            return known, self._runs(definition, chosen, target)
+            is_coarse = any(has_coarse_versions(known[r.name]) for r in chosen if r.detail)
+            lists_read = read_before(target) if is_coarse else {}
+            return known, self._runs(definition, chosen, target), lists_read
 
     def _runs(
         self, definition: Definition, chosen: Sequence[Resource], target: Target

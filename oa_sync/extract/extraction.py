@@ -21,6 +21,7 @@ from collections.abc import (
     Sequence,
 )
 from dataclasses import replace
+from datetime import datetime
 from typing import Any, Protocol
 
 from oa_sync.client import ApiClient
@@ -42,7 +43,7 @@ from oa_sync.extract.details.fetching import DetailFetcher
 from oa_sync.extract.details.refused import Refusals
 from oa_sync.extract.details.tasks import DetailTask, in_order, row_item
 from oa_sync.extract.details.unfinished import Unfinished, known_after
-from oa_sync.extract.lists.absent import to_catch_up
+from oa_sync.extract.lists.absent import to_catch_up, to_confirm
 from oa_sync.extract.lists.changes import Known
 from oa_sync.extract.lists.dependent import dependent_lists
 from oa_sync.extract.lists.listing import OpenList
@@ -81,7 +82,8 @@ class Extraction:
     """Use it once. `lists` opens lists, `emit` takes items in order, `progress` is told of every step,
     `runs` knows the agent runs that no list shows.
 
-    `full_scan_days`: after this many days a list is read to its end, even if the rest of it could be
+    `read_before`: the server's time when a list was read last by a complete sync, by resource. `full_scan_days`:
+    after this many days a list is read to its end, even if the rest of it could be
     proven known (see `oa_sync.extract.lists.early_stop`). `allow_mass_delete`: see
     `oa_sync.extract.deletions`. `full_refresh`: details that were refused are asked for as well.
     """
@@ -96,6 +98,7 @@ class Extraction:
         progress: Callable[[str, str, int, int | None], None],
         runs: FollowedRuns,
         unfinished: Unfinished,
+        read_before: Mapping[str, datetime] | None = None,
         full_scan_days: float = FULL_SCAN_DAYS,
         allow_mass_delete: bool = False,
         full_refresh: bool = False,
@@ -104,6 +107,7 @@ class Extraction:
         self._clock, self._lists, self._unfinished = clock, lists, unfinished
         self._hand_on, self._progress = emit, progress
         self._runs = runs
+        self._read_before = read_before or {}
         self._orders = OrderMemory(lists, clock, full_scan_days=full_scan_days)
         self.tallies: dict[str, Tally] = {}
         self.exhausted: BudgetExhausted | None = None
@@ -245,7 +249,8 @@ class Extraction:
         self, resource: Resource, known: Mapping[str, Known], *, keep_rows: bool
     ) -> Scan:
         tally = self.tallies.setdefault(resource.name, Tally())
-        result = Scan(resource, known, rows={} if keep_rows else None)
+        read_before = self._read_before.get(resource.name)
+        result = Scan(resource, known, rows={} if keep_rows else None, read_before=read_before)
         self._scans[resource.name] = result
         if resource.endpoint.optional and self._lists.known_missing(resource):
             tally.missing = True
@@ -302,6 +307,8 @@ class Extraction:
         self._rationing.conclude(result, ration, self.tallies[result.resource.name])
         if ration is not None and ration.is_part:
             result.pending.update(to_catch_up(result))
+        elif result.finished and (ration is None or ration.start is None):
+            self.tallies[result.resource.name].read_at = result.since
 
     async def _open(self, result: Scan, start: Onward | None = None) -> AsyncIterator[OpenList]:
         resource = result.resource
@@ -314,6 +321,7 @@ class Extraction:
             result.parents_proven = False
         elif not parents.is_complete and parents.absent():
             result.parents_proven = None
+            result.parents_are_asked_for = bool(to_confirm(parents))
         rows = parents.rows or {}
         keys = iter(rows)
         async for opened in dependent_lists(self._lists.open_list, resource, rows.values()):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from oa_sync.errors import OaSyncError
 from oa_sync.extract.set_aside import SetAside
@@ -33,5 +34,7 @@ class Tally:
     errors: list[OaSyncError] = field(default_factory=list)
     warnings: list[Warned] = field(default_factory=list)
     set_aside: list[SetAside] = field(default_factory=list)
+    read_at: datetime | None = None
+    """The server's time when reading of the list began; None where it was not read to its end."""
     missing: bool = False
     """The endpoint is optional and not there."""

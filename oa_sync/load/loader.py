@@ -66,11 +66,27 @@ class Loader:
         self.rejected: list[Rejected] = []
         self.set_aside: list[DestinationError] = []
         """One for each segment that was set aside now."""
+        self._unnoted: list[Batch] = []
+        """What rows are read with from now on; to be loaded before they are."""
 
     def start_history(self) -> None:
         """Load the first versions of histories that begin with this sync. Call it before other loads."""
-        batches = self._assembler.start_history()
+        self._load_if_any(self._assembler.start_history())
+
+    def note_readings(self) -> None:
+        """Load what the rows are read with from now on, and as backlog the rows that were read with less. Where there
+        are none, it is loaded just before the next rows. Call it when what is pending is loaded, which may have been
+        fetched by another definition."""
+        readings = self._assembler.readings()
+        if readings.read_with_less:
+            self._load_if_any(readings.to_read_again())
+            self._load_if_any(readings.changed())
+        else:
+            self._unnoted = list(readings.changed())
+
+    def _load_if_any(self, batches: Iterator[Batch]) -> None:
         if (first := next(batches, None)) is not None:
+            self._before_load()
             self._target.load(chain([first], batches))
 
     def finish_pending(self) -> int:
@@ -183,6 +199,9 @@ class Loader:
         try:
             for package in self._assembler.packages(items, tail):
                 self._before_load()
+                if self._unnoted:
+                    self._target.load(self._unnoted)
+                    self._unnoted = []
                 self._target.load(self._counted(package))
         except Exception as error:
             self.rows.clear()

@@ -29,6 +29,7 @@ from oa_sync.tables.agent_runs import STALLED_AT, events_batch
 from oa_sync.tables.batches import DELETED_AT, Batch, Break, Output
 from oa_sync.tables.contract import Contract
 from oa_sync.tables.drift import SchemaChanges
+from oa_sync.tables.readings import Readings
 from oa_sync.tables.resource_tables import ResourceTables
 from oa_sync.tables.target import Target
 
@@ -49,6 +50,7 @@ class Assembler:
         self, definition: Definition, target: Target, settings: Settings, *, history: bool = False
     ) -> None:
         self._changes, self._workspace = SchemaChanges(target), settings.workspace
+        self._target = target
         declared = {table for resource in definition.resources for table in resource.tables()}
 
         def open_tables() -> dict[str, ResourceTables]:
@@ -92,6 +94,10 @@ class Assembler:
         """The loaded rows, for histories that begin only now; load them before anything else."""
         for tables in self._tables.values():
             yield from tables.start_history()
+
+    def readings(self) -> Readings:
+        """What loaded rows were read with, and what the definition reads now."""
+        return Readings(self._resources.values(), self._target, self._workspace)
 
     def restart(self) -> None:
         """Forget what was learned from rows that were not loaded."""

@@ -236,7 +236,7 @@ class History:
 
         A row is valid from the time it was loaded in its present form: earlier forms are not known.
         """
-        if not self._target.has_table(self._name) or self._stored_versions():
+        if not self._target.has_table(self._name) or self._has_begun():
             return
         spans: dict[str, tuple[datetime, datetime | None]] = {}
         for rows in self._own_rows(self._name):
@@ -255,6 +255,12 @@ class History:
         for child in self._children():
             if self._target.has_table(child):
                 yield from self._seeded_lists(child, spans)
+
+    def _has_begun(self) -> bool:
+        """Whether there is a version, be it of a row that is gone by now."""
+        if self._stored_versions():
+            return True
+        return self._target.largest(history_table(self._name), VALID_FROM) is not None
 
     def _seeded_lists(
         self, child: str, spans: Mapping[str, tuple[datetime, datetime | None]]

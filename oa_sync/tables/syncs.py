@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import orjson
 import pyarrow as pa
 
+from oa_sync.clock import instant_of
 from oa_sync.tables.batches import INSTANT, WORKSPACE, Batch, TableHints
+from oa_sync.tables.target import Target
 from oa_sync.workspace.report import SyncReport
 
 TABLE = "syncs"
+
+LOOKED_AT = 20
+"""How many syncs are looked at. A list that none of them read counts as never read."""
 
 
 def syncs_batch(report: SyncReport) -> Batch:
@@ -37,3 +44,18 @@ def syncs_batch(report: SyncReport) -> Batch:
         TABLE, primary_key=(WORKSPACE, "sync_id"), columns={"summary": {"data_type": "json"}}
     )
     return Batch(hints, pa.table(columns))
+
+
+def read_before(target: Target) -> dict[str, datetime]:
+    """The server's time when each list was read last by a sync that was complete, by the name of the resource, as
+    far as the newest `LOOKED_AT` syncs tell."""
+    newest: dict[str, datetime] = {}
+    for sync in target.recent(TABLE, ["status", "summary"], "started_at", LOOKED_AT):
+        resources = (
+            orjson.loads(sync["summary"])["resources"] if sync["status"] == "complete" else {}
+        )
+        for name, told in resources.items():
+            read_at = instant_of(told.get("read_at"))
+            if read_at is not None:
+                newest[name] = max(read_at, newest.get(name, read_at))
+    return newest

@@ -129,6 +129,7 @@ def _resource(tally: Tally) -> dict[str, Any]:
         "total": tally.total,
         "set_aside": len(tally.set_aside),
         "set_aside_rows": [one.as_json() for one in tally.set_aside[:SHOWN]],
+        "read_at": isoformat(tally.read_at) if tally.read_at else None,
         "missing": tally.missing,
         "errors": [error.as_json() for error in tally.errors[:20]],
     }

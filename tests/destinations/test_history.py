@@ -198,6 +198,20 @@ class TestVersions:
             assert version["_oa_detail_version"] == version["_oa_version"]
         assert len(place.read("report_rows_history")) == len(place.read("report_rows"))
 
+    def test_it_does_not_begin_once_more_when_all_rows_are_gone(
+        self, place: Place, settings: Settings, server: RunningEmulator
+    ) -> None:
+        run_sync(settings, history=True)
+        for row in server.state.ids("dashboards"):
+            server.state.delete("dashboards", row)
+        sync(settings)
+        run_sync(settings, allow_mass_delete=True)
+        before = place.read("dashboards_history")
+        assert before
+        assert all(row["_oa_valid_to"] for row in before)
+        run_sync(settings)
+        assert canonical(place.read("dashboards_history")) == canonical(before)
+
     def test_a_resource_says_in_its_definition_that_its_history_is_kept(
         self, place: Place, settings: Settings, tmp_path: Path
     ) -> None:

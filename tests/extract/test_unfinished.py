@@ -119,6 +119,19 @@ def test_only_details_that_are_not_loaded_by_now_are_left(
     ]
 
 
+def test_a_detail_that_was_loaded_since_in_a_later_version_is_not_asked_for_again(
+    note: Unfinished,
+) -> None:
+    """The row changed after it was listed, and a sync that went on with the note ended before the lists."""
+    later, earlier = "2026-03-02T08:00:01Z", "2026-03-02T07:00:00Z"
+    note.note([task(key, at="2026-03-02T08:00:00Z") for key in ("a", "b", "c")])
+    loaded = {
+        "a": Known(later, "h", later, deleted=False),
+        "b": Known(earlier, "h", earlier, deleted=False),
+    }
+    assert rest(note, REPORTS, known={"reports": loaded}) == [("reports", "b"), ("reports", "c")]
+
+
 def test_what_is_left_is_compared_with_what_is_loaded_now(note: Unfinished) -> None:
     known = Known("v1", "h", "v1", deleted=False)
     note.note([task("a"), task("b")])

@@ -95,38 +95,41 @@ KEPT: tuple[Kept, ...] = (
     Kept(
         220,
         20,
-        "complete, with the detail of an earlier change that day",
-        "where the cursor field is a date, a detail that changes again on the day of its version is not asked for,"
-        " though the list row shows the change",
+        None,
+        "complete, with an old field: where the cursor field is a date, a detail that changed again on the day of its"
+        " version was not asked for, though the list row showed the change",
         _WITHOUT_STORMS,
     ),
     Kept(
         5007,
         20,
-        "complete, and not by the definition",
-        "a detail or a child list that is declared after rows were loaded is not fetched before they change",
+        None,
+        "complete, and not by the definition: a detail or a child list that was declared after rows were loaded was"
+        " not fetched before they changed",
         _WITHOUT_STORMS,
     ),
     Kept(
         4000042,
         20,
-        "complete, with a row of a parent that is gone",
-        "a parent went while its list changed under the sync: its rows stay, and the sync says complete",
+        None,
+        "complete, with a row of a parent that is gone: its absence was proven by its detail, after the lists, and the"
+        " list of another parent, which had a new row, was not read again to prove anything",
         _WITHOUT_STORMS,
     ),
     Kept(
         6118244,
         20,
-        "a detail is paid for twice",
-        "a note of what was left to fetch asks for a detail that is loaded since, before the lists are read",
+        None,
+        "a detail is paid for twice: a sync that went on with a note of what was left to fetch came to its end before"
+        " the lists, and the next one asked again for what was loaded since in a later version than noted",
         _WITHOUT_STORMS,
     ),
     Kept(
         51071,
         12,
-        "a version of no length in another",
-        "an older copy of the home folder has a segment that was loaded since: its row makes a version of no length"
-        " within the one that was loaded",
+        None,
+        "a version of no length in another: when all rows of a history were gone, it was begun once more, and each row"
+        " became a version from its deletion to its deletion",
         _WITHOUT_STORMS,
     ),
 )

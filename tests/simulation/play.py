@@ -331,8 +331,7 @@ class _World:
             unread = {change for change in self._changed if change[0] not in read}
             # A power cut may bring back the note of what was left to fetch, and files that were loaded.
             self._settled, self._changed = not touched and not night.power_cut, touched | unread
-            if night.full_refresh:
-                self._outdated = {row for row in self._outdated if row[0] not in read}
+            self._outdated = {row for row in self._outdated if row[0] not in read}
         elif night.full_refresh:
             self._settled = False  # what it had not come to is backlog now
         if night.lie:

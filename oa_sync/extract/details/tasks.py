@@ -121,6 +121,9 @@ def row_item(
         return None
     known, row = pending.known, pending.listed
     full = row.full
+    detail_version = row.version if full else known.detail_version if known else None
+    if pending.wants_detail and not full and detail_version == row.version:
+        detail_version = None  # the version does not tell that the detail is another one by now
     return Item(
         kind=Kind.ROW,
         resource=resource.name,
@@ -128,7 +131,7 @@ def row_item(
         observed_at=now,
         version=row.version,
         row_hash=row.row_hash,
-        detail_version=row.version if full else (known.detail_version if known else None),
+        detail_version=detail_version,
         row=pending.raw,
         list_keys=list_keys,
         full=full,

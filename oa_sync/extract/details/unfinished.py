@@ -17,7 +17,7 @@ from pathlib import Path
 from oa_sync.clock import Clock
 from oa_sync.definitions.model import Resource
 from oa_sync.errors import InvalidResponseError
-from oa_sync.extract.details.tasks import DetailTask
+from oa_sync.extract.details.tasks import DetailTask, newer
 from oa_sync.extract.lists.changes import Known, compare, identity, listed, needs_detail
 from oa_sync.extract.lists.scan import Pending
 from oa_sync.journal.disk import Disk
@@ -81,14 +81,17 @@ class Unfinished:
 
 
 def _task(resource: Resource, item: Item, known: Mapping[str, Known]) -> DetailTask | None:
-    """The request for `item`, a noted row; None when its detail is loaded by now, or when the
-    definition no longer finds a key in it."""
+    """The request for `item`, a noted row; None when a detail was loaded since, of this version or a later one, or
+    when the definition no longer finds a key in it."""
     try:
         entry = listed(resource, decode(item.row))
     except (InvalidResponseError, InvalidJsonError):
         return None
     loaded = known.get(entry.key)
     if not needs_detail(resource, entry, loaded):
+        return None
+    detail_version = loaded.detail_version if loaded else None
+    if detail_version and newer(detail_version, entry.version) != entry.version:
         return None
     pending = Pending(entry, compare(entry, loaded), loaded, item.row, wants_detail=True)
     return DetailTask(resource, pending, item.list_keys)

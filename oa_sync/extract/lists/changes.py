@@ -5,20 +5,24 @@ changed row may be older than the newest one seen, and a deleted row is not seen
 id is compared with its own loaded version, read back from the destination.
 
 Two values are kept of each list row. `version` decides whether the *detail* is asked for again: the
-cursor field where the row has one, else the hash. `row_hash` (of the row's content, whatever the order
+cursor field where the row has one, else the hash; where that field is a day, `may_hide_a_change` helps. `row_hash` (of the row's content, whatever the order
 of its keys) decides whether the row itself is written again, which costs no request.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
+from itertools import islice
 from typing import Any
 
 from oa_sync.definitions.model import Resource
 from oa_sync.definitions.paths import parse_path, select
 from oa_sync.errors import InvalidResponseError
+from oa_sync.extract.lists.resolution import period_end
 from oa_sync.journal.items import key_of
 from oa_sync.shape.json_text import canonical
 
@@ -131,10 +135,14 @@ def is_full(resource: Resource, row: dict[str, Any]) -> bool:
 
 
 def compare(row: Listed, known: Known | None) -> Change:
-    """How `row` differs from what is loaded; an id that was deleted and is back counts as new."""
+    """How `row` differs from what is loaded; an id that was deleted and is back counts as new. So does a full row
+    as changed that has no detail of this version: it was loaded when the definition read less of it (see
+    `oa_sync.tables.readings`)."""
     if known is None or known.deleted:
         return Change.NEW
     if known.version != row.version or known.row_hash != row.row_hash:
+        return Change.CHANGED
+    if row.full and known.detail_version != row.version:
         return Change.CHANGED
     return Change.UNCHANGED
 
@@ -145,3 +153,22 @@ def needs_detail(resource: Resource, row: Listed, known: Known | None) -> bool:
     if resource.detail is None or row.full:
         return False
     return known is None or known.detail_version != row.version
+
+
+def may_hide_a_change(row: Listed, known: Known, read_at: datetime | None) -> bool:
+    """Whether the detail may have changed since it was loaded, though the row has the version of then.
+
+    `read_at` is the server's time when the list was read before (None: it is not known). A version that names a
+    day stays the same when a row changes again on that day; the content of the row shows it. If that day was over
+    when the list was read, what changed since is something that does not move the version.
+    """
+    if known.row_hash == row.row_hash:
+        return False
+    end = period_end(row.version)
+    return end is not None and (read_at is None or read_at < end)
+
+
+def has_coarse_versions(known: Mapping[str, Known]) -> bool:
+    """Whether a version among the first of `known` names a day or a minute."""
+    some = islice(known.values(), 100)
+    return any(row.version is not None and period_end(row.version) is not None for row in some)

@@ -102,7 +102,9 @@ def _is_worth_repeating(result: Scan, unproven: Sequence[_Reading]) -> bool:
     doubt: it would say the same again."""
     absent = len(result.absent())
     pages = sum(reading.evidence.pages for reading in unproven)
-    if not absent or not identity(result.resource) or not result.parents_proven:
+    if not absent or not identity(result.resource):
+        return False
+    if not (result.parents_proven or result.parents_are_asked_for):
         return False
     if result.is_mass_absent:
         return False

@@ -18,6 +18,7 @@ from oa_sync.extract.lists.changes import (
     content_hash,
     identity,
     listed,
+    may_hide_a_change,
     needs_detail,
 )
 from oa_sync.extract.lists.listing import ListPage
@@ -81,6 +82,10 @@ class Scan:
     """The pages in turn, of a list whose rows have a detail."""
     set_aside: dict[str, SetAside] = field(default_factory=dict)
     """The rows without a readable key, by a stand-in for it. They are in `seen` too."""
+    parents_are_asked_for: bool = False
+    """The details of absent parents are asked for, and tell before the rows of this list are decided about."""
+    read_before: datetime | None = None
+    """The server's time when the list was read by the newest sync that was complete; None: it is not known."""
 
     def __post_init__(self) -> None:
         self.order = Order(self.resource)
@@ -154,11 +159,19 @@ class Scan:
             if (earlier := self.handed_on.get(entry.key)) is not None:
                 self._counted[entry.key] = change
                 loaded, change = earlier, compare(entry, earlier)
-            wants_detail = needs_detail(self.resource, entry, loaded)
+            wants_detail = self._wants_detail(entry, loaded)
             if change is not Change.UNCHANGED or wants_detail:
                 raws = raws or page.raw_rows()
                 self.pending[entry.key] = Pending(entry, change, loaded, raws[number], wants_detail)
         return entries
+
+    def _wants_detail(self, entry: Listed, loaded: Known | None) -> bool:
+        if needs_detail(self.resource, entry, loaded):
+            return True
+        has_detail = self.resource.detail is not None and not entry.full
+        return (
+            has_detail and loaded is not None and may_hide_a_change(entry, loaded, self.read_before)
+        )
 
     def take_full(self) -> list[Pending]:
         """Take out the pending rows that are full and wait for no detail.
