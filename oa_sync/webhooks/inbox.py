@@ -54,6 +54,16 @@ CREATE INDEX IF NOT EXISTS remembered ON deliveries (acknowledged_at)
 """
 
 
+MOST_BYTES = 1024 * 1024 * 1024
+"""How large an inbox becomes at most: half a million callbacks of 2 KB, should no sync ever drain it."""
+
+
+class InboxFullError(OaSyncError):
+    """The inbox has no room for what is to be stored; what it holds is kept."""
+
+    code = "inbox_full"
+
+
 @dataclass(frozen=True, slots=True)
 class Delivery:
     """One callback: `id` is the SHA-256 of `body` in hex, `received_at` an instant in UTC."""
@@ -79,13 +89,15 @@ def inbox_folder(home: Path, workspace: str) -> Path:
 class Inbox:
     """Deliveries of one workspace in `folder`, which is made if missing and readable by its owner only.
 
-    Any thread may call any method. Close it when done.
+    Any thread may call any method. Close it when done. It holds `most_bytes` on the disk at most: the bodies
+    that wait, and the ids that are remembered.
 
     Raises (constructor and every method):
         OaSyncError: the file cannot be read or written; names it and the reason. Nothing was stored.
     """
 
-    def __init__(self, folder: Path, clock: Clock) -> None:
+    def __init__(self, folder: Path, clock: Clock, most_bytes: int = MOST_BYTES) -> None:
+        self._most_bytes = most_bytes
         self._path = folder / "inbox.sqlite"
         self._clock = clock
         self._lock = threading.Lock()
@@ -96,10 +108,22 @@ class Inbox:
         return self.append_all([(body, received_at)])[0]
 
     def append_all(self, deliveries: Sequence[tuple[bytes, datetime]]) -> list[bool]:
-        """`append` for each of `deliveries` (body, received_at), in one flush to the disk."""
+        """`append` for each of `deliveries` (body, received_at), in one flush to the disk.
+
+        Raises:
+            InboxFullError: there is no room for all of them, and not all are duplicates. Nothing was stored.
+        """
         rows = [(hashlib.sha256(body).digest(), _stamp(at), body) for body, at in deliveries]
         new: set[bytes] = set()
         with self._transaction() as connection:
+            if not self._has_room(connection, sum(len(body) for _, _, body in rows)):
+                if not all(_is_known(connection, digest) for digest, _, _ in rows):
+                    raise InboxFullError(
+                        f"{self._path}: the inbox is full ({self._most_bytes:,} bytes): nothing more is"
+                        " taken. What waits in it is kept; run `oa-sync sync` of this workspace, which"
+                        " drains it"
+                    )
+                return [False] * len(rows)
             for begin in range(0, len(rows), _STORED_AT_ONCE):
                 chunk = rows[begin : begin + _STORED_AT_ONCE]
                 # One statement: each extra one releases the GIL and switches to the request thread and back.
@@ -158,6 +182,13 @@ class Inbox:
         """Close the file."""
         with self._lock:
             self._connection.close()
+
+    def _has_room(self, connection: sqlite3.Connection, size: int) -> bool:
+        """Whether `size` bytes more may be used. Free pages of the file are as good as new ones."""
+        (pages,) = connection.execute("PRAGMA page_count").fetchone()
+        (free,) = connection.execute("PRAGMA freelist_count").fetchone()
+        (page_bytes,) = connection.execute("PRAGMA page_size").fetchone()
+        return bool((pages - free) * page_bytes + size <= self._most_bytes)
 
     def _forget(self) -> None:
         """Delete the ids of deliveries that were acknowledged longer than `REMEMBER` ago."""
@@ -222,6 +253,11 @@ class Inbox:
                 connection.execute("PRAGMA fullfsync = ON")
                 connection.executescript(_SCHEMA)
                 return connection
+
+
+def _is_known(connection: sqlite3.Connection, digest: bytes) -> bool:
+    found = connection.execute("SELECT 1 FROM deliveries WHERE digest = ?", (digest,))
+    return found.fetchone() is not None
 
 
 @contextmanager
