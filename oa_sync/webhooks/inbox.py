@@ -26,6 +26,14 @@ from filelock import FileLock
 
 from oa_sync.clock import Clock
 from oa_sync.errors import OaSyncError
+from oa_sync.private import (
+    FILE_MODE,
+    FOLDER_MODE,
+    home_folder,
+    open_private,
+    private_folder,
+    refuse_link,
+)
 
 REMEMBER = timedelta(days=30)
 """How long the id of an acknowledged delivery is kept; five retries with backoff end long before."""
@@ -236,13 +244,16 @@ class Inbox:
     def _open(self) -> sqlite3.Connection:
         folder = self._path.parent
         with _told(self._path):
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            folder.chmod(0o700)
+            home_folder(folder.parent.parent)
+            private_folder(folder, above=1)
+            folder.chmod(FOLDER_MODE)
+            refuse_link(folder / "inbox.lock", self._path)
             # SQLite's switch to a write-ahead log does not wait for another process that does the same.
-            with FileLock(folder / "inbox.lock", timeout=BUSY_SECONDS, mode=0o600):
+            with FileLock(folder / "inbox.lock", timeout=BUSY_SECONDS, mode=FILE_MODE):
                 # SQLite gives its other files the permissions of this one.
-                os.close(os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600))
-                self._path.chmod(0o600)
+                handle = open_private(self._path, os.O_CREAT | os.O_RDWR)
+                os.fchmod(handle, FILE_MODE)
+                os.close(handle)
                 self._inode = self._path.stat().st_ino
                 connection = sqlite3.connect(
                     self._path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False

@@ -14,6 +14,7 @@ import uvicorn
 
 from oa_sync.clock import Clock
 from oa_sync.errors import ConfigurationError
+from oa_sync.private import check_trusted
 from oa_sync.webhooks.connections import Connections
 from oa_sync.webhooks.group_commit import GroupCommit
 from oa_sync.webhooks.inbox import BUSY_SECONDS, Inbox
@@ -50,10 +51,10 @@ def listen(host: str, port: int) -> socket.socket:
         except OSError:
             listener.close()
             raise
-    except OSError as error:
+    except (OSError, UnicodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "no host has such a name"
         raise ConfigurationError(
-            f"cannot listen on {host} port {port}: {error.strerror or error}; choose another --port or"
-            " --host"
+            f"cannot listen on {host} port {port}: {why or error}; choose another --port or --host"
         ) from None
     return listener
 
@@ -119,6 +120,7 @@ class WebhookServer:
 
 def _tls_context(certificate: Path, key: Path) -> ssl.SSLContext:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    check_trusted(key)
     try:
         # Without this empty password, OpenSSL would ask for the key's password on the terminal.
         context.load_cert_chain(certificate, key, lambda: "")

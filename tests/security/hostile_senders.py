@@ -137,8 +137,9 @@ class Fire:
                 pass
         finally:
             sending.cancel()
-            with suppress(asyncio.CancelledError, OSError):
-                await sending
+            await asyncio.wait([sending])
+            if not sending.cancelled():
+                sending.exception()
 
 
 @contextmanager
