@@ -59,7 +59,7 @@ def _print_status(status: Status) -> None:
         console.print(f"[yellow]set aside:[/yellow] {line}", soft_wrap=True)
     for warning in status.warnings:
         whose = f"{warning['resource']}: " if warning["resource"] else ""
-        line = escape(f"{whose}{warning['message']}")
+        line = cell(f"{whose}{warning['message']}")
         console.print(f"[yellow]warning:[/yellow] {line}", soft_wrap=True)
     facts: list[tuple[str, object]] = []
     if status.pending_segments and not status.running:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import logging
 import os
 import stat
@@ -14,6 +15,7 @@ from typing import Any
 
 import pytest
 
+import oa_sync
 from oa_sync.clock import Clock
 from oa_sync.commands.download import download
 from oa_sync.commands.export import export
@@ -30,7 +32,7 @@ from oa_sync.webhooks.inbox import Inbox, inbox_folder
 from oa_sync.workspace.announced import register
 from oa_sync.workspace.lock import sync_lock
 from oa_sync.workspace.memory import Memory
-from tests.support.command import oa_sync
+from tests.support import command as run
 from tests.support.emulator import emulator
 from tests.support.syncing import settings_for
 from tests.webhooks.receiving import run_body, serving
@@ -74,7 +76,7 @@ def test_home_is_for_its_user_alone_whichever_command_comes_first(
             "OA_SYNC_DIALECT": "cursor",
             "OA_SYNC_HOME": str(tmp_path / "deep" / "home"),
         }
-        oa_sync(*FIRST[command], cwd=tmp_path, **environment)
+        run.oa_sync(*FIRST[command], cwd=tmp_path, **environment)
     assert_private(tmp_path / "deep" / "home")
 
 
@@ -169,7 +171,7 @@ def test_what_root_owns_is_fine_for_another_user(
 def test_a_command_says_what_to_type_and_ends_with_2(command: str, tmp_path: Path) -> None:
     (tmp_path / "home").mkdir()
     (tmp_path / "home").chmod(0o777)
-    done = oa_sync(*FIRST[command], cwd=tmp_path, OPENANALYST_API_KEY="oa_test")
+    done = run.oa_sync(*FIRST[command], cwd=tmp_path, OPENANALYST_API_KEY="oa_test")
     assert done.returncode == 2, done.stderr
     assert f"chmod o-w {tmp_path / 'home'}" in done.stderr
     assert list((tmp_path / "home").iterdir()) == []
@@ -278,6 +280,27 @@ def test_no_writer_follows_a_link_in_home(api: str, tmp_path: Path, kind: str) -
     assert any(name.name.endswith(".holder.json") for name in names)
     for number, name in enumerate(name for name in names if len(name.parts) <= DEPTH):
         _plant_and_run(api, tmp_path / str(number), name, kind)
+
+
+_ROOMS_OF_HOME = ("journal", "quota", "webhooks", "workspace")
+_WRITE = {"mkdir", "touch", "write_text", "write_bytes", "symlink_to", "link", "makedirs"}
+
+
+def test_the_rooms_that_write_in_home_do_it_in_one_way() -> None:
+    """`oa_sync/private.py`: what is opened or made anywhere else might follow a link."""
+    package = Path(oa_sync.__file__).parent
+    found = []
+    for path in (
+        each for room in _ROOMS_OF_HOME for each in sorted((package / room).rglob("*.py"))
+    ):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+                called = ast.unparse(node.func)
+                if node.func.attr in _WRITE or (
+                    called == "os.open" and "O_CREAT" in ast.unparse(node)
+                ):
+                    found.append(f"{path.relative_to(package)}:{node.lineno}: {called}")
+    assert found == []
 
 
 def _lock(home: Path) -> None:
