@@ -58,6 +58,18 @@ def tell_crash(
     say_lines("".join(traceback.format_exception(kind, error, trace)).rstrip("\n"), err=True)
 
 
+def clean_early_warnings() -> None:
+    """Clean what is logged before a command has said how its log shall look: settings are read before that."""
+    import logging
+
+    class Line(logging.Formatter):
+        def format(self, record: logging.LogRecord) -> str:
+            return visible(record.getMessage())
+
+    if logging.lastResort is not None:
+        logging.lastResort.setFormatter(Line())
+
+
 def cell(text: object) -> str:
     """`text` for a `screen`, with nothing in it that the screen would take for its markup."""
     from rich.markup import escape

@@ -238,6 +238,14 @@ def test_a_crash_prints_no_foreign_text_either(tmp_path: Path) -> None:
     assert_harmless(done.stderr.replace(b"\nforged line", b""), on_terminal=False)
 
 
+def test_what_is_said_of_settings_is_clean(tmp_path: Path) -> None:
+    """Settings are read before a command has said how its log shall look."""
+    environment = _environment(tmp_path, "http://127.0.0.1:9") | {f"OA_SYNC_{SOFT}": "x"}
+    written = run_in_pipe(tmp_path, environment, "status")
+    assert b"is set, but no setting has this name" in written
+    assert_harmless(written, on_terminal=False)
+
+
 def test_whatever_unicode_hides_is_shown() -> None:
     hidden = {"Cc", "Cf", "Zl", "Zp", "Cs", "Co", "Cn"}
     for number in range(sys.maxunicode + 1):
