@@ -33,6 +33,10 @@ def home_folder(home: Path) -> None:
     """
     _make(home)
     _check(home, "folder")
+    for each in home.absolute().parents:
+        mode = each.stat().st_mode
+        if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
+            _tell(each, f"everybody may put another folder in the place of {home}: chmod +t {each}")
 
 
 def private_folder(folder: Path, *, above: int = 0) -> None:
@@ -44,7 +48,8 @@ def private_folder(folder: Path, *, above: int = 0) -> None:
     """
     for each in reversed([folder, *folder.parents][: above + 1]):
         refuse_link(each)
-        home_folder(each)
+        _make(each)
+        _check(each, "folder")
 
 
 def fresh_folder(folder: Path) -> None:

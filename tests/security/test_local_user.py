@@ -149,6 +149,18 @@ def test_what_a_group_may_write_is_told_once_and_used(
     assert [f"chmod g-w {path}" in record.getMessage() for record in caplog.records] == [True]
 
 
+def test_a_folder_above_home_that_everybody_may_write_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An `emptyDir` of Kubernetes is like that, and its user cannot change it."""
+    volume = tmp_path / "volume"
+    volume.mkdir()
+    volume.chmod(0o777)
+    home_folder(volume / "home")
+    assert [f"chmod +t {volume}" in record.getMessage() for record in caplog.records] == [True]
+    assert stat.S_IMODE((volume / "home").stat().st_mode) == 0o700
+
+
 def test_a_secret_that_everybody_may_read_is_told(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
