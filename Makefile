@@ -4,8 +4,12 @@
 # make test-all   both, one after the other
 # make simulate SEED=1 NIGHTS=3000  play nights of bad luck from a seed (docs/simulation.md)
 # make mutants MODULE=oa_sync.quota.book  change one thing at a time, and see whether a test fails (tests/mutants)
+# make security   ruff's security rules, the tests as strangers, the locks, known faults in them, an SBOM
+# make dist       the wheel, and its bill of materials (CycloneDX)
+# make lock       write locks/ anew: every package by version and hash (UPGRADE=1: the newest versions)
 # make bench      measure speed and memory: half an hour on a quiet machine (BENCH_ARGS='--workloads rows')
 #
+# LOCKED=1 installs exactly what locks/dev.txt names: make test LOCKED=1
 # PYTEST_ARGS goes to pytest: make test PYTEST_ARGS='tests/sync -x'. CONTRIBUTING.md tells more.
 # Needs Python 3.11 or newer with pip. Everything goes into .venv, or into the folder that VENV names.
 
@@ -22,9 +26,17 @@ unexport PYTHONDONTWRITEBYTECODE
 # Debian splits ensurepip off into python3-venv: where it is missing, the pip that is there fills the
 # environment from outside, which is also what its "externally managed" rule wants.
 PIP = $(if $(wildcard $(BIN)/pip),$(BIN)/python -m pip,$(PYTHON) -m pip --python $(BIN)/python)
+ifdef LOCKED
+# Build isolation would fetch the build backend once more, without a hash.
+INSTALL = @echo "installing what locks/dev.txt names into $(VENV)"; $(PIP) install --quiet --require-hashes -r locks/dev.txt \
+  && $(PIP) install --quiet --no-deps --no-build-isolation --editable
+else
 INSTALL = @echo "installing oa-sync and what it needs into $(VENV): about a minute, once"; $(PIP) install --quiet --editable
+endif
+LOCK = $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
+  --no-annotate --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" $(if $(UPGRADE),--upgrade)
 
-.PHONY: demo test test-rest test-all simulate mutants bench lint picture clean
+.PHONY: demo test test-rest test-all simulate mutants bench lint security lock dist picture clean
 
 demo: $(VENV)/.installed
 	@$(BIN)/oa-sync demo
@@ -54,6 +66,20 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
+security: $(VENV)/.installed-security dist
+	$(BIN)/ruff check --select S .
+	@$(BIN)/python -m pytest -n 0 -q -m 'not rest' tests/security
+	$(BIN)/python locks/audit.py locks/run.txt locks/dev.txt
+
+lock: $(VENV)/.installed-security
+	$(LOCK) -o locks/run.txt
+	$(LOCK) --extra dev --extra security -c locks/run.txt -o locks/dev.txt
+
+dist: $(VENV)/.installed-security
+	@rm -rf dist
+	@$(BIN)/python -m hatchling build -d dist
+	$(BIN)/cyclonedx-py requirements locks/run.txt --pyproject pyproject.toml --output-reproducible --of JSON -o dist/oa-sync.cdx.json
+
 picture: $(VENV)/.installed
 	$(BIN)/python docs/demo_screen.py
 
@@ -72,6 +98,10 @@ $(VENV)/.installed-bench: pyproject.toml | $(BIN)/python
 $(VENV)/.installed-dev: pyproject.toml | $(BIN)/python
 	$(INSTALL) '.[dev]'
 	@touch $@ $(VENV)/.installed-test $(VENV)/.installed
+
+$(VENV)/.installed-security: pyproject.toml | $(BIN)/python
+	$(INSTALL) '.[dev,security]'
+	@touch $@ $(VENV)/.installed-dev $(VENV)/.installed-test $(VENV)/.installed
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

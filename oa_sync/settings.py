@@ -20,6 +20,7 @@ from typing import Literal as L  # noqa: N817
 from urllib.parse import urlsplit
 
 from oa_sync.errors import ConfigurationError
+from oa_sync.private import check_trusted
 
 logger = logging.getLogger(__name__)
 
@@ -251,6 +252,7 @@ def _toml_files(cwd: Path) -> list[Path]:
 
 
 def _openanalyst_table(path: Path) -> dict[str, Any]:
+    check_trusted(path)
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):

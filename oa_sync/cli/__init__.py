@@ -8,6 +8,7 @@ from importlib import import_module
 import click
 
 from oa_sync._version import __version__
+from oa_sync.cli.printing import clean_early_warnings, say, tell_crash
 from oa_sync.cli.process import discard_output, print_whatever_the_encoding, start_lightly
 from oa_sync.errors import OaSyncError
 
@@ -66,6 +67,8 @@ def main() -> None:
     an exit code."""
     start_lightly()
     print_whatever_the_encoding()
+    sys.excepthook = tell_crash
+    clean_early_warnings()
     try:
         cli.main(standalone_mode=False, prog_name="oa-sync")
         sys.stdout.flush()
@@ -74,12 +77,12 @@ def main() -> None:
         sys.exit(1)
     except OSError as error:
         discard_output()
-        click.echo(f"oa-sync: {error.filename or 'output'}: {error.strerror or error}", err=True)
+        say(f"oa-sync: {error.filename or 'output'}: {error.strerror or error}", err=True)
         sys.exit(1)
     except click.exceptions.Exit as stop:
         sys.exit(stop.exit_code)
     except click.Abort:
-        click.echo("oa-sync: interrupted", err=True)
+        say("oa-sync: interrupted", err=True)
         sys.exit(130)
     except (click.ClickException, OaSyncError) as error:
         from oa_sync.cli.failure import tell

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from oa_sync.cli.options import api_options, log_options, place_options
+from oa_sync.cli.printing import say, say_json
 
 if TYPE_CHECKING:
     from oa_sync.commands.check import Check
@@ -33,22 +34,21 @@ def check(as_json: bool, log_format: str, verbose: bool, **flags: Any) -> None:
     settings = resolve(flags)
     configure(log_format, verbose, (settings.api_key or "",))
     if as_json:
-        import orjson
-
         report = run_checks(settings)
-        click.echo(orjson.dumps(report.as_json(), option=orjson.OPT_INDENT_2))
+        say_json(report.as_json())
     else:
         report = run_checks(settings, tell=_print)
-        click.echo(f"\n{'failed' if report.exit_code else 'ok'}; requests: {report.requests}")
+        say()
+        say(f"{'failed' if report.exit_code else 'ok'}; requests: {report.requests}")
     sys.exit(report.exit_code)
 
 
 def _print(check: Check) -> None:
     status = click.style(f"{check.status:<8}", fg=_COLOURS[check.status])
     first, *others = _lines(check.detail)
-    click.echo(f"{status} {check.name:<16} {first}")
+    say(f" {check.name:<16} {first}", mark=status)
     for line in others:
-        click.echo(f"{'':<{_INDENT}}{line}")
+        say(f"{'':<{_INDENT}}{line}")
 
 
 def _lines(text: str) -> list[str]:

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from oa_sync.cli.options import place_options
+from oa_sync.cli.printing import say, say_cells, say_json
 
 
 @click.command()
@@ -40,13 +41,11 @@ def copy(
     place = resolve({**flags, **others})
     copied = run(resolve(flags), place)
     if as_json:
-        import orjson
-
         left = sorted(copied.left)
-        click.echo(orjson.dumps({"destination": to, "rows": copied.rows, "left": left}))
+        say_json({"destination": to, "rows": copied.rows, "left": left}, indent=False)
         return
     for table, rows in copied.rows.items():
-        click.echo(f"{table}\t{rows:,} rows")
+        say_cells(table, f"{rows:,} rows")
     for workspace in sorted(copied.left):
-        click.echo(f"workspace {workspace!r} was left: copy it with --workspace {workspace}")
-    click.echo(f"copied to {place.place}; sync there from now on with --destination {to}")
+        say(f"workspace {workspace!r} was left: copy it with --workspace {workspace}")
+    say(f"copied to {place.place}; sync there from now on with --destination {to}")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
+
+from oa_sync.cli.printing import cell, say, say_cells, say_json, screen
 
 if TYPE_CHECKING:
     from oa_sync.definitions.model import Definition
@@ -37,9 +39,9 @@ def resources(source: str | None, dialect: str | None, as_json: bool) -> None:
     elif sys.stdout.isatty():
         _print_table(definition, summaries)
     else:
-        click.echo("\t".join(title for title, _ in _COLUMNS))
+        say_cells(*(title for title, _ in _COLUMNS))
         for summary in summaries:
-            click.echo("\t".join(_cells(summary)))
+            say_cells(*_cells(summary))
 
 
 @click.command()
@@ -59,7 +61,7 @@ def validate(file: str, dialect: str | None, as_json: bool) -> None:
         definition = _load(file, dialect)
     except DefinitionError as error:
         if as_json:
-            click.echo(_dumps({"status": "invalid", "problems": error.problems}))
+            say_json({"status": "invalid", "problems": error.problems}, indent=False)
         raise
     if as_json:
         _print_json(definition, summarise(definition))
@@ -69,7 +71,7 @@ def validate(file: str, dialect: str | None, as_json: bool) -> None:
     counted = f"{len(definition.resources)} resources"
     if definition.queries:
         counted += f", {len(definition.queries)} queries"
-    click.echo(f"ok: {counted}, {len(tables)} tables: {', '.join(tables)}")
+    say(f"ok: {counted}, {len(tables)} tables: {', '.join(tables)}")
 
 
 def _load(source: str | None, dialect: str | None) -> Definition:
@@ -112,16 +114,14 @@ def _cells(summary: ResourceSummary) -> list[str]:
 
 
 def _print_table(definition: Definition, summaries: tuple[ResourceSummary, ...]) -> None:
-    from rich.console import Console
-    from rich.markup import escape
     from rich.table import Table
 
-    table = Table(title=escape(definition.name), title_justify="left")
+    table = Table(title=cell(definition.name), title_justify="left")
     for title, _ in _COLUMNS:
         table.add_column(title, overflow="fold")
     for summary in summaries:
-        table.add_row(*map(escape, _cells(summary)))
-    Console().print(table)
+        table.add_row(*map(cell, _cells(summary)))
+    screen().print(table)
 
 
 def _print_json(definition: Definition, summaries: tuple[ResourceSummary, ...]) -> None:
@@ -134,10 +134,4 @@ def _print_json(definition: Definition, summaries: tuple[ResourceSummary, ...]) 
         "resources": [asdict(summary) for summary in summaries],
         "queries": [{"name": query.name, "table": query.table} for query in definition.queries],
     }
-    click.echo(_dumps(whole))
-
-
-def _dumps(value: dict[str, Any]) -> str:
-    import json
-
-    return json.dumps(value, ensure_ascii=False)
+    say_json(whole, indent=False)

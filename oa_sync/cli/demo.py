@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from oa_sync.cli.printing import cell, screen
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
@@ -35,9 +37,7 @@ def demo(folder: Path) -> None:
     second sync asks only for those. Settings and environment are not read, and nothing outside the
     folder is written.
     """
-    from rich.console import Console
-
-    sys.exit(tell(Console(file=sys.stdout, highlight=False), folder))
+    sys.exit(tell(screen(), folder))
 
 
 def tell(console: Console, folder: Path) -> int:
@@ -81,7 +81,7 @@ def _print_changes(console: Console, changes: list[SourceChange]) -> None:
     console.print("[bold]Now things change at the source[/bold]")
     table = _grid("", "", "")
     for change in changes:
-        table.add_row(change.resource, change.name, change.what)
+        table.add_row(*map(cell, (change.resource, change.name, change.what)))
     console.print(table)
     console.print()
 
@@ -101,16 +101,14 @@ def _print_read_back(console: Console, before: ReadBack, after: ReadBack) -> Non
 
 
 def _print_files(console: Console, demo: Demo) -> None:
-    from rich.markup import escape
-
     database = _from_here(demo.database)
     files = _grid("[bold]Files[/bold]", "")
-    files.add_row(escape(str(database)), "the tables, in schema openanalyst")
-    files.add_row(escape(f"{database.parent}{os.sep}"), "all of it; delete it at will")
+    files.add_row(cell(str(database)), "the tables, in schema openanalyst")
+    files.add_row(cell(f"{database.parent}{os.sep}"), "all of it; delete it at will")
     console.print(files)
     console.print("\n[bold]Try next[/bold], the last two with your key in OPENANALYST_API_KEY")
-    for line in next_commands(database):
-        console.print(f"  {escape(line)}", soft_wrap=True)
+    for command in next_commands(database):
+        console.print("  " + "\n".join(map(cell, command.split("\n"))), soft_wrap=True)
 
 
 def next_commands(database: Path) -> tuple[str, str, str]:

@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from oa_sync.cli.printing import say
+
 PLAN_NAMES = ("free", "basic", "pro", "max", "starter", "enterprise")
 
 
@@ -97,5 +99,5 @@ def emulator(
         raise click.UsageError(
             f"port {port} cannot be used ({error.strerror}); choose another with --port"
         ) from error
-    click.echo(f"OpenAnalyst emulator ({settings.dialect}) at {url_of(listener)}", err=True)
+    say(f"OpenAnalyst emulator ({settings.dialect}) at {url_of(listener)}", err=True)
     serve(served, listener)

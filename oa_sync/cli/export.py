@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from oa_sync.cli.options import place_options
+from oa_sync.cli.printing import say, say_cells, say_json
 
 
 @click.command()
@@ -24,10 +25,8 @@ def export(to: Path, as_json: bool, **flags: Any) -> None:
 
     counts = run(resolve(flags), to)
     if as_json:
-        import orjson
-
-        click.echo(orjson.dumps({"folder": str(to), "rows": counts}))
+        say_json({"folder": str(to), "rows": counts}, indent=False)
         return
     for table, rows in counts.items():
-        click.echo(f"{table}\t{rows:,} rows")
-    click.echo(f"written to {to}")
+        say_cells(table, f"{rows:,} rows")
+    say(f"written to {to}")

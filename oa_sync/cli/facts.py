@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import click
-
+from oa_sync.cli.printing import cell
 from oa_sync.clock import isoformat
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from oa_sync.quota.account import QuotaStatus
-
-
-def print_json(value: dict[str, Any]) -> None:
-    """Print `value` as the one object on stdout."""
-    import orjson
-
-    click.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2))
 
 
 def quota_facts(quota: QuotaStatus, reserved: int) -> list[tuple[str, object]]:
@@ -51,10 +43,9 @@ def plain_table(*columns: str, left: int = 1) -> Table:
 
 def fact_grid(facts: list[tuple[str, object]]) -> Table:
     """Name and value of each fact, a line each."""
-    from rich.markup import escape
     from rich.table import Table
 
     grid = Table.grid(padding=(0, 2))
     for name, fact in facts:
-        grid.add_row(name, escape(str(fact)))
+        grid.add_row(name, cell(fact))
     return grid

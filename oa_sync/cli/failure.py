@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from oa_sync.cli.printing import say_json, say_lines, say_usage
 from oa_sync.errors import ConfigurationError, OaSyncError
 
 
@@ -17,12 +18,10 @@ def tell(error: click.ClickException | OaSyncError, arguments: Sequence[str]) ->
     The words of the command line are looked at, because it may be what could not be understood.
     """
     if "--json" in arguments:
-        import orjson
-
         fault = _as_ours(error)
         known = _sync(fault) if arguments[0] == "sync" else {}
         known |= {"status": "failed", "exit_code": error.exit_code, "error": fault.as_json()}
-        click.echo(orjson.dumps(known, option=orjson.OPT_INDENT_2))
+        say_json(known)
     if _wants_json_lines(arguments):
         log = logging.getLogger("oa_sync")
         if not log.handlers:
@@ -31,9 +30,9 @@ def tell(error: click.ClickException | OaSyncError, arguments: Sequence[str]) ->
             configure("json", verbose=False)
         log.error("%s", _as_ours(error))
     elif isinstance(error, OaSyncError):
-        click.echo(f"oa-sync: {error}", err=True)
+        say_lines(f"oa-sync: {error}", err=True)
     else:
-        error.show()
+        say_usage(error)
 
 
 def _as_ours(error: click.ClickException | OaSyncError) -> OaSyncError:

@@ -13,6 +13,8 @@ from typing import TextIO
 
 import orjson
 
+from oa_sync.foreign_text import visible, visible_json
+
 _STANDARD = set(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
 
 
@@ -59,8 +61,10 @@ class Redacting(logging.Formatter):
 class _Lines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         when = datetime.fromtimestamp(record.created, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        line = f"{when} {record.levelname.lower():7} {record.getMessage()}"
-        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+        line = f"{when} {record.levelname.lower():7} {visible(record.getMessage())}"
+        if not record.exc_info:
+            return line
+        return f"{line}\n{visible(self.formatException(record.exc_info), chr(10))}"
 
 
 class _JsonLines(logging.Formatter):
@@ -75,4 +79,4 @@ class _JsonLines(logging.Formatter):
         }
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return orjson.dumps(line, default=str).decode()
+        return visible_json(orjson.dumps(line, default=str).decode())

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from oa_sync.cli.facts import fact_grid, plain_table, print_json, quota_facts
+from oa_sync.cli.facts import fact_grid, plain_table, quota_facts
 from oa_sync.cli.options import api_options, log_options, place_options
+from oa_sync.cli.printing import cell, say_json, screen
 from oa_sync.clock import isoformat
 
 if TYPE_CHECKING:
@@ -36,23 +37,20 @@ def plan(as_json: bool, log_format: str, verbose: bool, **flags: Any) -> None:
     configure(log_format, verbose, (settings.api_key or "",))
     result = run(settings)
     if as_json:
-        print_json(result.as_json())
+        say_json(result.as_json())
     else:
         _print_plan(result)
     sys.exit(result.exit_code)
 
 
 def _print_plan(plan: Plan) -> None:
-    from rich.console import Console
-    from rich.markup import escape
-
-    console = Console(file=sys.stdout, highlight=False)
+    console = screen()
     console.print(_cost_table(plan))
     if plan.cost.estimated:
         note = "~ estimated: beyond the first page, rows that are loaded count as unchanged"
         console.print(note, style="dim", soft_wrap=True)
     if missing := [resource.name for resource in plan.resources if resource.missing]:
-        note = f"list not offered by this API: {escape(', '.join(missing))}"
+        note = f"list not offered by this API: {cell(', '.join(missing))}"
         console.print(note, style="dim", soft_wrap=True)
     console.print()
     console.print(
@@ -60,22 +58,20 @@ def _print_plan(plan: Plan) -> None:
     )
     for resource in plan.resources:
         if resource.error is not None:
-            console.print(f"[red]error:[/red] {escape(str(resource.error))}", soft_wrap=True)
+            console.print(f"[red]error:[/red] {cell(str(resource.error))}", soft_wrap=True)
     for shortfall in plan.shortfalls:
-        console.print(f"[yellow]warning:[/yellow] {escape(shortfall.message)}", soft_wrap=True)
+        console.print(f"[yellow]warning:[/yellow] {cell(shortfall.message)}", soft_wrap=True)
     console.print(_verdict(plan), soft_wrap=True)
 
 
 def _cost_table(plan: Plan) -> Table:
-    from rich.markup import escape
-
     table = plain_table("resource", "rows", "loaded", "lists", "details", "requests")
     for resource in plan.resources:
         if resource.missing and not resource.cost.requests:
             continue
         total = "?" if resource.total is None else f"{resource.total:,}"
         cost = resource.cost
-        table.add_row(escape(resource.name), total, f"{resource.loaded:,}", *_numbers(cost))
+        table.add_row(cell(resource.name), total, f"{resource.loaded:,}", *_numbers(cost))
     table.add_section()
     table.add_row("total", "", "", *_numbers(plan.cost))
     return table

@@ -6,6 +6,8 @@ import sys
 from types import TracebackType
 from typing import Any, Self
 
+from oa_sync.cli.printing import screen
+
 
 class Progress:
     """Call it with (stage, resource, done, total). `stage` is `list` or `detail`."""
@@ -17,16 +19,15 @@ class Progress:
 
     def __enter__(self) -> Self:
         if self._enabled:
-            from rich.console import Console
             from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
             from rich.progress import Progress as Bars
 
             self._bars = Bars(
-                TextColumn("{task.description:<22}"),
+                TextColumn("{task.description:<22}", markup=False),
                 BarColumn(),
                 MofNCompleteColumn(),
                 TimeElapsedColumn(),
-                console=Console(stderr=True),
+                console=screen(err=True),
                 transient=True,
             )
             self._bars.__enter__()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from oa_sync.cli.options import api_options, log_options, place_options
+from oa_sync.cli.printing import cell, say_json, screen
 
 if TYPE_CHECKING:
     from oa_sync.commands.results.on_request import ResultReport
@@ -80,20 +81,15 @@ def query(
 def print_result(report: ResultReport, *, as_json: bool) -> None:
     """Print the report of a result to stdout: one JSON object, or some lines for people."""
     if as_json:
-        import orjson
-
-        click.echo(orjson.dumps(report.as_json(), option=orjson.OPT_INDENT_2))
+        say_json(report.as_json())
         return
-    from rich.console import Console
-    from rich.markup import escape
-
-    console = Console(file=sys.stdout, highlight=False)
+    console = screen()
     if report.error is None:
-        console.print(f"{escape(report.table)}: {report.count:,} rows", soft_wrap=True)
+        console.print(f"{cell(report.table)}: {report.count:,} rows", soft_wrap=True)
     for change in report.drift:
         was = f"was {change['before']}, now" if change["before"] else "new column,"
         line = f"schema: {change['table']}.{change['column']}: {was} {change['after']}"
-        console.print(escape(line), soft_wrap=True)
+        console.print(cell(line), soft_wrap=True)
     console.print(f"requests: {report.requests.made:,}")
     if report.error is not None:
-        console.print(f"{report.status}: {escape(str(report.error))}", soft_wrap=True)
+        console.print(f"{report.status}: {cell(str(report.error))}", soft_wrap=True)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
 
+from oa_sync.cli.printing import cell, screen
 from oa_sync.clock import isoformat
 
 if TYPE_CHECKING:
@@ -21,17 +21,15 @@ ERRORS_SHOWN = 20
 
 def print_report(report: SyncReport) -> None:
     """Print what the sync did to stdout: a table of resources, rows, requests, then what to do."""
-    from rich.console import Console
-    from rich.markup import escape
     from rich.table import Table
 
-    console = Console(file=sys.stdout, highlight=False)
+    console = screen()
     if report.tallies:
         console.print(resource_table(report), "")
     facts = Table.grid(padding=(0, 2))
     # Keeps a name and its number on one line of the screen. In a file it would only hide them from grep.
     gap = "\N{NO-BREAK SPACE}" if console.is_terminal else " "
-    written = [f"{escape(name)}{gap}{n:,}" for name, n in sorted(report.rows.items())]
+    written = [f"{cell(name)}{gap}{n:,}" for name, n in sorted(report.rows.items())]
     facts.add_row("rows written", ", ".join(written) or "none")
     facts.add_row("requests", requests_text(report))
     console.print(facts)
@@ -42,7 +40,6 @@ def print_report(report: SyncReport) -> None:
 
 def resource_table(report: SyncReport) -> Table:
     """What happened to each resource. Lists that the API does not have are named below the table."""
-    from rich.markup import escape
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, caption_justify="left", header_style="dim")
@@ -64,9 +61,9 @@ def resource_table(report: SyncReport) -> Table:
         if tally.missing and not any(numbers):
             missing.append(name)
             continue
-        table.add_row(escape(name), *(f"{n:,}" if n else "[dim]0[/dim]" for n in numbers))
+        table.add_row(cell(name), *(f"{n:,}" if n else "[dim]0[/dim]" for n in numbers))
     if missing:
-        table.caption = f"list not offered by this API: {escape(', '.join(missing))}"
+        table.caption = f"list not offered by this API: {cell(', '.join(missing))}"
     return table
 
 
@@ -89,22 +86,20 @@ def requests_text(report: SyncReport) -> str:
 
 def print_problems(console: Console, report: SyncReport) -> None:
     """Print changes of the schema, warnings, errors, and what to do; one line each, however long."""
-    from rich.markup import escape
-
     for change in report.drift:
         was = f"was {change['before']}, now" if change["before"] else "new column,"
         line = f"schema: {change['table']}.{change['column']}: {was} {change['after'] or 'not sent any more'}"
-        console.print(escape(line), soft_wrap=True)
+        console.print(cell(line), soft_wrap=True)
     for name, warned in report.warnings():
-        line = escape(f"{name}: {warned.message}" if name else warned.message)
+        line = cell(f"{name}: {warned.message}" if name else warned.message)
         console.print(f"[yellow]warning:[/yellow] {line}", soft_wrap=True)
     errors = [error for tally in report.tallies.values() for error in tally.errors]
     for error in errors[:ERRORS_SHOWN]:
-        console.print(f"[red]error:[/red] {escape(str(error))}", soft_wrap=True)
+        console.print(f"[red]error:[/red] {cell(str(error))}", soft_wrap=True)
     if len(errors) > ERRORS_SHOWN:
         console.print(f"[red]error:[/red] and {len(errors) - ERRORS_SHOWN:,} more")
     if report.error is not None and report.error not in errors:
-        console.print(f"{_coloured(report.status)}: {escape(str(report.error))}", soft_wrap=True)
+        console.print(f"{_coloured(report.status)}: {cell(str(report.error))}", soft_wrap=True)
     if report.next is not None:
         now = report.finished_at or report.started_at
         console.print(next_text(report.next, now), soft_wrap=True)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 import click
 
 from oa_sync.cli.options import api_options, log_options, place_options
+from oa_sync.cli.printing import cell, say, say_json, screen
 
 if TYPE_CHECKING:
     from oa_sync.commands.runs.list import RunLine
@@ -68,7 +69,7 @@ def start(
 
     def tell(run: StartedRun) -> None:
         if not as_json:
-            click.echo(run.run_id)
+            say(run.run_id)
 
     with Progress(enabled=log_format == "text") as progress:
         run = start_run(
@@ -79,9 +80,9 @@ def start(
             polled=lambda polls, status: progress("list", f"run: {status or '?'}", polls, None),
         )
     if as_json:
-        _print_json(run.as_json())
+        say_json(run.as_json())
     elif wait:
-        click.echo(run.status or "no status")
+        say(run.status or "no status")
 
 
 @runs.command()
@@ -126,9 +127,9 @@ def add(
         (Announcement(each, now, "add" if each in named else "sql") for each in found),
     )
     if as_json:
-        _print_json({"registered": len(found), "run_ids": found})
+        say_json({"registered": len(found), "run_ids": found})
     else:
-        click.echo(f"{len(found):,} registered; the next sync of {settings.workspace!r} asks")
+        say(f"{len(found):,} registered; the next sync of {settings.workspace!r} asks")
 
 
 @runs.command("list")
@@ -143,7 +144,7 @@ def list_(as_json: bool, **flags: Any) -> None:
 
     lines = list_runs(resolve(flags))
     if as_json:
-        _print_json({"runs": [line.as_json() for line in lines]})
+        say_json({"runs": [line.as_json() for line in lines]})
     else:
         _print_lines(lines)
 
@@ -162,15 +163,7 @@ def _context(text: str | None) -> dict[str, Any] | None:
     return context
 
 
-def _print_json(value: dict[str, Any]) -> None:
-    import orjson
-
-    click.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2))
-
-
 def _print_lines(lines: list[RunLine]) -> None:
-    from rich.console import Console
-    from rich.markup import escape
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="dim")
@@ -180,8 +173,8 @@ def _print_lines(lines: list[RunLine]) -> None:
         instants = (line.first_seen_at, line.observed_at, line.due_at)
         first, last, due = (f"{at:%Y-%m-%d %H:%M}" if at else "" for at in instants)
         table.add_row(
-            escape(line.run_id),
-            escape(line.status or ""),
+            cell(line.run_id),
+            cell(line.status or ""),
             line.state,
             first,
             line.first_seen_by,
@@ -189,5 +182,4 @@ def _print_lines(lines: list[RunLine]) -> None:
             due,
         )
     # Ids are for copying: neither a screen nor a pipe cuts them.
-    console = Console(file=sys.stdout, highlight=False, width=1_000)
-    console.print(table, soft_wrap=True)
+    screen(width=1_000).print(table, soft_wrap=True)

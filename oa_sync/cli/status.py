@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from oa_sync.cli.facts import fact_grid, plain_table, print_json, quota_facts
+from oa_sync.cli.facts import fact_grid, plain_table, quota_facts
 from oa_sync.cli.options import api_options, log_options, place_options
+from oa_sync.cli.printing import cell, say_json, screen
 from oa_sync.clock import isoformat
 
 if TYPE_CHECKING:
@@ -35,21 +35,18 @@ def status(as_json: bool, log_format: str, verbose: bool, **flags: Any) -> None:
     configure(log_format, verbose, (settings.api_key or "",))
     result = run(settings)
     if as_json:
-        print_json(result.as_json())
+        say_json(result.as_json())
     else:
         _print_status(result)
 
 
 def _print_status(status: Status) -> None:
-    from rich.console import Console
-    from rich.markup import escape
-
-    console = Console(file=sys.stdout, highlight=False)
+    console = screen()
     title = f"workspace {status.workspace} in {status.destination}"
     place = f": {status.place}" if status.place != status.destination else ""
-    console.print(escape(title + place), "", soft_wrap=True)
+    console.print(cell(title + place), "", soft_wrap=True)
     if status.running:
-        console.print(f"[yellow]busy:[/yellow] {escape(status.running)}", soft_wrap=True)
+        console.print(f"[yellow]busy:[/yellow] {cell(status.running)}", soft_wrap=True)
     if status.syncs:
         console.print(_syncs_table(status), "")
     elif status.tables is not None:
@@ -58,11 +55,11 @@ def _print_status(status: Status) -> None:
         console.print(_rows_table(status), "")
     for row in status.set_aside:
         place = f"{row['where']} ({row['key']})" if row["key"] else row["where"]
-        line = escape(f"{row['resource']}: {place}: {row['reason']}")
+        line = cell(f"{row['resource']}: {place}: {row['reason']}")
         console.print(f"[yellow]set aside:[/yellow] {line}", soft_wrap=True)
     for warning in status.warnings:
         whose = f"{warning['resource']}: " if warning["resource"] else ""
-        line = escape(f"{whose}{warning['message']}")
+        line = cell(f"{whose}{warning['message']}")
         console.print(f"[yellow]warning:[/yellow] {line}", soft_wrap=True)
     facts: list[tuple[str, object]] = []
     if status.pending_segments and not status.running:
@@ -79,8 +76,6 @@ def _print_status(status: Status) -> None:
 
 
 def _syncs_table(status: Status) -> Table:
-    from rich.markup import escape
-
     table = plain_table("last syncs", "status", "requests", "rows", "backlog", "took", left=2)
     for sync in status.syncs:
         started, finished = sync["started_at"], sync["finished_at"]
@@ -89,7 +84,7 @@ def _syncs_table(status: Status) -> Table:
         numbers = (sync[name] or 0 for name in ("requests_made", "rows_written", "backlog"))
         table.add_row(
             isoformat(started),
-            escape(f"{sync['status']}{code}"),
+            cell(f"{sync['status']}{code}"),
             *(f"{number:,}" for number in numbers),
             took,
         )
@@ -97,10 +92,8 @@ def _syncs_table(status: Status) -> Table:
 
 
 def _rows_table(status: Status) -> Table:
-    from rich.markup import escape
-
     table = plain_table("table", "rows", "deleted", "backlog")
     for name, counts in (status.tables or {}).items():
         backlog = "" if counts.backlog is None else f"{counts.backlog:,}"
-        table.add_row(escape(name), f"{counts.rows:,}", f"{counts.deleted:,}", backlog)
+        table.add_row(cell(name), f"{counts.rows:,}", f"{counts.deleted:,}", backlog)
     return table

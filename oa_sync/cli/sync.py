@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from oa_sync.cli.options import api_options, log_options, place_options
+from oa_sync.cli.printing import say_json
 
 
 @click.command()
@@ -88,9 +89,7 @@ def sync(
     if log_format == "json":
         log_outcome(report)
     if as_json:
-        import orjson
-
-        click.echo(orjson.dumps(report.as_json(), option=orjson.OPT_INDENT_2))
+        say_json(report.as_json())
     else:
         from oa_sync.cli.render import print_report
 

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from oa_sync.cli.options import api_options, log_options
+from oa_sync.cli.printing import say, say_cells, say_json
 
 _file = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -46,6 +47,14 @@ def webhook() -> None:
     metavar="BYTES",
     help="Larger callbacks are refused.",
 )
+@click.option(
+    "--max-inbox",
+    type=click.IntRange(1),
+    default=1024 * 1024 * 1024,
+    show_default=True,
+    metavar="BYTES",
+    help="A larger inbox takes no more, until a sync drains it.",
+)
 @click.option("--home", type=click.Path(), metavar="DIR", help="Where the inbox is; as for sync.")
 @click.option("--workspace", metavar="NAME", help="Whose callbacks; as for sync. Default: default.")
 @log_options
@@ -55,6 +64,7 @@ def serve(
     tls_cert: Path | None,
     tls_key: Path | None,
     max_body: int,
+    max_inbox: int,
     home: str | None,
     workspace: str | None,
     log_format: str,
@@ -85,7 +95,8 @@ def serve(
     # Warnings of the server itself, such as of requests that are not HTTP, go to the same log.
     logging.getLogger("uvicorn").handlers[:] = logging.getLogger("oa_sync").handlers
     clock = Clock()
-    with closing(Inbox(inbox_folder(settings.home, settings.workspace), clock)) as inbox:
+    folder = inbox_folder(settings.home, settings.workspace)
+    with closing(Inbox(folder, clock, max_inbox)) as inbox:
         server = WebhookServer(
             inbox,
             secrets,
@@ -123,9 +134,9 @@ def register(url: str, events: tuple[str, ...], as_json: bool, **flags: Any) -> 
     secret = parse_secrets(text)[0] if text else None
     hook = register_webhook(resolve(flags), url, events or (RUN_ENDED,), secret)
     if as_json:
-        _print_json(hook)
+        say_json(hook)
     else:
-        click.echo(hook.get("id", ""))
+        say(hook.get("id", ""))
 
 
 @webhook.command("list")
@@ -139,12 +150,12 @@ def list_(as_json: bool, **flags: Any) -> None:
 
     hooks = registered_webhooks(resolve(flags))
     if as_json:
-        _print_json({"webhooks": hooks})
+        say_json({"webhooks": hooks})
         return
     for hook in hooks:
         events = hook.get("events")
         named = ", ".join(map(str, events)) if isinstance(events, list) else ""
-        click.echo(f"{hook.get('id', '')}\t{hook.get('url', '')}\t{named}")
+        say_cells(hook.get("id", ""), hook.get("url", ""), named)
 
 
 @webhook.command()
@@ -157,10 +168,4 @@ def delete(webhook_id: str, **flags: Any) -> None:
     from oa_sync.settings import resolve
 
     delete_webhook(resolve(flags), webhook_id)
-    click.echo(f"{webhook_id} removed")
-
-
-def _print_json(value: dict[str, Any]) -> None:
-    import orjson
-
-    click.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2))
+    say(f"{webhook_id} removed")

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import httpx
 
+from oa_sync.foreign_text import visible
+
 PATH_TEXT = 200
 
 
 def printable(text: str, limit: int) -> str:
     """`text` with every control or invisible character escaped, cut to `limit` characters."""
-    escaped = "".join(
-        char if char.isprintable() else char.encode("unicode_escape").decode("ascii")
-        for char in text[: limit + 1]
-    )
+    escaped = visible(text[: limit + 1])
     return escaped if len(text) <= limit else escaped[:limit] + "…"
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from oa_sync.errors import ConfigurationError
+from oa_sync.private import replace_file
 from oa_sync.settings import Plan, Settings
 
 if TYPE_CHECKING:
@@ -124,7 +125,7 @@ def _make_ready(folder: Path) -> None:
                 f"{folder} is not empty and no demo made it, so nothing in it is touched; name another"
                 " folder with --dir"
             )
-        marker.write_text(_MARKER_TEXT, encoding="utf-8")
+        replace_file(marker, _MARKER_TEXT.encode())
         for name in _MADE_HERE:
             path = folder / name
             if path.is_dir() and not path.is_symlink():

@@ -23,6 +23,7 @@ from oa_sync.errors import ConfigurationError
 from oa_sync.extract.jobs.download import Download, Fetched
 from oa_sync.extract.jobs.exports import ExportRequests, Format
 from oa_sync.extract.jobs.hosts import DownloadHosts
+from oa_sync.private import fresh_folder
 from oa_sync.settings import Settings
 from oa_sync.shape.export_file import export_rows
 from oa_sync.tables.results import ResultTable
@@ -102,8 +103,7 @@ def _folder(settings: Settings) -> Iterator[Path]:
     """An empty folder that only this user may read, deleted at the end. What a killed download left in it is
     deleted first."""
     folder = settings.home / "downloads" / settings.fingerprint()
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True, mode=0o700)
+    fresh_folder(folder)
     try:
         yield folder
     finally:

@@ -6,6 +6,8 @@ import os
 import tempfile
 from pathlib import Path
 
+from oa_sync.private import open_private, private_folder, replace_file
+
 TRIED_BYTES = 65_536
 """What is written where it is tried whether a disk takes anything. A full one may still make empty files."""
 
@@ -32,7 +34,7 @@ class Disk:
     def create(self, path: Path) -> int:
         """Create the file `path`, which must not be there, and open it for appending; its handle."""
         # O_APPEND: after the file was cut back, the next write goes to its new end.
-        return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o600)
+        return open_private(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL)
 
     def write(self, handle: int, data: bytes | bytearray | memoryview) -> None:
         """Append all of `data`. A failure may leave a part of it."""
@@ -67,9 +69,5 @@ class Disk:
     def replace(self, path: Path, content: bytes) -> None:
         """Write the file `path` whole: a reader sees the old content or the new. Not made durable: for what
         may get lost."""
-        temporary = path.with_suffix(f".{os.getpid()}.tmp")
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        temporary.unlink(missing_ok=True)  # of a killed process that had this number
-        temporary.touch(mode=0o600)
-        temporary.write_bytes(content)
-        temporary.replace(path)
+        private_folder(path.parent)
+        replace_file(path, content)

@@ -35,6 +35,7 @@ import orjson
 from oa_sync.errors import DiskError, OaSyncError, disk_number
 from oa_sync.journal.disk import Disk
 from oa_sync.journal.items import Item, Kind, Sighting, key_of_earlier
+from oa_sync.private import private_folder
 from oa_sync.shape.body import chunks
 
 _MAGIC, _FIRST_FORMAT = b"OAJ2", b"OAJ1"
@@ -58,8 +59,7 @@ class Journal:
     def __init__(self, folder: Path, disk: Disk | None = None) -> None:
         self._folder, self._disk = folder, disk or Disk()
         try:
-            for private in (folder.parent, folder):
-                private.mkdir(parents=True, exist_ok=True, mode=0o700)
+            private_folder(folder, above=1)
         except OSError as error:
             raise self._failed(error) from error
         self._handle: int | None = None
@@ -176,7 +176,7 @@ class Journal:
 
     def set_aside(self, segment: Path) -> Path:
         """Move `segment` to where no sync loads it by itself, and return where it is now."""
-        self._aside.mkdir(exist_ok=True, mode=0o700)
+        private_folder(self._aside)
         kept = self._aside / f"{self._next(self._aside):08d}.oaj"
         segment.replace(kept)
         self._disk.remove(_failures(segment))

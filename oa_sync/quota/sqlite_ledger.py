@@ -42,6 +42,7 @@ from oa_sync.errors import (
     OaSyncError,
     disk_number,
 )
+from oa_sync.private import home_folder, open_private, refuse_link
 from oa_sync.quota.book import TABLES, Book, State
 from oa_sync.quota.ledger import Ledger
 from oa_sync.quota.limits import DAY_SECONDS, SECOND, WINDOW
@@ -81,7 +82,7 @@ class SqliteLedger(Ledger):
             if only_reading:
                 self._connection = self._copy()
                 return
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            home_folder(path.parent)
             self._connection = self._open()
         except (OSError, sqlite3.Error) as error:
             number = disk_number(error)
@@ -123,7 +124,9 @@ class SqliteLedger(Ledger):
         return int(text) if text.isdecimal() else 0
 
     def _note(self, latest: int) -> None:
-        self._lock_file.write_text(f"{latest}\n", encoding="ascii")
+        handle = open_private(self._lock_file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        with os.fdopen(handle, "w", encoding="ascii") as file:
+            file.write(f"{latest}\n")
 
     def _is_current(self) -> bool:
         """Whether the open file is still the one in the folder: it may be deleted, replaced or emptied."""
@@ -240,7 +243,7 @@ class SqliteLedger(Ledger):
         new = self._part(".new")
         for part in (new, self._part("-wal"), self._part("-shm")):
             part.unlink(missing_ok=True)
-        new.touch(mode=0o600)
+        os.close(open_private(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
         with closing(sqlite3.connect(new, isolation_level=None)) as connection:
             _make_tables(connection, state)
         self._note(0)
@@ -248,6 +251,7 @@ class SqliteLedger(Ledger):
         return self._connect()
 
     def _connect(self) -> sqlite3.Connection:
+        refuse_link(self._path)
         self._look_at_files()
         connection = sqlite3.connect(
             self._path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
@@ -366,7 +370,7 @@ def _is_damage(error: sqlite3.DatabaseError) -> bool:
 
 @contextmanager
 def _exclusive(path: Path) -> Iterator[None]:
-    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    handle = open_private(path, os.O_RDWR | os.O_CREAT)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield

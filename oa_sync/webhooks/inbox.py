@@ -26,6 +26,14 @@ from filelock import FileLock
 
 from oa_sync.clock import Clock
 from oa_sync.errors import OaSyncError
+from oa_sync.private import (
+    FILE_MODE,
+    FOLDER_MODE,
+    home_folder,
+    open_private,
+    private_folder,
+    refuse_link,
+)
 
 REMEMBER = timedelta(days=30)
 """How long the id of an acknowledged delivery is kept; five retries with backoff end long before."""
@@ -54,6 +62,16 @@ CREATE INDEX IF NOT EXISTS remembered ON deliveries (acknowledged_at)
 """
 
 
+MOST_BYTES = 1024 * 1024 * 1024
+"""How large an inbox becomes at most: half a million callbacks of 2 KB, should no sync ever drain it."""
+
+
+class InboxFullError(OaSyncError):
+    """The inbox has no room for what is to be stored; what it holds is kept."""
+
+    code = "inbox_full"
+
+
 @dataclass(frozen=True, slots=True)
 class Delivery:
     """One callback: `id` is the SHA-256 of `body` in hex, `received_at` an instant in UTC."""
@@ -79,13 +97,15 @@ def inbox_folder(home: Path, workspace: str) -> Path:
 class Inbox:
     """Deliveries of one workspace in `folder`, which is made if missing and readable by its owner only.
 
-    Any thread may call any method. Close it when done.
+    Any thread may call any method. Close it when done. It holds `most_bytes` on the disk at most: the bodies
+    that wait, and the ids that are remembered.
 
     Raises (constructor and every method):
         OaSyncError: the file cannot be read or written; names it and the reason. Nothing was stored.
     """
 
-    def __init__(self, folder: Path, clock: Clock) -> None:
+    def __init__(self, folder: Path, clock: Clock, most_bytes: int = MOST_BYTES) -> None:
+        self._most_bytes = most_bytes
         self._path = folder / "inbox.sqlite"
         self._clock = clock
         self._lock = threading.Lock()
@@ -96,10 +116,22 @@ class Inbox:
         return self.append_all([(body, received_at)])[0]
 
     def append_all(self, deliveries: Sequence[tuple[bytes, datetime]]) -> list[bool]:
-        """`append` for each of `deliveries` (body, received_at), in one flush to the disk."""
+        """`append` for each of `deliveries` (body, received_at), in one flush to the disk.
+
+        Raises:
+            InboxFullError: there is no room for all of them, and not all are duplicates. Nothing was stored.
+        """
         rows = [(hashlib.sha256(body).digest(), _stamp(at), body) for body, at in deliveries]
         new: set[bytes] = set()
         with self._transaction() as connection:
+            if not self._has_room(connection, sum(len(body) for _, _, body in rows)):
+                if not all(_is_known(connection, digest) for digest, _, _ in rows):
+                    raise InboxFullError(
+                        f"{self._path}: the inbox is full ({self._most_bytes:,} bytes): nothing more is"
+                        " taken. What waits in it is kept; run `oa-sync sync` of this workspace, which"
+                        " drains it"
+                    )
+                return [False] * len(rows)
             for begin in range(0, len(rows), _STORED_AT_ONCE):
                 chunk = rows[begin : begin + _STORED_AT_ONCE]
                 # One statement: each extra one releases the GIL and switches to the request thread and back.
@@ -159,6 +191,13 @@ class Inbox:
         with self._lock:
             self._connection.close()
 
+    def _has_room(self, connection: sqlite3.Connection, size: int) -> bool:
+        """Whether `size` bytes more may be used. Free pages of the file are as good as new ones."""
+        (pages,) = connection.execute("PRAGMA page_count").fetchone()
+        (free,) = connection.execute("PRAGMA freelist_count").fetchone()
+        (page_bytes,) = connection.execute("PRAGMA page_size").fetchone()
+        return bool((pages - free) * page_bytes + size <= self._most_bytes)
+
     def _forget(self) -> None:
         """Delete the ids of deliveries that were acknowledged longer than `REMEMBER` ago."""
         before = _stamp(self._clock.now() - REMEMBER)
@@ -205,13 +244,16 @@ class Inbox:
     def _open(self) -> sqlite3.Connection:
         folder = self._path.parent
         with _told(self._path):
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            folder.chmod(0o700)
+            home_folder(folder.parent.parent)
+            private_folder(folder, above=1)
+            folder.chmod(FOLDER_MODE)
+            refuse_link(folder / "inbox.lock", self._path)
             # SQLite's switch to a write-ahead log does not wait for another process that does the same.
-            with FileLock(folder / "inbox.lock", timeout=BUSY_SECONDS, mode=0o600):
+            with FileLock(folder / "inbox.lock", timeout=BUSY_SECONDS, mode=FILE_MODE):
                 # SQLite gives its other files the permissions of this one.
-                os.close(os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600))
-                self._path.chmod(0o600)
+                handle = open_private(self._path, os.O_CREAT | os.O_RDWR)
+                os.fchmod(handle, FILE_MODE)
+                os.close(handle)
                 self._inode = self._path.stat().st_ino
                 connection = sqlite3.connect(
                     self._path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
@@ -222,6 +264,11 @@ class Inbox:
                 connection.execute("PRAGMA fullfsync = ON")
                 connection.executescript(_SCHEMA)
                 return connection
+
+
+def _is_known(connection: sqlite3.Connection, digest: bytes) -> bool:
+    found = connection.execute("SELECT 1 FROM deliveries WHERE digest = ?", (digest,))
+    return found.fetchone() is not None
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import math
 import socket
@@ -10,21 +9,25 @@ import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-import h11
 import uvicorn
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from oa_sync.clock import Clock
 from oa_sync.errors import ConfigurationError
+from oa_sync.private import check_trusted
+from oa_sync.webhooks.connections import Connections
 from oa_sync.webhooks.group_commit import GroupCommit
 from oa_sync.webhooks.inbox import BUSY_SECONDS, Inbox
+from oa_sync.webhooks.protocol import protocol_of
 from oa_sync.webhooks.receiver import PATH, Receiver, ReceiverLimits
 
 logger = logging.getLogger(__name__)
 
-_FULL = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+_BACKLOG = 1024
+"""Connections that wait in the kernel: of a burst, none should have to try again a second later."""
+
+_ACCEPTED_AT_ONCE = 32
+"""Connections that asyncio accepts before it reads what the others sent: a burst is judged by what it sends."""
 
 # Longer than a proxy keeps an idle connection (nginx: 60 s), so that none is closed during a delivery.
 _KEEP_ALIVE_SECONDS = 75
@@ -44,14 +47,14 @@ def listen(host: str, port: int) -> socket.socket:
         try:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind(address)
-            listener.listen(1024)
+            listener.listen(_BACKLOG)
         except OSError:
             listener.close()
             raise
-    except OSError as error:
+    except (OSError, UnicodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "no host has such a name"
         raise ConfigurationError(
-            f"cannot listen on {host} port {port}: {error.strerror or error}; choose another --port or"
-            " --host"
+            f"cannot listen on {host} port {port}: {why or error}; choose another --port or --host"
         ) from None
     return listener
 
@@ -78,12 +81,11 @@ class WebhookServer:
         self._commits = GroupCommit(inbox, clock)
         receiver = Receiver(self._commits, secrets, limits, clock)
         self._scheme = "https" if tls else "http"
-        if tls is not None:
-            _check_tls(*tls)
+        context = _tls_context(*tls) if tls else None
         self._server = _Server(
             uvicorn.Config(
                 receiver.app,
-                http=_protocol(limits),
+                http=protocol_of(limits, Connections(limits.connections, clock), context),
                 ws="none",
                 lifespan="off",
                 log_config=None,
@@ -93,8 +95,7 @@ class WebhookServer:
                 timeout_keep_alive=_KEEP_ALIVE_SECONDS,
                 # Time for a body to arrive and then to be written.
                 timeout_graceful_shutdown=math.ceil(limits.read_seconds + BUSY_SECONDS),
-                ssl_certfile=tls[0] if tls else None,
-                ssl_keyfile=tls[1] if tls else None,
+                backlog=_ACCEPTED_AT_ONCE,
             )
         )
 
@@ -117,15 +118,18 @@ class WebhookServer:
         self._server.should_exit = True
 
 
-def _check_tls(certificate: Path, key: Path) -> None:
+def _tls_context(certificate: Path, key: Path) -> ssl.SSLContext:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    check_trusted(key)
     try:
         # Without this empty password, OpenSSL would ask for the key's password on the terminal.
-        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, lambda: "")
+        context.load_cert_chain(certificate, key, lambda: "")
     except OSError as error:
         raise ConfigurationError(
             f"TLS certificate {certificate}, key {key}: {error.strerror or error}; give a PEM"
             " certificate with its chain and its key without a password"
         ) from None
+    return context
 
 
 class _Server(uvicorn.Server):
@@ -137,52 +141,12 @@ class _Server(uvicorn.Server):
             yield
             self._captured_signals.clear()
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        for listener in sockets or ():
+            # asyncio has made this its own number of connections to accept at once.
+            listener.listen(_BACKLOG)
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         logger.info("stopping: finishing what is in flight")
         await super().shutdown(sockets)
-
-
-def _protocol(limits: ReceiverLimits) -> type[H11Protocol]:
-    """uvicorn's HTTP/1.1 with the two limits it lacks.
-
-    uvicorn waits for ever for the head of a request. When its own limit of connections is reached, it
-    refuses the requests of all connections, not only of the one too many.
-    """
-
-    class LimitedProtocol(H11Protocol):
-        def __init__(self, *args: Any, **kwargs: Any) -> None:
-            super().__init__(*args, **kwargs)
-            self._head_deadline: asyncio.TimerHandle | None = None
-
-        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-            super().connection_made(transport)
-            if len(self.connections) > limits.connections:
-                logger.warning("refused a connection: %d are open", limits.connections)
-                transport.write(_FULL)
-                transport.close()
-                return
-            self._watch_head()
-
-        def data_received(self, data: bytes) -> None:
-            super().data_received(data)
-            self._watch_head()
-
-        def connection_lost(self, exc: Exception | None) -> None:
-            self._forget_deadline()
-            super().connection_lost(exc)
-
-        def _watch_head(self) -> None:
-            """Set the deadline while a head is awaited; the body has one of its own."""
-            if self.conn.their_state is not h11.IDLE or self.transport.is_closing():
-                self._forget_deadline()
-            elif self._head_deadline is None:
-                self._head_deadline = self.loop.call_later(
-                    limits.read_seconds, self.transport.close
-                )
-
-        def _forget_deadline(self) -> None:
-            if self._head_deadline is not None:
-                self._head_deadline.cancel()
-                self._head_deadline = None
-
-    return LimitedProtocol

@@ -48,6 +48,11 @@ def parse_secrets(value: str | None) -> tuple[str, ...]:
     return secrets
 
 
+def is_signature(header: str | None) -> bool:
+    """Whether `header` has the form of a signature, whatever was signed with it."""
+    return _SIGNATURE.fullmatch(header or "") is not None
+
+
 def is_signed(body: bytes, header: str | None, secrets: Sequence[str]) -> bool:
     """Whether `header` is the signature of `body` under one of `secrets`.
 

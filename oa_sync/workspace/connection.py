@@ -36,6 +36,7 @@ from oa_sync.definitions.model import (
 from oa_sync.errors import Interrupted
 from oa_sync.extract.cost import Cost
 from oa_sync.extract.lists.ration import Reached
+from oa_sync.private import home_folder
 from oa_sync.quota import open_ledger
 from oa_sync.quota.account import Forecast, QuotaAccount, QuotaStatus, daily_budget, forecast
 from oa_sync.quota.limits import Limits, limits_of, smallest_plan
@@ -420,7 +421,7 @@ def _open_account(
     key = None if isinstance(access.config.auth, NoAuth) else access.key
     limits = _limits(settings, access.definition)
     if not only_reading:
-        settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        home_folder(settings.home)
     ledger = open_ledger(settings.home, settings.quota_url, clock, only_reading=only_reading)
     try:
         yield QuotaAccount(ledger, ledger.account(key, access.base), limits)

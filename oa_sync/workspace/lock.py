@@ -36,6 +36,7 @@ from oa_sync.errors import (
     OaSyncError,
     disk_number,
 )
+from oa_sync.private import home_folder, private_folder, refuse_link, replace_file
 from oa_sync.quota.restarts import ConnectionLostError, lasting
 
 
@@ -54,8 +55,9 @@ def sync_lock(folder: Path, name: str, what: str, clock: Clock) -> Iterator[None
     holder = folder / f"{name}.holder.json"
     lock = FileLock(folder / f"{name}.lock", timeout=0, mode=0o600)
     try:
-        for private in (folder.parent, folder):
-            private.mkdir(parents=True, exist_ok=True, mode=0o700)
+        home_folder(folder.parent)
+        private_folder(folder)
+        refuse_link(folder / f"{name}.lock")
         lock.acquire()
     except Timeout:
         raise LockHeldError(
@@ -65,14 +67,15 @@ def sync_lock(folder: Path, name: str, what: str, clock: Clock) -> Iterator[None
         raise _cannot_be_written(folder, error) from error
     try:
         try:
-            holder.write_bytes(
+            replace_file(
+                holder,
                 orjson.dumps(
                     {
                         "pid": os.getpid(),
                         "host": socket.gethostname(),
                         "since": isoformat(clock.now()),
                     }
-                )
+                ),
             )
         except OSError as error:
             raise _cannot_be_written(folder, error) from error

@@ -56,17 +56,23 @@ class Receiving:
 
     port: int
     inbox: Inbox
+    scheme: str = "http"
 
     def post(self, body: bytes, signature: str | None = None, **headers: str) -> httpx.Response:
         """Deliver `body`, signed rightly unless `signature` says otherwise."""
         headers[SIGNATURE_HEADER] = sign(body) if signature is None else signature
         # verify=False: loading the certificates of the world takes longer than the whole request.
         return httpx.post(
-            self.url(PATH), content=body, headers=headers, trust_env=False, verify=False
+            self.url(PATH),
+            content=body,
+            headers=headers,
+            trust_env=False,
+            verify=False,
+            timeout=60,
         )
 
     def url(self, path: str) -> str:
-        return f"http://127.0.0.1:{self.port}{path}"
+        return f"{self.scheme}://127.0.0.1:{self.port}{path}"
 
     def connect(self) -> socket.socket:
         """A raw connection; reads give up after a minute."""
@@ -83,16 +89,17 @@ def receiving(
     secrets: tuple[str, ...] = (SECRET,),
     limits: ReceiverLimits | None = None,
     make_inbox: Callable[[Path, Clock], Inbox] = Inbox,
+    tls: tuple[Path, Path] | None = None,
 ) -> Iterator[Receiving]:
     """Serve in a thread on a free port."""
     with closing(make_inbox(folder, Clock())) as inbox:
-        server = WebhookServer(inbox, secrets, limits)
+        server = WebhookServer(inbox, secrets, limits, tls=tls)
         listener = listen("127.0.0.1", 0)
         port = listener.getsockname()[1]
         thread = threading.Thread(target=server.serve, args=(listener,))
         thread.start()
         try:
-            yield Receiving(port, inbox)
+            yield Receiving(port, inbox, "https" if tls else "http")
         finally:
             server.stop()
             thread.join()

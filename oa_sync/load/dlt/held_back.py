@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from oa_sync.private import fresh_folder
 from oa_sync.tables.batches import Batch, TableHints
 
 
@@ -19,8 +20,7 @@ class HeldBack:
         self._held: list[tuple[TableHints, Path]] = []
 
     def __enter__(self) -> HeldBack:
-        shutil.rmtree(self._folder, ignore_errors=True)
-        self._folder.mkdir(parents=True)
+        fresh_folder(self._folder)
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -43,6 +43,7 @@ from oa_sync.load.dlt.sql_reads import SqlReads
 from oa_sync.load.dlt.variants import VARIANT_OF, variant_name
 from oa_sync.load.table_schema import described_columns
 from oa_sync.load.widening import can_widen, widen_sql
+from oa_sync.private import fresh_folder
 from oa_sync.settings import Settings
 from oa_sync.tables.batches import DELETED_AT, WORKSPACE, Batch
 
@@ -97,9 +98,7 @@ class Warehouse(SqlReads):
         from dlt.common.schema import Schema
 
         self._process.enter_context(quiet_dlt())
-        shutil.rmtree(self._workdir, ignore_errors=True)
-        for private in (self._workdir.parent, self._workdir):
-            private.mkdir(parents=True, exist_ok=True, mode=0o700)
+        fresh_folder(self._workdir)
         destination = dlt_destination(
             self._settings, read_only=self._read_only, duckdb_config=self._duckdb_config
         )

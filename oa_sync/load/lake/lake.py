@@ -28,6 +28,7 @@ from oa_sync.load.lake.writing import TARGET_BYTES
 from oa_sync.load.staging import StagedTable, Staging, children_first, stage
 from oa_sync.load.store import Store
 from oa_sync.load.table_schema import TableSchema, identifier, identifiers, literal
+from oa_sync.private import fresh_folder
 from oa_sync.settings import Settings
 from oa_sync.shape.tables import ARROW_TYPES
 from oa_sync.tables.batches import Batch
@@ -67,8 +68,7 @@ class Lake(DuckReads):
         self._opened = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
-        shutil.rmtree(self._workdir, ignore_errors=True)
-        self._workdir.mkdir(parents=True, mode=0o700)
+        fresh_folder(self._workdir)
         self._store = Store(self._settings, self._workdir)
         with destination_errors(self._store.shown):
             self._connection = self._opened.enter_context(self._connect())

@@ -30,6 +30,7 @@ from oa_sync.load.staging import (
 )
 from oa_sync.load.store import Store
 from oa_sync.load.table_schema import TableSchema, identifier, projection
+from oa_sync.private import fresh_folder
 from oa_sync.settings import Settings
 from oa_sync.shape.tables import ARROW_TYPES
 from oa_sync.tables.batches import Batch
@@ -53,8 +54,7 @@ class Lakehouse(DuckReads):
         self._opened = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
-        shutil.rmtree(self._workdir, ignore_errors=True)
-        self._workdir.mkdir(parents=True, mode=0o700)
+        fresh_folder(self._workdir)
         self._store = Store(self._settings, self._workdir)
         with destination_errors(self._shown):
             self._format: TableFormat = _open_format(self._settings, self._store)

@@ -31,6 +31,7 @@ from oa_sync.load.staging import (
     stage,
 )
 from oa_sync.load.table_schema import TableSchema
+from oa_sync.private import fresh_folder
 from oa_sync.quota.restarts import ConnectionLostError, is_lost, lasting
 from oa_sync.settings import Settings
 from oa_sync.tables.batches import DELETED_AT, WORKSPACE, Batch, LoadedColumn, TableHints
@@ -69,8 +70,7 @@ class Postgres:
         self._opened = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
-        shutil.rmtree(self._workdir, ignore_errors=True)
-        self._workdir.mkdir(parents=True, mode=0o700)
+        fresh_folder(self._workdir)
         with self._errors():
             self._connect()
         return self

@@ -1,0 +1,95 @@
+"""The one way out to the terminal. What others wrote cannot act on it (`oa_sync/foreign_text.py`).
+
+Every command prints by these, and nothing else in the package writes to stdout or stderr but the log
+(`cli/logs.py`), which cleans its lines in the same way. tests/security/test_hostile_text.py holds that.
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+import traceback
+from collections.abc import Iterable
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from oa_sync.foreign_text import visible, visible_json
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def say(text: object = "", *, mark: str = "", err: bool = False) -> None:
+    """Print one line. `mark` is our own text before it, and may have a colour."""
+    click.echo(mark + visible(str(text)), err=err)
+
+
+def say_lines(text: object, *, err: bool = False) -> None:
+    """Print text that has lines of its own, such as the list of all faults of a definition."""
+    click.echo(visible(str(text), "\n"), err=err)
+
+
+def say_cells(*cells: object) -> None:
+    """Print one line of cells with tabs between them."""
+    click.echo("\t".join(visible(str(cell)) for cell in cells))
+
+
+def say_json(value: Any, *, indent: bool = True) -> None:
+    """Print `value` as the one object on stdout."""
+    import orjson
+
+    text = orjson.dumps(value, option=orjson.OPT_INDENT_2 if indent else 0).decode()
+    click.echo(visible_json(text))
+
+
+def say_usage(error: click.ClickException) -> None:
+    """Print an error of the command line with click's usage line."""
+    shown = io.StringIO()
+    error.show(shown)
+    say_lines(shown.getvalue().rstrip("\n"), err=True)
+
+
+def tell_crash(
+    kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> None:
+    """Print the traceback of a mistake of ours; as `sys.excepthook`."""
+    say_lines("".join(traceback.format_exception(kind, error, trace)).rstrip("\n"), err=True)
+
+
+def clean_early_warnings() -> None:
+    """Clean what is logged before a command has said how its log shall look: settings are read before that."""
+    import logging
+
+    class Line(logging.Formatter):
+        def format(self, record: logging.LogRecord) -> str:
+            return visible(record.getMessage())
+
+    if logging.lastResort is not None:
+        logging.lastResort.setFormatter(Line())
+
+
+def cell(text: object) -> str:
+    """`text` for a `screen`, with nothing in it that the screen would take for its markup."""
+    from rich.markup import escape
+
+    return escape(visible(str(text)))
+
+
+def screen(*, err: bool = False, width: int | None = None) -> Console:
+    """A rich console on stdout or stderr; what is printed there cleans itself."""
+    from rich.console import Console, ConsoleOptions, RenderableType
+    from rich.segment import Segment
+
+    class Screen(Console):
+        def render(
+            self, renderable: RenderableType, options: ConsoleOptions | None = None
+        ) -> Iterable[Segment]:
+            for segment in super().render(renderable, options):
+                yield segment if segment.control else _clean(segment)
+
+    def _clean(segment: Segment) -> Segment:
+        return Segment(visible(segment.text, "\n"), segment.style)
+
+    return Screen(file=sys.stderr if err else sys.stdout, highlight=False, width=width)
