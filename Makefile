@@ -6,10 +6,10 @@
 # make mutants MODULE=oa_sync.quota.book  change one thing at a time, and see whether a test fails (tests/mutants)
 # make security   ruff's security rules, the tests as strangers, the locks, known faults in them, an SBOM
 # make dist       the wheel, and its bill of materials (CycloneDX)
-# make lock       write locks/ anew: every package by version and hash (UPGRADE=1: the newest versions)
+# make lock       write the lock files anew: every package by version and hash (UPGRADE=1: the newest versions)
 # make bench      measure speed and memory: half an hour on a quiet machine (BENCH_ARGS='--workloads rows')
 #
-# LOCKED=1 installs exactly what locks/dev.txt names: make test LOCKED=1
+# LOCKED=1 installs exactly what requirements-dev.lock names: make test LOCKED=1
 # PYTEST_ARGS goes to pytest: make test PYTEST_ARGS='tests/sync -x'. CONTRIBUTING.md tells more.
 # Needs Python 3.11 or newer with pip. Everything goes into .venv, or into the folder that VENV names.
 
@@ -28,7 +28,7 @@ unexport PYTHONDONTWRITEBYTECODE
 PIP = $(if $(wildcard $(BIN)/pip),$(BIN)/python -m pip,$(PYTHON) -m pip --python $(BIN)/python)
 ifdef LOCKED
 # Build isolation would fetch the build backend once more, without a hash.
-INSTALL = @echo "installing what locks/dev.txt names into $(VENV)"; $(PIP) install --quiet --require-hashes -r locks/dev.txt \
+INSTALL = @echo "installing what requirements-dev.lock names into $(VENV)"; $(PIP) install --quiet --require-hashes -r requirements-dev.lock \
   && $(PIP) install --quiet --no-deps --no-build-isolation --editable
 else
 INSTALL = @echo "installing oa-sync and what it needs into $(VENV): about a minute, once"; $(PIP) install --quiet --editable
@@ -69,16 +69,16 @@ lint: $(VENV)/.installed-dev
 security: $(VENV)/.installed-security dist
 	$(BIN)/ruff check --select S .
 	@$(BIN)/python -m pytest -n 0 -q -m 'not rest' tests/security
-	$(BIN)/python locks/audit.py locks/run.txt locks/dev.txt
+	$(BIN)/python .ci/audit.py requirements.lock requirements-dev.lock
 
 lock: $(VENV)/.installed-security
-	$(LOCK) -o locks/run.txt
-	$(LOCK) --extra dev --extra security -c locks/run.txt -o locks/dev.txt
+	$(LOCK) -o requirements.lock
+	$(LOCK) --extra dev --extra security -c requirements.lock -o requirements-dev.lock
 
 dist: $(VENV)/.installed-security
 	@rm -rf dist
 	@$(BIN)/python -m hatchling build -d dist
-	$(BIN)/cyclonedx-py requirements locks/run.txt --pyproject pyproject.toml --output-reproducible --of JSON -o dist/oa-sync.cdx.json
+	$(BIN)/cyclonedx-py requirements requirements.lock --pyproject pyproject.toml --output-reproducible --of JSON -o dist/oa-sync.cdx.json
 
 picture: $(VENV)/.installed
 	$(BIN)/python docs/demo_screen.py

@@ -1,6 +1,6 @@
 """Ask pip-audit whether a known fault is in anything that the locks name, and say aloud what it could not look up.
 
-    python locks/audit.py locks/run.txt locks/dev.txt
+    python .ci/audit.py requirements.lock requirements-dev.lock
 
 Exit code 1: a fault is known. Where the service cannot be reached nothing is known, which is said and is no failure:
 a machine without it must not stop all work. CI has to run where it can be reached.
