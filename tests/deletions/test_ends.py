@@ -241,3 +241,43 @@ def test_a_row_of_the_last_page_that_moves_to_the_top_is_no_fault(
         if by == "link" and is_first:
             assert source.sync().exit_code == 0, "a list without a total has to be read once more"
         assert source.living() == source.ids
+
+
+@pytest.mark.parametrize("selector", [None, "data"])
+@pytest.mark.parametrize(
+    "shown",
+    [{"data": None, "meta": {"total": 0}}, {"meta": {"total": 0}}, {"data": None, "total": 0}],
+    ids=["null", "absent", "flat"],
+)
+@pytest.mark.parametrize("by", ["page", "cursor", "auto"])
+def test_null_in_place_of_the_rows_is_an_empty_list_where_the_total_says_so(
+    by: str, shown: Body, selector: str | None, tmp_path: Path
+) -> None:
+    endpoint: Body = {"path": "things", "paginator": PAGERS.get(by, {"type": "auto"})}
+    if selector is not None:
+        endpoint["data_selector"] = selector
+    source = FaultyList([], definition={"endpoint": endpoint})
+    source.fault = lambda body, query: body if source.rows else shown
+    with faulty_list(tmp_path, source):
+        report = source.sync()
+        assert report.exit_code == 0, report.error
+        source.fault = None
+        source.rows.extend(things(3))
+        assert source.sync().exit_code == 0
+        assert source.living() == source.ids
+        source.fault = lambda body, query: shown
+        assert source.sync().exit_code == 1, "all rows at once"
+        source.fault = lambda body, query: {"data": None, "meta": {"total": 3}}
+        assert source.sync().exit_code == 1
+        source.fault = lambda body, query: {"data": None}
+        assert source.sync().exit_code == 1
+        assert source.living() == source.ids
+
+
+def test_a_total_of_0_beside_rows_that_stand_elsewhere_is_no_empty_list(tmp_path: Path) -> None:
+    """A typo in the `data_selector`, or a key that was renamed."""
+    endpoint: Body = {"path": "things", "data_selector": "dta", "paginator": PAGERS["offset"]}
+    source = FaultyList(things(3), definition={"endpoint": endpoint})
+    source.fault = lambda body, query: {**body, "meta": {"total": 0}}
+    with faulty_list(tmp_path, source):
+        assert source.sync().exit_code == 1
