@@ -98,7 +98,9 @@ class Rationing:
         self._budget.note_reached(resource, reached)
         self._parts[resource.name] = reached.pages
         others = sum(self._expected(other) for other in self._resources if other is not resource)
-        if (advice := self._budget.enough_for(reached.pages + others)) is None:
+        # A list whose length is not known takes more than it was given.
+        pages = reached.pages if reached.is_length else max(reached.pages, reached.budget)
+        if (advice := self._budget.enough_for(pages + others)) is None:
             return  # there is less left today than a day has
         goes_on = "the next sync goes on there" if reached.onward else "the next one begins anew"
         more = "" if reached.is_length else " or more"
