@@ -456,6 +456,46 @@ def test_a_total_ends_a_list_whose_cursor_never_does() -> None:
     assert len(seen) == 3
 
 
+@pytest.mark.parametrize(("size", "total"), [(7, 7), (7, 14), (1, 1), (3, 9)])
+def test_a_total_that_is_too_low_ends_no_list_that_gives_a_cursor(size: int, total: int) -> None:
+    def script(seen: Seen) -> Reply:
+        first = int(seen.query.get("after", "0"))
+        count = min(size, 20 - first)
+        more = first + count < 20
+        return page_of(first, count, cursor=str(first + count) if more else None, total=total)
+
+    assert ids(read(script, BY_CURSOR)[0]) == list(range(20))
+
+
+@pytest.mark.parametrize(
+    ("behind", "requests"),
+    [
+        (lambda first: page_of(first, 0, cursor="0", total=14), 3),
+        (lambda first: page_of(first, 0, cursor=None, total=14), 3),
+        (lambda first: page_of(0, 7, cursor="7", total=14), 3),
+        (lambda first: reply({"error": "no such cursor"}, status=404), 3),
+    ],
+    ids=["empty", "empty, no cursor", "the first page", "404"],
+)
+def test_what_lies_behind_a_cursor_of_the_last_page_is_looked_at_once(
+    behind: Callable[[int], Reply], requests: int
+) -> None:
+    def script(seen: Seen) -> Reply:
+        first = int(seen.query.get("after", "0"))
+        return behind(first) if first == 14 else page_of(first, 7, cursor=str(first + 7), total=14)
+
+    found, seen = read(script, BY_CURSOR)
+    assert ids(found) == list(range(14))
+    assert len(seen) == requests
+
+
+@pytest.mark.parametrize("cursor", ["same", "0"])
+def test_a_list_of_one_page_that_gives_a_cursor_is_one_page(cursor: str) -> None:
+    found, seen = read(lambda _: page_of(0, 7, cursor=cursor, total=7), BY_CURSOR)
+    assert ids(found) == list(range(7))
+    assert len(seen) == 2
+
+
 def page_of(first: int, count: int, **pagination: Any) -> Reply:
     return reply({"data": rows(first, count), "pagination": pagination})
 

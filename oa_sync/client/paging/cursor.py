@@ -1,16 +1,26 @@
 """Lists that are read by cursor: each page says where the next one starts.
 
-A list is over when `has_more` is false, when the cursor is null, empty or absent, or, where the
-server has no `has_more`, once as many rows were seen as its total says. A total that more rows came
-than is capped or stale, and ends nothing. A page that is as long as those before, and silent where they told
-how the list goes on, is asked for once more (see `oa_sync.client.paging.ends`).
+A list is over when `has_more` is false, or when the cursor is null, empty or absent. A total alone ends nothing while
+there is a cursor: it may be capped, stale, or count the rows of its page. But some servers give a cursor on their
+last page too. So a total that is reached ends the list with a page that is shorter than others; behind one that is
+not, one request more looks, and no row there, the first page once more, or 404, is the end. A page that is as long as
+those before, and silent where they told how the list goes on, is asked for once more (see
+`oa_sync.client.paging.ends`).
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
+from typing import Any
 
-from oa_sync.client.paging.listing import Answer, Count, Listing, RepeatGuard, refuse_empty
+from oa_sync.client.paging.listing import (
+    Answer,
+    Count,
+    Listing,
+    NoSuchPageError,
+    RepeatGuard,
+    refuse_empty,
+)
 from oa_sync.client.paging.onward import Onward
 from oa_sync.client.paging.page import Page
 from oa_sync.client.paging.silence import is_silent
@@ -32,6 +42,7 @@ class Cursors:
         self._count = Count(before)
         self._size = self._empty = 0
         self._least: int | None = None
+        self._first: Sequence[Any] = ()
 
     async def pages(
         self, first: Answer | None, start: str | None = None
@@ -45,6 +56,7 @@ class Cursors:
         number = 1
         asked_by = start
         answer = first or await self._read(asked_by, number)
+        self._first = answer.rows
         while True:
             total = answer.total(self._paginator.total_path)
             cause = f"the API may not know the parameter {self._paginator.cursor_param!r}"
@@ -57,9 +69,28 @@ class Cursors:
                 return
             number += 1
             asked_by = self._fresh(cursor, answer)
+            if self._is_total_reached(answer):
+                behind = await self._behind(asked_by, number)
+                if behind is None:
+                    return
+                answer = behind
+                continue
             answer = await self._read(asked_by, number)
             if self._is_doubtful(answer):
                 answer = await self._read(asked_by, number)
+
+    def _is_total_reached(self, answer: Answer) -> bool:
+        """Whether as many rows came as the total says, and nothing else tells whether there are more."""
+        tells = answer.flag(self._paginator.has_more_path) is not None
+        return not tells and self._count.is_reached(self._count.seen)
+
+    async def _behind(self, cursor: str, number: int) -> Answer | None:
+        """The page behind the one with which the total was reached; None: there is none."""
+        try:
+            answer = await self._read(cursor, number)
+        except NoSuchPageError:
+            return None
+        return None if answer.rows == self._first else answer
 
     def _is_doubtful(self, answer: Answer) -> bool:
         """Whether a later page does not tell how the list goes on, and is as long as any before."""
@@ -127,8 +158,11 @@ class Cursors:
             if has_more and not answer.rows:
                 refuse_empty(answer)
             return not has_more
-        if cursor is None or self._count.is_reached(self._count.seen):
+        if cursor is None:
             return True
+        if self._is_total_reached(answer):
+            is_short = len(answer.rows) < self._size or not answer.rows
+            return is_short or cursor in self._used
         if answer.rows:
             return False
         if self._empty >= MAX_EMPTY_PAGES:
