@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -230,6 +231,27 @@ def test_nothing_is_taken_of_a_page_with_a_row_that_has_no_key() -> None:
         result.add(page)
 
     assert not (result.seen or result.pending or result.rows or result.list_keys)
+
+
+def test_a_first_page_of_odd_rows_keeps_no_other_page_out() -> None:
+    odd: list[dict[str, Any]] = [{"id": None}, {"id": None}]
+    result = Scan(REPORTS, {})
+
+    result.add(PageRead(odd, 4, 0, False, START, True))
+    result.add(PageRead([row_of("a", START), row_of("b", START)], 4, 2, True, START, True))
+
+    assert set(result.pending) == {"a", "b"}
+    assert len(result.set_aside) == 2
+
+
+@pytest.mark.parametrize("size", [1, 20, 100])
+def test_twenty_odd_rows_and_no_other_are_the_definitions_fault(size: int) -> None:
+    result = Scan(REPORTS, {})
+    with pytest.raises(InvalidResponseError, match="a row has no id"):
+        for first in range(0, 100, size):
+            odd: list[dict[str, Any]] = [{"name": n} for n in range(first, first + size)]
+            result.add(PageRead(odd, 100, first, False, START, True))
+    assert result.pages == max(1, 20 // size)
 
 
 def test_a_row_that_has_no_key_is_set_aside_and_proves_no_deletion() -> None:

@@ -67,4 +67,6 @@ def test_every_package_of_a_lock_has_hashes_and_no_address(name: str) -> None:
 
 def test_what_is_run_is_what_was_developed_with() -> None:
     developed = locked("requirements-dev.lock")
-    assert {name: developed.get(name) for name in locked("requirements.lock")} == locked("requirements.lock")
+    assert {name: developed.get(name) for name in locked("requirements.lock")} == locked(
+        "requirements.lock"
+    )

@@ -28,6 +28,9 @@ from oa_sync.extract.lists.second_look import Shown
 from oa_sync.extract.set_aside import SetAside
 from oa_sync.journal.list_keys import MOST, keys_of_row, without_inner
 
+REFUSED_ROWS = 20
+"""So many rows without a readable key, and none with one, are no odd rows."""
+
 
 @dataclass(slots=True)
 class Pending:
@@ -205,8 +208,8 @@ class Scan:
                 entry = self._listed(row)
             except InvalidResponseError as error:
                 entries.append(self._refused(row, number, error, refused))
-                if number == len(page.rows) == len(refused) and not self.seen:
-                    raise  # not one row so far could be taken: that is the definition's fault
+                if number == len(page.rows) == len(refused) and self._is_at_fault(page, refused):
+                    raise
                 continue
             entries.append(entry)
             keys.update(keys_of_row(row, inside=self._looks_inside))
@@ -220,6 +223,14 @@ class Scan:
         if self.rows is not None:
             self.rows |= rows
         return entries
+
+    def _is_at_fault(self, page: ListPage, refused: Mapping[str, SetAside]) -> bool:
+        """Whether the definition is wrong rather than the rows of `page`, which are all `refused`: no row so far has
+        a readable key, and these are many, or all there are."""
+        if len(self.seen) > len(self.set_aside):
+            return False
+        is_all = page.place.is_last and self.resource.parent is None
+        return is_all or len(self.set_aside) + len(refused) >= REFUSED_ROWS
 
     def _refused(
         self, row: Any, number: int, error: InvalidResponseError, refused: dict[str, SetAside]
