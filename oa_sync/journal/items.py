@@ -106,7 +106,5 @@ def values_of(key: str, count: int) -> tuple[str, ...]:
 def key_of_earlier(key: str) -> str:
     r"""`key` as it is written now. In a journal of the first format, `\x1e` stands before the `repr` of a value
     that is no string, and `\x1f` between the values of a composite key."""
-    if "\x1f" not in key and not key.startswith("\x1e"):
-        return key
     parts = key.split("\x1f")
     return key_of([literal_eval(p[1:] or "None") if p[:1] == "\x1e" else p for p in parts])

@@ -79,8 +79,4 @@ def widened(current: str | None, large: bool, mask: int) -> str | None:
 def widened_key(current: str | None, large: bool, mask: int) -> str | None:
     """As `widened`, for a column that is part of the resource's key."""
     found = widened(current, large, mask)
-    if mask & ~SCALARS or current == "json" or found == current:
-        return found
-    if current in (None, "bigint") and found == "bigint":
-        return found
-    return "text"
+    return found if mask & ~SCALARS or found in (current, "bigint") else "text"

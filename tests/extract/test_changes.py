@@ -120,6 +120,12 @@ def test_a_key_gives_its_values_back(values: tuple[Any, ...]) -> None:
     assert values_of(key_of(values), len(values)) == values
 
 
+@pytest.mark.parametrize("key", ["12", '"ab"', '{"a":1,"b":2}', "null"])
+def test_a_key_that_is_no_list_of_values_is_refused(key: str) -> None:
+    with pytest.raises(ValueError, match="is not made of 2 values"):
+        values_of(key, 2)
+
+
 def test_a_key_of_another_number_of_values_is_refused() -> None:
     with pytest.raises(ValueError, match="is not made of 3 values"):
         values_of(key_of(("a", "b")), 3)

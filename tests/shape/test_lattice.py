@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -23,6 +24,7 @@ from oa_sync.shape.lattice import (
     TEXT,
     scalar_mask,
     widened,
+    widened_key,
 )
 
 TYPES = (None, "bool", "bigint", "double", "text", "timestamp", "date", "decimal", "json")
@@ -48,6 +50,7 @@ masks = st.integers(0, 2 * EMPTY_LIST - 1)
         (0.5, FLOAT),
         (math.inf, HUGE),
         (-math.inf, HUGE),
+        (Decimal("1e400"), HUGE),
         ("", TEXT),
     ],
 )
@@ -135,3 +138,45 @@ def test_the_type_of_scalars_does_not_depend_on_their_order(values: list[Any]) -
         return current
 
     assert in_turn(values) == in_turn(values[::-1]) == in_turn(sorted(values, key=str))
+
+
+@pytest.mark.parametrize(
+    ("current", "mask", "data_type"),
+    [
+        (None, INT, "bigint"),
+        ("bigint", INT | LARGE, "bigint"),
+        (None, TEXT, "text"),
+        ("text", TEXT, "text"),
+        ("timestamp", TEXT, "timestamp"),
+        ("double", FLOAT, "double"),
+        ("double", INT, "double"),
+        ("decimal", INT | FLOAT, "decimal"),
+        ("text", 0, "text"),
+        (None, 0, None),
+        # of two kinds, or neither a text nor a whole number: a text
+        ("bigint", TEXT, "text"),
+        ("text", INT, "text"),
+        (None, INT | TEXT, "text"),
+        ("bigint", FLOAT, "text"),
+        (None, FLOAT, "text"),
+        (None, BOOL, "text"),
+        (None, HUGE, "text"),
+        ("timestamp", INT, "text"),
+        ("decimal", BOOL, "text"),
+        # what is no scalar, and what was json before
+        (None, OBJECT, "json"),
+        ("bigint", LIST, "json"),
+        ("text", EMPTY_LIST, "json"),
+        ("text", OBJECT | TEXT, "json"),
+        ("json", INT, "json"),
+        ("json", TEXT, "json"),
+    ],
+)
+def test_a_key_of_scalars_becomes_text_where_another_column_becomes_json(
+    current: str | None, mask: int, data_type: str | None
+) -> None:
+    assert widened_key(current, False, mask) == data_type
+
+
+def test_a_key_that_was_double_holds_large_integers_as_text() -> None:
+    assert widened_key("double", False, INT | LARGE) == "text"

@@ -7,7 +7,14 @@ from dlt.common.normalizers.naming.snake_case import NamingConvention
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oa_sync.shape.naming import MAX_NAME, Names, singular, snake_case, tag
+from oa_sync.shape.naming import (
+    MAX_NAME,
+    Names,
+    is_named_like_time,
+    singular,
+    snake_case,
+    tag,
+)
 
 DLT = NamingConvention()
 
@@ -152,3 +159,21 @@ def test_a_suffix_that_is_taken_grows_by_two_digits_until_it_is_free() -> None:
     for taken in ("foo_bar", f"foo_bar_{digits[:6]}", f"foo_bar_{digits[:8]}"):
         names.keep(taken, (taken, "other"))
     assert names.claim(("foo_bar",), ("foo_bar",)) == f"foo_bar_{digits[:10]}"
+
+
+@pytest.mark.parametrize(
+    ("path", "is_time"),
+    [
+        (("created_at",), True),
+        (("createdAt",), True),
+        (("o", "seen_at"), True),
+        (("seen_at", "o"), False),
+        (("format",), False),
+        (("at",), False),
+        (("date",), False),
+    ],
+)
+def test_only_the_last_key_says_whether_a_path_is_named_like_a_time(
+    path: tuple[str, ...], is_time: bool
+) -> None:
+    assert is_named_like_time(path) is is_time
