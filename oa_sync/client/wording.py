@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import httpx
 
 from oa_sync.foreign_text import visible
 
 PATH_TEXT = 200
+NAME_TEXT = 60
 
 
 def printable(text: str, limit: int) -> str:
     """`text` with every control or invisible character escaped, cut to `limit` characters."""
     escaped = visible(text[: limit + 1])
     return escaped if len(text) <= limit else escaped[:limit] + "…"
+
+
+def named(names: Sequence[str], most: int) -> str:
+    """The first `most` of `names`, such as keys of rows, each cut."""
+    shown = ", ".join(printable(name, NAME_TEXT) for name in names[:most])
+    return f"{shown}, …" if len(names) > most else shown
 
 
 def describe(method: str, url: httpx.URL, base: httpx.URL, note: str | None) -> str:

@@ -46,6 +46,7 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from oa_sync.client import ApiClient
+from oa_sync.client.wording import named
 from oa_sync.clock import Clock, instant_of
 from oa_sync.definitions.model import Resource
 from oa_sync.errors import (
@@ -369,7 +370,7 @@ class Deletions:
 def shown_but_missing(task: DetailTask, error: NotFoundError) -> NotFoundError:
     """The failure of a detail that answers 404 though the list shows its row."""
     return NotFoundError(
-        f"{error}, though the list shows {task.pending.listed.key}; the row is kept as the list has it, and the"
+        f"{error}, though the list shows {named([task.pending.listed.key], 1)}; the row is kept as the list has it, and the"
         " next sync asks again",
         status=error.status,
         api_code=error.api_code,
@@ -395,7 +396,7 @@ def _times(fact: Any) -> dict[str, datetime]:
 
 
 def _some(keys: list[str]) -> str:
-    return ", ".join(keys[:3]) + (", …" if len(keys) > 3 else "")
+    return named(keys, 3)
 
 
 def _disproved(scan: Scan, absent: list[str], alive: str) -> str:

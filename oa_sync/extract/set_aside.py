@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import asdict, dataclass
 
+from oa_sync.client.wording import NAME_TEXT, printable
 from oa_sync.errors import OaSyncError
 
 SHOWN = 20
@@ -29,7 +30,7 @@ class SetAside:
         return asdict(self)
 
     def __str__(self) -> str:
-        return f"{self.where}{f' ({self.key})' if self.key else ''}: {self.reason}"
+        return f"{self.where}{f' ({printable(self.key, NAME_TEXT)})' if self.key else ''}: {self.reason}"
 
 
 class SetAsideError(OaSyncError):

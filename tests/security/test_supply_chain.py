@@ -13,6 +13,7 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 EXTRAS = PROJECT["optional-dependencies"]
+RUN, DEV = "requirements.lock", "requirements-dev.lock"
 _PINNED = re.compile(r"^(?P<name>[\w.-]+)==(?P<version>\S+)(?: ; [^\\]+)? \\$")
 
 
@@ -40,11 +41,11 @@ def asked_for(texts: list[str]) -> list[Requirement]:
     return found
 
 
-@pytest.mark.parametrize("name", ["requirements.lock", "requirements-dev.lock"])
+@pytest.mark.parametrize("name", [RUN, DEV])
 def test_a_lock_holds_all_that_is_asked_for(name: str) -> None:
     """`make lock` writes them anew."""
     asked = list(PROJECT["dependencies"])
-    if name == "requirements-dev.lock":
+    if name == DEV:
         asked += EXTRAS["dev"] + EXTRAS["security"]
     versions = locked(name)
     for requirement in asked_for(asked):
@@ -53,7 +54,7 @@ def test_a_lock_holds_all_that_is_asked_for(name: str) -> None:
         assert all(requirement.specifier.contains(each) for each in found), requirement
 
 
-@pytest.mark.parametrize("name", ["requirements.lock", "requirements-dev.lock"])
+@pytest.mark.parametrize("name", [RUN, DEV])
 def test_every_package_of_a_lock_has_hashes_and_no_address(name: str) -> None:
     lines = [line for line in text_of(name).splitlines() if not line.startswith("#")]
     for number, line in enumerate(lines):
@@ -66,7 +67,5 @@ def test_every_package_of_a_lock_has_hashes_and_no_address(name: str) -> None:
 
 
 def test_what_is_run_is_what_was_developed_with() -> None:
-    developed = locked("requirements-dev.lock")
-    assert {name: developed.get(name) for name in locked("requirements.lock")} == locked(
-        "requirements.lock"
-    )
+    developed = locked(DEV)
+    assert {name: developed.get(name) for name in locked(RUN)} == locked(RUN)

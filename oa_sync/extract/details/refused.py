@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from oa_sync.client.wording import named
 from oa_sync.clock import Clock, instant_of
 from oa_sync.definitions.model import Resource
 from oa_sync.errors import InvalidRequestError
@@ -77,9 +78,10 @@ class Refusals:
         looks = [
             next_look(f.first, f.last, LONGEST) for k in keys if (f := known[k]).first and f.last
         ]
+        shown = named(keys[:_SHOWN], _SHOWN)
         more = f" and {len(keys) - _SHOWN:,} more" if len(keys) > _SHOWN else ""
         return InvalidRequestError(
-            f"{resource.name}: the API refused the details of {', '.join(keys[:_SHOWN])}{more}; they are loaded as the"
+            f"{resource.name}: the API refused the details of {shown}{more}; they are loaded as the"
             f" list has them, and asked for again from {min(looks):%Y-%m-%d %H:%M} UTC on, or when they change"
         )
 

@@ -19,6 +19,7 @@ from enum import StrEnum
 from itertools import islice
 from typing import Any
 
+from oa_sync.client.wording import named
 from oa_sync.definitions.model import Resource
 from oa_sync.definitions.paths import parse_path, select
 from oa_sync.errors import InvalidResponseError
@@ -84,7 +85,7 @@ def listed(resource: Resource, row: Any) -> Listed:
         if any(value is None or isinstance(value, dict | list) for value in key_values):
             raise InvalidResponseError(
                 f"{resource.name}: a row has no {' + '.join(fields)}; its keys are"
-                f" {', '.join(list(row)[:12])}; set primary_key in the definition"
+                f" {named(list(row), 12)}; set primary_key in the definition"
             )
     else:
         key_values = (row_hash,)
