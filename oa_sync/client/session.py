@@ -71,6 +71,12 @@ class Timeouts:
     pool: float = 60.0
     attempt: float = 900.0
 
+    @property
+    def head(self) -> float:
+        """Seconds for the head of an answer. A server that is silent meets `read` long before; one that sends
+        interim answers (103 and other 1xx) without end meets no other limit of these."""
+        return self.pool + self.connect + self.write + self.read
+
 
 @dataclass(frozen=True, slots=True)
 class _Call:
@@ -85,6 +91,10 @@ class _Call:
     deadline: float | None
     max_tries: int | None
     may_be_empty: bool
+
+
+class _EndlessHead(ConnectionFailedError):
+    """A server that sends something all the time, and never the head of its answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,13 +329,15 @@ class ApiClient:
             started = self._clock.monotonic()
             try:
                 async with asyncio.timeout(left):
-                    answer = await self._http.send(request, stream=True)
+                    answer = await self._head(request, what)
                     try:
                         outcome = await self._outcome(answer, what, call.may_be_empty)
                     finally:
                         await answer.aclose()
             except (httpx.HTTPError, TimeoutError) as error:
                 outcome = connection_failure(error, what)
+            except _EndlessHead as error:
+                outcome = Failure(error, final=True)
             except (BodyTooLargeError, ConnectionFailedError, InvalidResponseError) as error:
                 outcome = Failure(error)
             attempts.spent += self._clock.monotonic() - started
@@ -334,6 +346,17 @@ class ApiClient:
         elif attempts.made:
             self.counts.retried += 1
         return outcome
+
+    async def _head(self, request: httpx.Request, what: str) -> httpx.Response:
+        """The head of the answer to `request`; its body is still to be read."""
+        try:
+            async with asyncio.timeout(self._timeouts.head):
+                return await self._http.send(request, stream=True)
+        except TimeoutError:
+            raise _EndlessHead(
+                f"{what} failed: no head of an answer within {self._timeouts.head:,.0f} s, though the server sent"
+                " something; tell the vendor"
+            ) from None
 
     async def _outcome(
         self, answer: httpx.Response, what: str, may_be_empty: bool
