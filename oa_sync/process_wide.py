@@ -54,17 +54,21 @@ def log_levels(level: int, *names: str) -> Iterator[None]:
 
 # -- secrets ----------------------------------------------------------------------------------------------
 
-_kept_out: set[str] = set()
+SHORTEST_SECRET = 6
+"""Characters. Shorter values are no secrets, and would be found in any text."""
+
+_hidden: set[str] = set()
 
 
-def keep_out_of_logs(secrets: Iterable[str]) -> None:
-    """Let no line of the log show one of `secrets`, from now on: a failure may be told after all is closed."""
-    _kept_out.update(secret for secret in secrets if secret)
+def hide(secrets: Iterable[str]) -> None:
+    """Let no message of ours and no line of the log show one of `secrets`, from now on: a failure may be told after
+    all is closed."""
+    _hidden.update(secret for secret in secrets if len(secret) >= SHORTEST_SECRET)
 
 
-def kept_out_of_logs() -> frozenset[str]:
-    """What no line of the log may show."""
-    return frozenset(_kept_out)
+def hidden() -> frozenset[str]:
+    """What no message may show."""
+    return frozenset(_hidden)
 
 
 def without(text: str, secrets: Iterable[str]) -> str:

@@ -41,13 +41,13 @@ def resources(as_json: bool, **flags: Any) -> None:
     if as_json:
         _print_json(access, definition, summaries)
         return
-    tell_sends(access)
     if sys.stdout.isatty():
         _print_table(definition, summaries)
     else:
         click.echo("\t".join(title for title, _ in _COLUMNS))
         for summary in summaries:
             click.echo("\t".join(_cells(summary)))
+    _tell_sends(access)
 
 
 @click.command()
@@ -75,16 +75,16 @@ def validate(file: str, as_json: bool, **flags: Any) -> None:
     if as_json:
         _print_json(access, definition, summarise(definition))
         return
-    tell_sends(access)
     tables = [table for resource in definition.resources for table in resource.tables()]
     tables += [query.table for query in definition.queries]
     counted = f"{len(definition.resources)} resources"
     if definition.queries:
         counted += f", {len(definition.queries)} queries"
     click.echo(f"ok: {counted}, {len(tables)} tables: {', '.join(tables)}")
+    _tell_sends(access)
 
 
-def tell_sends(access: Access) -> None:
+def _tell_sends(access: Access) -> None:
     """Say on stderr what a sync would send where, a line each."""
     for name, host in access.sends():
         click.echo(f"sends {name} to {host}", err=True)

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 
 import orjson
 
-from oa_sync.process_wide import kept_out_of_logs, without
+from oa_sync.process_wide import hidden, without
 
 _STANDARD = set(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
 
@@ -38,7 +38,7 @@ class Redacting(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """The line of `record`, without secrets."""
-        return without(self._lines.format(record), {*self._secrets, *kept_out_of_logs()})
+        return without(self._lines.format(record), {*self._secrets, *hidden()})
 
 
 class _Lines(logging.Formatter):

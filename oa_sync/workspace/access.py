@@ -25,13 +25,13 @@ from oa_sync.definitions.environment import Variables
 from oa_sync.definitions.loader import DIALECTS, OPENANALYST, load_definition
 from oa_sync.definitions.model import BearerAuth, ClientConfig, Definition, NoAuth
 from oa_sync.errors import ConfigurationError
+from oa_sync.process_wide import SHORTEST_SECRET
 from oa_sync.settings import DEFAULT_BASE_URL, Settings, default_home
 from oa_sync.workspace.grants import Grants
 
 KEY = "OPENANALYST_API_KEY"
 """How the key of the settings is called, wherever it was read."""
 _HOST_TEXT = 200
-_SHORTEST_SECRET = 4
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class Access:
         """The values that no message may show: all that were read, but for parts of the address itself, and for
         those that are too short to be secrets and would be found in any text."""
         values = self.variables.values()
-        return tuple(v for v in values if len(v) >= _SHORTEST_SECRET and v.lower() not in self.host)
+        return tuple(v for v in values if len(v) >= SHORTEST_SECRET and v.lower() not in self.host)
 
     def masked(self, text: str, known: Sequence[str] = ()) -> str:
         """`text`, an address, with `${NAME}` in place of what variables not in `known` hold."""

@@ -32,7 +32,7 @@ from oa_sync.definitions.model import (
 from oa_sync.errors import Interrupted
 from oa_sync.extract.cost import Cost
 from oa_sync.extract.lists.ration import Reached
-from oa_sync.process_wide import keep_out_of_logs
+from oa_sync.process_wide import hide
 from oa_sync.quota import open_ledger
 from oa_sync.quota.account import Forecast, QuotaAccount, QuotaStatus, forecast
 from oa_sync.quota.limits import Limits, limits_of, smallest_plan
@@ -330,7 +330,7 @@ async def connect(
     """
     access, clock = find_access(settings), around.clock
     allow(access, also_sent)
-    keep_out_of_logs(access.secrets)
+    hide((settings.api_key or "", *access.secrets))
     with _open_account(settings, access, clock) as account:
         limiter = QuotaLimiter(
             account.ledger,

@@ -1,9 +1,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import socket
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from threading import Thread
 from typing import Any
 
 import httpx
@@ -30,6 +34,45 @@ OK = reply({"data": []})
 
 def client_of(base: str, **options: Any) -> ApiClient:
     return ApiClient(base, bearer(), Unlimited(), ManualClock(), **options)
+
+
+@contextmanager
+def endless_hints() -> Iterator[str]:
+    """A server that answers with 103 (RFC 8297) again and again, and with nothing else."""
+
+    def talk() -> None:
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            with connection, contextlib.suppress(OSError):
+                while True:
+                    connection.sendall(
+                        b"HTTP/1.1 103 Early Hints\r\nLink: </x>; rel=preload\r\n\r\n"
+                    )
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        Thread(target=talk, daemon=True).start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        listener.shutdown(socket.SHUT_RDWR)
+
+
+def test_interim_answers_without_end_hold_a_request_no_longer_than_a_silent_server(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    times = Timeouts()
+    assert times.head == times.pool + times.connect + times.write + times.read < times.attempt
+    monkeypatch.setattr(Timeouts, "head", 0.3)
+
+    async def ask(base: str) -> int:
+        async with client_of(base) as client:
+            with pytest.raises(ConnectionFailedError, match="no head of an answer within"):
+                await client.request("GET", "items")
+            return client.counts.made
+
+    with endless_hints() as base:
+        assert asyncio.run(ask(base)) == 1, "the same would come again"
 
 
 # --- which hosts, which keys ------------------------------------------------------------------

@@ -519,6 +519,29 @@ def test_a_server_that_echoes_what_it_was_sent_gets_it_into_no_message_and_no_lo
         assert not file.is_file() or b"0k n" not in file.read_bytes()
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        (302, {"Location": f"https://{TOKEN}.example.com/x"}, {}),
+        (200, {}, {TOKEN: [], "data": {TOKEN: 1}}),
+        (200, {}, {"data": [{"id": 1}], "next": f"https://{TOKEN}.example.com/x"}),
+    ],
+)
+def test_no_other_part_of_an_answer_gets_a_secret_into_a_message(
+    answer: tuple[int, Mapping[str, str], Any], ours: Recorder
+) -> None:
+    asks(
+        ours,
+        client=", headers: {X-T: '${SHOP_TOKEN}'}, paginator: {type: json_link, next_url_path: next}",
+    )
+    ours.answer = lambda request: answer
+    done = run(
+        "sync", "--source", "shop.yaml", "--env", "SHOP_TOKEN", "--json", "--log-format=json"
+    )
+    assert json.loads(done.stdout)["status"] == "failed"
+    assert TOKEN not in done.output
+
+
 # -- secrets in the file itself --------------------------------------------------------------------------
 
 
