@@ -8,6 +8,7 @@ from pathlib import Path
 
 from oa_sync.definitions.loader import DIALECTS, OPENANALYST
 from oa_sync.errors import ConfigurationError
+from oa_sync.quota.postgres_address import server_of
 from oa_sync.settings import Settings
 from oa_sync.workspace.access import (
     Access,
@@ -15,7 +16,6 @@ from oa_sync.workspace.access import (
     find_access,
     grants_of,
     host_of,
-    quota_host,
 )
 
 
@@ -60,7 +60,7 @@ def for_folder(settings: Settings, folder: Path) -> Proposal:
         hosts.append(host_of(settings.base_url))
         lines.append(f"{folder} sends OPENANALYST_API_KEY to {hosts[0]}")
     if "quota_url" in named and settings.quota_url is not None:
-        hosts.append(quota_host(settings.quota_url))
+        hosts.append(server_of(settings.quota_url, "quota_url"))
         lines.append(f"{folder} counts the quota at {hosts[-1]}")
 
     def accept() -> None:

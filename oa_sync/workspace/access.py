@@ -26,6 +26,7 @@ from oa_sync.definitions.loader import DIALECTS, OPENANALYST, load_definition
 from oa_sync.definitions.model import BearerAuth, ClientConfig, Definition, NoAuth
 from oa_sync.errors import ConfigurationError
 from oa_sync.process_wide import SHORTEST_SECRET
+from oa_sync.quota.postgres_address import server_of
 from oa_sync.settings import DEFAULT_BASE_URL, Settings, default_home
 from oa_sync.workspace.grants import Grants
 
@@ -153,13 +154,12 @@ def allow(access: Access, also: Sequence[str] = ()) -> None:
     if access.needs_key:
         settings.require_api_key()
     allow_own_key(access)
-    faults, pinned = list(_unconfirmed(access, grants, also)), []
-    for name in (*access.variables, *also):
-        fault, is_pinned = _fault(name, access, grants, is_ours=name in also)
-        faults.extend([fault] if fault else [])
-        pinned.extend([name] if is_pinned else [])
+    names = (*access.variables, *also)
+    found = (_fault(name, access, grants, is_ours=name in also) for name in names)
+    faults = [*_unconfirmed(access, grants, also), *filter(None, found)]
     if faults:
         raise ConfigurationError("\n".join([*faults, "nothing was sent"]))
+    pinned = (name for name in access.variables if name != KEY and not _is_outright(name, access))
     grants.pin(pinned, host)
     _remember(access, grants)
 
@@ -174,7 +174,7 @@ def allow_quota(settings: Settings) -> None:
     origin, url = settings.origin, settings.quota_url
     if url is None or "quota_url" not in origin.from_folder or urlsplit(url).password:
         return
-    host = quota_host(url)
+    host = server_of(url, "quota_url")
     if not grants_of(settings).trusts_folder(origin.folder, host):
         raise ConfigurationError(
             f"{origin.folder} names {host} for the quota; nothing was sent. If that is right: oa-sync trust"
@@ -186,11 +186,6 @@ def grants_of(settings: Settings) -> Grants:
     """The grants of this user: in home, but not in one that the current folder chose, which could bring its own."""
     is_folders = "home" in settings.origin.from_folder
     return Grants(default_home() if is_folders else settings.home)
-
-
-def quota_host(url: str) -> str:
-    """Host and port of the database of the quota, for a grant; nothing else of it."""
-    return printable(urlsplit(url).netloc.rpartition("@")[2], _HOST_TEXT)
 
 
 def allow_own_key(access: Access) -> None:
@@ -209,40 +204,43 @@ def allow_own_key(access: Access) -> None:
         )
 
 
-def _grants(settings: Settings) -> Iterator[tuple[str, str | None]]:
-    for grant in settings.allow_env:
-        name, _, host = grant.partition("@")
-        yield name, host.lower() or None
+def _grants(settings: Settings) -> list[tuple[str, str | None]]:
+    """The name and, where it says one, the host of every grant on the command line and in the environment."""
+    pairs = (grant.partition("@") for grant in settings.allow_env)
+    return [(name, host.lower() or None) for name, _, host in pairs]
 
 
-def _fault(name: str, access: Access, grants: Grants, *, is_ours: bool) -> tuple[str | None, bool]:
-    """Why the variable `name` must not be sent, if so; and whether its host is to be remembered."""
+def _is_outright(name: str, access: Access) -> bool:
+    """Whether the user granted the variable for this host by name; a host without a port is all of its ports."""
+    hosts = (access.host, re.sub(r":\d+$", "", access.host))
+    return any(
+        granted == name and host in hosts for granted, host in _grants(access.settings) if host
+    )
+
+
+def _fault(name: str, access: Access, grants: Grants, *, is_ours: bool) -> str | None:
+    """Why the variable `name` must not be sent; None if it may. `is_ours`: this program sends it, not the file."""
     settings, host = access.settings, access.host
-    given = [host for granted, host in _grants(settings) if granted == name]
-    if any(one in (host, _without_port(host)) for one in given if one):
-        return None, False
-    if grants.trusts(access.file, name, host):
-        return None, not name.startswith("OPENANALYST_")
-    source = settings.source or "the definition"
+    if _is_outright(name, access) or grants.trusts(access.file, name, host):
+        return None
+    given = [named for granted, named in _grants(settings) if granted == name]
     shown = access.masked(host, [granted for granted, _ in _grants(settings)])
-    right = f"if that is right: --env {name}@{shown}"
-    if None not in given and not is_ours:
-        if given:
-            return (
-                f"{name} is granted for {', '.join(map(str, given))}, and {source} would send it to {shown}; {right}",
-                False,
-            )
+    file = settings.source or "the definition"
+    would, right = f"{file} would send it to {shown}", f"if that is right: --env {name}@{shown}"
+    if not given and not is_ours:
         return (
-            f"{source} reads {name} and would send it to {shown}; if that is right: --env {name} (or"
-            f" OA_SYNC_ALLOW_ENV={name}), or oa-sync trust {source}"
-        ), False
-    # Ours are for the host of the settings, whatever that is today.
-    is_ours = is_ours or name == KEY
-    first = host_of(settings.base_url) if is_ours else grants.first_host(name)
-    if first not in (None, host):
-        what = "is for" if is_ours else "was first sent to"
-        return f"{name} {what} {first}, and {source} would send it to {shown}; {right}", False
-    return None, not is_ours
+            f"{file} reads {name} and would send it to {shown}; if that is right: --env {name} (or"
+            f" OA_SYNC_ALLOW_ENV={name}), or oa-sync trust {file}"
+        )
+    if None not in given and not is_ours:
+        return f"{name} is granted for {', '.join(map(str, given))}, and {would}; {right}"
+    if name == KEY or is_ours:  # for the host of the settings, whatever that is today
+        own = host_of(settings.base_url)
+        return None if own == host else f"{name} is for {own}, and {would}; {right}"
+    first = grants.first_host(name)
+    if first in (None, host):
+        return None
+    return f"{name} was first sent to {first}, and {would}; {right}"
 
 
 def _unconfirmed(access: Access, grants: Grants, also: Sequence[str]) -> Iterator[str]:
@@ -277,7 +275,3 @@ def _remember(access: Access, grants: Grants) -> None:
             grants.note_host(settings.api_key, access.host)
         if access.file is not None and "source" in origin.flags:
             grants.note_file(access.file, access.host)
-
-
-def _without_port(host: str) -> str:
-    return re.sub(r":\d+$", "", host)

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 import os
+import pty
+import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ from oa_sync.commands.plan import plan
 from oa_sync.commands.sync import sync
 from oa_sync.errors import ConfigurationError, OaSyncError
 from oa_sync.settings import resolve
+from tests.support.command import OA_SYNC
 from tests.support.recording import Recorder, recording
 
 KEY = "oa_test_the_users_key"
@@ -349,6 +352,22 @@ def test_trust_shows_what_is_sent_where_and_holds_until_a_name_or_a_host_changes
     assert not ours.got(STOLEN)
 
 
+@pytest.mark.parametrize(("answer", "code"), [("y", 0), ("n", 130), ("", 130)])
+def test_trust_asks_on_a_terminal_and_takes_no_answer_for_no(
+    answer: str, code: int, ours: Recorder
+) -> None:
+    asks(ours, client=", headers: {X-T: '${SHOP_TOKEN}'}")
+    terminal, inside = pty.openpty()
+    os.write(terminal, f"{answer}\n".encode())
+    command = [*OA_SYNC, "trust", "shop.yaml"]
+    done = subprocess.run(command, stdin=inside, capture_output=True, text=True, check=False)
+    for end in (terminal, inside):
+        os.close(end)
+    assert done.returncode == code, done.stderr
+    assert f"sends SHOP_TOKEN to {ours.host}" in done.stdout
+    assert bool(list(Path("../user").rglob("grants.json"))) is (code == 0)
+
+
 def test_a_link_that_leads_to_another_file_takes_no_trust_along(
     theirs: Recorder, ours: Recorder
 ) -> None:
@@ -465,11 +484,13 @@ def test_a_folder_cannot_bring_a_home_with_grants_in_it(theirs: Recorder, folder
 
 def test_a_folder_cannot_choose_the_database_of_the_quota(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PGPASSWORD", STOLEN)
-    configured(quota_url="postgresql://user@127.0.0.1:9/evil")
+    configured(quota_url="postgresql://user@good.example/q?host=127.0.0.1&port=9")
     for command in ("sync", "status"):
         assert "oa-sync trust" in refusal(command)
     assert "counts the quota at 127.0.0.1:9" in run("trust", ".dlt", "--yes").stdout
     assert "oa-sync trust" not in refusal("status"), "now it is asked, and is not there"
+    configured(quota_url="postgresql://user@127.0.0.1:9/q?hostaddr=127.0.0.2")
+    assert "127.0.0.2:9 for the quota" in refusal("status")
 
 
 # -- ways out of the host --------------------------------------------------------------------------------
