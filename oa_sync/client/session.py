@@ -18,6 +18,7 @@ import httpx
 from oa_sync.client.auth import Credential
 from oa_sync.client.body import BodyLimits, read_body, read_error_body
 from oa_sync.client.failures import Failure, VendorError, api_error, connection_failure
+from oa_sync.client.head import EndlessHeadError, Timeouts, head_of
 from oa_sync.client.headers import request_headers, without_urls_and_headers_in_logs
 from oa_sync.client.origin import base_url, below, is_absolute, linked
 from oa_sync.client.pools import MULTIPLEXED, POOL_SIZE, Pools
@@ -61,24 +62,6 @@ class RequestCounts:
 
 
 @dataclass(frozen=True, slots=True)
-class Timeouts:
-    """Seconds: for a connection, between two pieces read or written, for a free connection, and
-    for one attempt as a whole (a server that drips bytes never meets the others)."""
-
-    connect: float = 10.0
-    read: float = 60.0
-    write: float = 60.0
-    pool: float = 60.0
-    attempt: float = 900.0
-
-    @property
-    def head(self) -> float:
-        """Seconds for the head of an answer. A server that is silent meets `read` long before; one that sends
-        interim answers (103 and other 1xx) without end meets no other limit of these."""
-        return self.pool + self.connect + self.write + self.read
-
-
-@dataclass(frozen=True, slots=True)
 class _Call:
     """One request as the caller wants it."""
 
@@ -91,10 +74,6 @@ class _Call:
     deadline: float | None
     max_tries: int | None
     may_be_empty: bool
-
-
-class _EndlessHead(ConnectionFailedError):
-    """A server that sends something all the time, and never the head of its answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -329,14 +308,14 @@ class ApiClient:
             started = self._clock.monotonic()
             try:
                 async with asyncio.timeout(left):
-                    answer = await self._head(request, what)
+                    answer = await head_of(self._http, request, self._timeouts, what)
                     try:
                         outcome = await self._outcome(answer, what, call.may_be_empty)
                     finally:
                         await answer.aclose()
             except (httpx.HTTPError, TimeoutError) as error:
                 outcome = connection_failure(error, what)
-            except _EndlessHead as error:
+            except EndlessHeadError as error:
                 outcome = Failure(error, final=True)
             except (BodyTooLargeError, ConnectionFailedError, InvalidResponseError) as error:
                 outcome = Failure(error)
@@ -346,17 +325,6 @@ class ApiClient:
         elif attempts.made:
             self.counts.retried += 1
         return outcome
-
-    async def _head(self, request: httpx.Request, what: str) -> httpx.Response:
-        """The head of the answer to `request`; its body is still to be read."""
-        try:
-            async with asyncio.timeout(self._timeouts.head):
-                return await self._http.send(request, stream=True)
-        except TimeoutError:
-            raise _EndlessHead(
-                f"{what} failed: no head of an answer within {self._timeouts.head:,.0f} s, though the server sent"
-                " something; tell the vendor"
-            ) from None
 
     async def _outcome(
         self, answer: httpx.Response, what: str, may_be_empty: bool

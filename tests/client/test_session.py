@@ -1,13 +1,9 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-import socket
 import traceback
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from threading import Thread
+from collections.abc import Mapping
 from typing import Any
 
 import httpx
@@ -27,6 +23,7 @@ from oa_sync.errors import (
 )
 from tests.client.scripted import KEY, Reply, ScriptedServer, Seen, api, bearer, in_turn, reply
 from tests.support.clock import ManualClock
+from tests.support.endless import endless_hints
 from tests.support.limiter import Unlimited
 
 OK = reply({"data": []})
@@ -34,28 +31,6 @@ OK = reply({"data": []})
 
 def client_of(base: str, **options: Any) -> ApiClient:
     return ApiClient(base, bearer(), Unlimited(), ManualClock(), **options)
-
-
-@contextmanager
-def endless_hints() -> Iterator[str]:
-    """A server that answers with 103 (RFC 8297) again and again, and with nothing else."""
-
-    def talk() -> None:
-        while True:
-            try:
-                connection, _ = listener.accept()
-            except OSError:
-                return
-            with connection, contextlib.suppress(OSError):
-                while True:
-                    connection.sendall(
-                        b"HTTP/1.1 103 Early Hints\r\nLink: </x>; rel=preload\r\n\r\n"
-                    )
-
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        Thread(target=talk, daemon=True).start()
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-        listener.shutdown(socket.SHUT_RDWR)
 
 
 def test_interim_answers_without_end_hold_a_request_no_longer_than_a_silent_server(
