@@ -74,10 +74,12 @@ class Access:
 
     def masked(self, text: str, known: Sequence[str] = ()) -> str:
         """`text`, an address, with `${NAME}` in place of what variables not in `known` hold."""
-        hidden = [(value, name) for name, value in self.variables.items() if name not in known]
-        for value, name in sorted(hidden, key=lambda one: -len(one[0])):
-            if value:
-                text = re.sub(re.escape(value), f"${{{name}}}", text, flags=re.IGNORECASE)
+        names = {v.lower(): n for n, v in self.variables.items() if v and n not in known}
+        values = "|".join(re.escape(value) for value in sorted(names, key=len, reverse=True))
+        if values:
+            text = re.sub(
+                values, lambda m: f"${{{names[m[0].lower()]}}}", text, flags=re.IGNORECASE
+            )
         return printable(text, _HOST_TEXT)
 
     def sends(self) -> list[tuple[str, str]]:

