@@ -48,6 +48,7 @@ WORDS: dict[str, tuple[str, ...]] = {
     "webhook delete": (EVIL, "--dialect", "cursor"),
     "resources": ("--source", _GOOD_DEFINITION),
     "validate": (_BAD_DEFINITION,),
+    "trust": (_BAD_DEFINITION, "--yes"),
     "emulator": ("--data", NAME),
 }
 """What every command is given: a command that is not here fails `test_every_command_is_walked`."""
