@@ -105,7 +105,8 @@ class Receipts:
         # Where a list moves, a row may be missed, and its detail tells whether it is gone (docs/scans.md).
         moved = {name for name, _ in touched}
         moving = {plan.name for plan in world.lists if {plan.name, plan.parent} & moved}
-        blind = {plan.name for plan in world.lists if plan.version is None}
+        # A day does not tell one change from another on it.
+        vague = {plan.name for plan in world.lists if plan.version in (None, "date")}
         followed = {plan.name for plan in world.lists if plan.has_status}
         stamps = {
             (name, tuple(map(str, key))): row["_stamp"][0]
@@ -122,7 +123,7 @@ class Receipts:
             if detail in stamps and _in_one_second(stamps[detail], one.at):
                 continue
             # A row that was noted by a killed sync, and its answer does not tell of which version it is.
-            is_stale = one.name in blind and detail in self._stale
+            is_stale = one.name in vague and detail in self._stale
             if not (one.name in moving or night.lie or is_stale):
                 if detail in seen:
                     yield Alarm("a detail is paid for twice", f"{one.name} {one.key}: in one sync")
