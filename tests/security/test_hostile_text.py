@@ -242,9 +242,11 @@ def test_a_crash_prints_no_foreign_text_either(tmp_path: Path) -> None:
 def test_what_is_said_of_settings_is_clean(tmp_path: Path) -> None:
     """Settings are read before a command has said how its log shall look."""
     environment = _environment(tmp_path, "http://127.0.0.1:9") | {f"OA_SYNC_{SOFT}": "x"}
-    written = run_in_pipe(tmp_path, environment, "status")
-    assert b"is set, but no setting has this name" in written
-    assert_harmless(written, on_terminal=False)
+    for words in ((), ("--log-format", "json")):
+        written = run_in_pipe(tmp_path, environment, "status", *words)
+        assert b"is set, but no setting has this name" in written
+        assert_harmless(written, on_terminal=False)
+        assert not words or json.loads(written.splitlines()[0])["level"] == "warning"
 
 
 def test_whatever_unicode_hides_is_shown() -> None:
