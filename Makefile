@@ -67,7 +67,7 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/lint-imports --no-cache
 
 security: $(VENV)/.installed-security dist
-	$(BIN)/ruff check --select S .
+	$(BIN)/ruff check .
 	@$(BIN)/python -m pytest -n 0 -q -m 'not rest' tests/security
 	$(BIN)/python .ci/audit.py requirements.lock requirements-dev.lock
 

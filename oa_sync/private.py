@@ -40,16 +40,16 @@ def home_folder(home: Path) -> None:
 
 
 def private_folder(folder: Path, *, above: int = 0) -> None:
-    """The same for a folder inside home, and for the `above` folders over it; none of them may be a link.
+    """The same for a folder inside home. Neither it nor the `above` folders over it may be a link.
 
     Raises:
-        ConfigurationError: one of them is a link, another user's, or may be written by everybody.
+        ConfigurationError: one of them is a link, or it is another user's, or may be written by everybody.
         OSError: one of them cannot be made.
     """
     for each in reversed([folder, *folder.parents][: above + 1]):
         refuse_link(each)
         _make(each)
-        _check(each, "folder")
+    _check(folder, "folder")
 
 
 def fresh_folder(folder: Path) -> None:
@@ -94,8 +94,8 @@ def replace_file(path: Path, content: bytes) -> None:
     temporary.replace(path)
 
 
-def check_trusted(path: Path) -> None:
-    """Check a file that is read: it may hold a secret, or say where one is sent. One that is not there is fine.
+def check_trusted(path: Path, *, is_secret: bool) -> None:
+    """Check a file that is read: it holds a secret, or says where one is sent. One that is not there is fine.
 
     Raises:
         ConfigurationError: it is another user's, or may be written by everybody.
@@ -104,7 +104,7 @@ def check_trusted(path: Path) -> None:
         found = _check(path, "file")
     except (FileNotFoundError, NotADirectoryError):
         return
-    if found.st_mode & stat.S_IROTH and found.st_uid == os.geteuid():
+    if is_secret and found.st_mode & stat.S_IROTH and found.st_uid == os.geteuid():
         _tell(path, f"everybody on this machine may read {path}: chmod 600 {path}")
 
 

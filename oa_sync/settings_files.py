@@ -46,7 +46,7 @@ def _toml_files(cwd: Path) -> list[Path]:
 
 
 def _openanalyst_table(path: Path) -> dict[str, Any]:
-    check_trusted(path)
+    check_trusted(path, is_secret=path.name == "secrets.toml")
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
@@ -71,7 +71,7 @@ def key_in_file(path: Path, origin: str) -> str:
     Raises:
         ConfigurationError: it cannot be read, is empty or no text, or others may write it. Shows nothing of it.
     """
-    check_trusted(path)
+    check_trusted(path, is_secret=True)
     try:
         with path.open("rb") as file:
             data = file.read(_LARGEST_KEY + 1)

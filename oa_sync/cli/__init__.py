@@ -8,7 +8,7 @@ from importlib import import_module
 import click
 
 from oa_sync._version import __version__
-from oa_sync.cli.printing import clean_early_warnings, say, tell_crash
+from oa_sync.cli.printing import clean_early_warnings, say, tell_crash, wants_json_lines
 from oa_sync.cli.process import discard_output, print_whatever_the_encoding, start_lightly
 from oa_sync.errors import OaSyncError
 
@@ -69,7 +69,7 @@ def main() -> None:
     start_lightly()
     print_whatever_the_encoding()
     sys.excepthook = tell_crash
-    clean_early_warnings()
+    clean_early_warnings(as_json=wants_json_lines(sys.argv[1:]))
     try:
         cli.main(standalone_mode=False, prog_name="oa-sync")
         sys.stdout.flush()

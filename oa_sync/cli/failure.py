@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from oa_sync.cli.printing import say_json, say_lines, say_usage
+from oa_sync.cli.printing import say_json, say_lines, say_usage, wants_json_lines
 from oa_sync.errors import ConfigurationError, OaSyncError
 
 
@@ -22,7 +22,7 @@ def tell(error: click.ClickException | OaSyncError, arguments: Sequence[str]) ->
         known = _sync(fault) if arguments[0] == "sync" else {}
         known |= {"status": "failed", "exit_code": error.exit_code, "error": fault.as_json()}
         say_json(known)
-    if _wants_json_lines(arguments):
+    if wants_json_lines(arguments):
         log = logging.getLogger("oa_sync")
         if not log.handlers:
             from oa_sync.cli.logs import configure
@@ -44,8 +44,3 @@ def _sync(error: OaSyncError) -> dict[str, Any]:
     from oa_sync.workspace.report import SyncReport
 
     return SyncReport.not_started("default", error).as_json()
-
-
-def _wants_json_lines(arguments: Sequence[str]) -> bool:
-    pairs = zip(arguments, [*arguments[1:], ""], strict=True)
-    return any(("=".join(pair)).startswith("--log-format=json") for pair in pairs)

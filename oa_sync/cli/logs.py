@@ -42,6 +42,11 @@ class _Stderr(logging.StreamHandler[TextIO]):
         return sys.stderr
 
 
+def formatted(record: logging.LogRecord, *, as_json: bool) -> str:
+    """The line of a record."""
+    return (_JsonLines() if as_json else _Lines()).format(record)
+
+
 class Redacting(logging.Formatter):
     """Formats as `lines` does, with `***` in place of each of `secrets`, and of those that became known later."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import sys
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -58,13 +58,21 @@ def tell_crash(
     say_lines("".join(traceback.format_exception(kind, error, trace)).rstrip("\n"), err=True)
 
 
-def clean_early_warnings() -> None:
-    """Clean what is logged before a command has said how its log shall look: settings are read before that."""
+def wants_json_lines(arguments: Sequence[str]) -> bool:
+    """Whether a command line asks for a log in JSON; it may be one that cannot be understood."""
+    pairs = zip(arguments, [*arguments[1:], ""], strict=True)
+    return any(("=".join(pair)).startswith("--log-format=json") for pair in pairs)
+
+
+def clean_early_warnings(*, as_json: bool) -> None:
+    """Clean what is logged before a command has set its log up: settings are read before that."""
     import logging
 
     class Line(logging.Formatter):
         def format(self, record: logging.LogRecord) -> str:
-            return visible(record.getMessage())
+            from oa_sync.cli.logs import formatted
+
+            return formatted(record, as_json=as_json)
 
     if logging.lastResort is not None:
         logging.lastResort.setFormatter(Line())

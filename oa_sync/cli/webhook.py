@@ -81,6 +81,7 @@ def serve(
     from oa_sync.cli.logs import configure
     from oa_sync.clock import Clock
     from oa_sync.errors import ConfigurationError
+    from oa_sync.private import home_folder
     from oa_sync.settings import resolve
     from oa_sync.webhooks.inbox import Inbox, inbox_folder
     from oa_sync.webhooks.receiver import ReceiverLimits
@@ -95,6 +96,7 @@ def serve(
     # Warnings of the server itself, such as of requests that are not HTTP, go to the same log.
     logging.getLogger("uvicorn").handlers[:] = logging.getLogger("oa_sync").handlers
     clock = Clock()
+    home_folder(settings.home)
     folder = inbox_folder(settings.home, settings.workspace)
     with closing(Inbox(folder, clock, max_inbox)) as inbox:
         server = WebhookServer(

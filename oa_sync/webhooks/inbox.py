@@ -29,7 +29,6 @@ from oa_sync.errors import OaSyncError
 from oa_sync.private import (
     FILE_MODE,
     FOLDER_MODE,
-    home_folder,
     open_private,
     private_folder,
     refuse_link,
@@ -244,7 +243,6 @@ class Inbox:
     def _open(self) -> sqlite3.Connection:
         folder = self._path.parent
         with _told(self._path):
-            home_folder(folder.parent.parent)
             private_folder(folder, above=1)
             folder.chmod(FOLDER_MODE)
             refuse_link(folder / "inbox.lock", self._path)

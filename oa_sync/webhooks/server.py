@@ -120,7 +120,7 @@ class WebhookServer:
 
 def _tls_context(certificate: Path, key: Path) -> ssl.SSLContext:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    check_trusted(key)
+    check_trusted(key, is_secret=True)
     try:
         # Without this empty password, OpenSSL would ask for the key's password on the terminal.
         context.load_cert_chain(certificate, key, lambda: "")

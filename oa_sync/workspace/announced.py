@@ -19,6 +19,7 @@ import orjson
 from oa_sync.clock import Clock, isoformat
 from oa_sync.errors import OaSyncError
 from oa_sync.extract.runs.known import Announcement, is_usable_id
+from oa_sync.private import home_folder
 from oa_sync.settings import Settings
 from oa_sync.webhooks.inbox import Delivery, Inbox, inbox_folder
 from oa_sync.webhooks.payload import run_event
@@ -41,6 +42,7 @@ def register(settings: Settings, clock: Clock, announcements: Iterable[Announcem
     """
     bodies = [(_body(each), each.at) for each in announcements]
     if bodies:
+        home_folder(settings.home)
         with contextlib.closing(Inbox(registered_folder(settings), clock)) as inbox:
             inbox.append_all(bodies)
     return len(bodies)

@@ -17,6 +17,7 @@ from filelock import FileLock, Timeout
 
 from oa_sync.errors import ConfigurationError
 from oa_sync.journal.disk import Disk
+from oa_sync.private import FILE_MODE, home_folder, refuse_link
 
 FILE_NAME = "grants.json"
 _PATIENCE = 10.0
@@ -130,9 +131,11 @@ class Grants:
 
     def _change(self, change: Callable[[dict[str, Any]], object]) -> None:
         """Read, change and write the file while no other process does."""
-        lock = FileLock(self._path.with_suffix(".lock"), timeout=_PATIENCE, mode=0o600)
+        place = self._path.with_suffix(".lock")
+        lock = FileLock(place, timeout=_PATIENCE, mode=FILE_MODE)
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            home_folder(self._path.parent)
+            refuse_link(place)
             with lock:
                 facts = self._read()
                 change(facts)

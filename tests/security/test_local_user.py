@@ -165,7 +165,9 @@ def test_a_secret_that_everybody_may_read_is_told(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "secrets.toml").touch(0o644)
-    check_trusted(tmp_path / "secrets.toml")
+    check_trusted(tmp_path / "secrets.toml", is_secret=True)
+    check_trusted(tmp_path / "secrets.toml", is_secret=False)
+    assert len(caplog.records) == 1
     assert f"chmod 600 {tmp_path / 'secrets.toml'}" in caplog.text
 
 
