@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
+from oa_sync.process_wide import hidden, without
+
 logger = logging.getLogger(__name__)
 
 
@@ -20,6 +22,10 @@ class OaSyncError(Exception):
     code = "failed"
     retry = True
     """Whether the same call may succeed later though nobody mends anything."""
+
+    def __str__(self) -> str:
+        # A server can put a secret that it was sent into whatever of its answer is told.
+        return without(super().__str__(), hidden())
 
     def as_json(self) -> dict[str, Any]:
         """The error as `--json` shows it."""

@@ -6,11 +6,13 @@ makes it, and the last one puts the value back that was there before.
 
 from __future__ import annotations
 
+import json
 import logging
 import threading
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
+from urllib.parse import quote, quote_plus
 
 _lock = threading.Lock()
 _held: dict[Hashable, tuple[int, Any]] = {}
@@ -48,3 +50,36 @@ def log_levels(level: int, *names: str) -> Iterator[None]:
                 held_at(("log level", name), level, lambda log=log: log.level, log.setLevel)  # type: ignore[misc]
             )
         yield
+
+
+# -- secrets ----------------------------------------------------------------------------------------------
+
+SHORTEST_SECRET = 6
+"""Characters. Shorter values are no secrets, and would be found in any text."""
+
+_hidden: set[str] = set()
+
+
+def hide(secrets: Iterable[str]) -> None:
+    """Let no message of ours and no line of the log show one of `secrets`, from now on: a failure may be told after
+    all is closed."""
+    _hidden.update(secret for secret in secrets if len(secret) >= SHORTEST_SECRET)
+
+
+def hidden() -> frozenset[str]:
+    """What no message may show."""
+    return frozenset(_hidden)
+
+
+def without(text: str, secrets: Iterable[str]) -> str:
+    """`text` with `***` in place of each of `secrets`: as it is, as JSON writes it, and as URLs do."""
+    forms = {form for secret in secrets if secret for form in _forms(secret)}
+    for form in sorted(forms, key=len, reverse=True):
+        text = text.replace(form, "***")
+    return text
+
+
+def _forms(secret: str) -> tuple[str, ...]:
+    """`secret` as it is, in JSON, and in a path and a query (RFC 3986, section 3.3, and HTML's form encoding)."""
+    in_path = (quote(secret, safe=safe) for safe in ("", "/", "/:@!$&'()*+,;="))
+    return secret, json.dumps(secret)[1:-1], quote_plus(secret), *in_path

@@ -11,16 +11,17 @@ import difflib
 import hashlib
 import logging
 import os
-import tomllib
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any, get_args
 from typing import Literal as L  # noqa: N817
 from urllib.parse import urlsplit
 
+from oa_sync.addresses import is_loopback
 from oa_sync.errors import ConfigurationError
-from oa_sync.private import check_trusted
+from oa_sync.settings_files import folder_of, key_in_file, toml_values
 
 logger = logging.getLogger(__name__)
 
@@ -41,6 +42,7 @@ MOST_GRACE = 86_400
 # (field, environment variable); `api_key` has no flag, so that it never stands on a command line.
 _ENVIRONMENT = {
     "api_key": "OPENANALYST_API_KEY",
+    "api_key_file": "OPENANALYST_API_KEY_FILE",
     "base_url": "OPENANALYST_BASE_URL",
     "dialect": "OA_SYNC_DIALECT",
     "plan": "OA_SYNC_PLAN",
@@ -50,6 +52,7 @@ _ENVIRONMENT = {
     "reserve": "OA_SYNC_RESERVE",
     "home": "OA_SYNC_HOME",
     "quota_url": "OA_SYNC_QUOTA_URL",
+    "allow_env": "OA_SYNC_ALLOW_ENV",
     "full_scan_days": "OA_SYNC_FULL_SCAN_DAYS",
     "grace_seconds": "OA_SYNC_GRACE_SECONDS",
     "workspace": "OA_SYNC_WORKSPACE",
@@ -70,6 +73,19 @@ def default_home() -> Path:
     import platformdirs
 
     return Path(platformdirs.user_data_dir("oa-sync", appauthor=False))
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Who named which settings. What a file of the current folder names was perhaps written by somebody else, who
+    shared the folder; so what it names has to be confirmed before a secret goes there.
+
+    `folder` is the `.dlt` of the current folder, `from_folder` what it named and nobody else did.
+    """
+
+    flags: frozenset[str] = frozenset()
+    folder: Path | None = None
+    from_folder: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -113,9 +129,12 @@ class Settings:
     max_tables: int = 100
     """Tables that a resource gets from rows; 0: any number. Further lists of objects are JSON."""
     source: str | None = None
+    allow_env: tuple[str, ...] = ()
+    """Variables of the environment that a definition may read, each as `NAME` or `NAME@HOST`."""
+    origin: Origin = field(default=Origin(), compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        for setting in fields(self):
+        for setting in _settings():
             value = getattr(self, setting.name)
             if value is None and setting.name in _MAY_BE_NONE:
                 continue
@@ -133,8 +152,8 @@ class Settings:
         """
         if not self.api_key:
             raise ConfigurationError(
-                "no API key: set OPENANALYST_API_KEY, or api_key under [sources.openanalyst] in"
-                " .dlt/secrets.toml"
+                "no API key: set OPENANALYST_API_KEY (or a path in OPENANALYST_API_KEY_FILE), or api_key"
+                " under [sources.openanalyst] in .dlt/secrets.toml"
             )
         return self.api_key
 
@@ -177,26 +196,56 @@ def resolve(
     """
     environ = os.environ if environ is None else environ
     cwd = Path.cwd() if cwd is None else cwd
-    names = [setting.name for setting in fields(Settings)]
+    names = [setting.name for setting in _settings()]
     for name in flags:
         _must_be_known(name, names, "")
     _look_for_typing_errors(environ)
-    files = _toml_settings(cwd, names)
+    files, folder = toml_values(cwd), folder_of(cwd)
+    for name, (_, file) in files.items():
+        _must_be_known(name, names, f"{file}: [sources.openanalyst] ")
     values: dict[str, Any] = {}
+    from_folder = set()
     for name in names:
         variable = _ENVIRONMENT.get(name, "")
-        in_file, file = files.get(name, (None, None))
-        for origin, value in (
-            (f"--{name.replace('_', '-')}", flags.get(name)),
-            (variable, environ.get(variable) or None),
-            (f"{file}: [sources.openanalyst] {name}", in_file),
+        in_file, file = files.get(name, (None, Path()))
+        is_folders = file.parent == folder
+        if is_folders and name == "allow_env":
+            logger.warning("%s: allow_env is ignored: a folder cannot grant what is yours", file)
+            in_file = None
+        for origin, value, is_from_folder in (
+            (_flag(name), flags.get(name), False),
+            (variable, environ.get(variable) or _key_of_file(name, environ, cwd), False),
+            (f"{file}: [sources.openanalyst] {name}", in_file, is_folders),
         ):
-            if value is not None:
-                converted = _convert(name, value, origin)
-                values[name] = _absolute(cwd, converted, origin) if name in _PATHS else converted
-                break
+            if value is None:
+                continue
+            converted = _convert(name, value, origin)
+            if name == "allow_env":  # each place adds to the others
+                values[name] = (*values.get(name, ()), *converted)
+                continue
+            values[name] = _absolute(cwd, converted, origin) if name in _PATHS else converted
+            if is_from_folder:
+                from_folder.add(name)
+            break
     values.setdefault("database", cwd / "oa_sync.duckdb")
-    return Settings(**values)
+    given = frozenset(name for name, value in flags.items() if value is not None)
+    return Settings(**values, origin=Origin(given, folder, frozenset(from_folder)))
+
+
+def _settings() -> list[Field[Any]]:
+    """What a user can set."""
+    return [setting for setting in fields(Settings) if setting.name != "origin"]
+
+
+def _flag(name: str) -> str:
+    return "--env" if name == "allow_env" else f"--{name.replace('_', '-')}"
+
+
+def _key_of_file(name: str, environ: Mapping[str, str], cwd: Path) -> str | None:
+    variable = _ENVIRONMENT["api_key_file"]
+    if name != "api_key" or not environ.get(variable):
+        return None
+    return key_in_file(_absolute(cwd, Path(environ[variable]), variable), variable)
 
 
 def _must_be_known(name: str, names: Iterable[str], where: str) -> None:
@@ -230,46 +279,6 @@ def _absolute(cwd: Path, path: Path, origin: str) -> Path:
         ) from None
 
 
-def _toml_settings(cwd: Path, names: list[str]) -> dict[str, tuple[Any, Path]]:
-    """The values of the `[sources.openanalyst]` tables, each with its file: secrets over config, project
-    folder over `~/.dlt`."""
-    merged: dict[str, tuple[Any, Path]] = {}
-    for path in _toml_files(cwd):
-        section = _openanalyst_table(path)
-        for name, value in section.items():
-            if not isinstance(value, dict):  # a table is dlt's: settings of one of its resources
-                _must_be_known(name, names, f"{path}: [sources.openanalyst] ")
-                merged[name] = value, path
-    return merged
-
-
-def _toml_files(cwd: Path) -> list[Path]:
-    try:
-        folders = [Path.home() / ".dlt", cwd / ".dlt"]
-    except RuntimeError:  # a user without a home folder, as in some containers
-        folders = [cwd / ".dlt"]
-    return [folder / name for folder in folders for name in ("config.toml", "secrets.toml")]
-
-
-def _openanalyst_table(path: Path) -> dict[str, Any]:
-    check_trusted(path)
-    try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError):
-        return {}
-    except OSError as error:  # dlt reads the same files, and would fail of them with other words
-        raise ConfigurationError(
-            f"{path}: cannot be read: {error.strerror}; let this user read it, or remove it"
-        ) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{path}: not valid TOML: {error}") from None
-    section = data.get("sources", {})
-    section = section.get("openanalyst", {}) if isinstance(section, dict) else {}
-    if not isinstance(section, dict):
-        raise ConfigurationError(f"{path}: sources.openanalyst is not a table")
-    return section
-
-
 _CHOICES: dict[str, tuple[str, ...]] = {
     "dialect": get_args(Dialect),
     "plan": get_args(Plan),
@@ -279,6 +288,7 @@ _INTEGERS = {"rpm", "rpd", "max_requests", "max_columns", "max_tables"}
 _AMOUNTS = {"full_scan_days": ("days", MOST_DAYS), "grace_seconds": ("seconds", MOST_GRACE)}
 _PATHS = {"home", "database"}
 _SECRETS = {"api_key", "quota_url"}
+_GRANT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(@(\[[0-9A-Fa-f:.]+\]|[^\s@/:\[\]]+)(:[0-9]+)?)?")
 _MAY_BE_NONE = {"api_key", "rpm", "rpd", "max_requests", "quota_url", "bucket_url", "source"}
 
 
@@ -310,6 +320,8 @@ def _convert(name: str, value: Any, origin: str) -> Any:
                 f"{origin}: {value!r} is not a number of {unit} from 0 to {most}"
             )
         return amount
+    if name == "allow_env":
+        return tuple(_grants(value, origin))
     if name in _PATHS and isinstance(value, os.PathLike):
         value = os.fspath(value)
     if not isinstance(value, str):
@@ -323,6 +335,21 @@ def _convert(name: str, value: Any, origin: str) -> Any:
     return Path(value) if name in _PATHS else value
 
 
+def _grants(value: Any, origin: str) -> Iterator[str]:
+    """Each of the grants in a text with commas, or in a list."""
+    for text in value.split(",") if isinstance(value, str) else value:
+        grant = text.strip() if isinstance(text, str) else ""
+        if grant and not _GRANT.fullmatch(grant):
+            grant = ""
+        elif not grant and isinstance(text, str):
+            continue
+        if not grant:
+            raise ConfigurationError(
+                f"{origin}: {text!r} grants nothing; write NAME, or NAME@HOST, of a variable of the environment"
+            )
+        yield grant
+
+
 def _number(value: Any) -> float:
     """`value` as a number; -1 for anything that is none."""
     try:
@@ -333,14 +360,13 @@ def _number(value: Any) -> float:
 
 def _check(settings: Settings) -> None:
     parts = urlsplit(settings.base_url)
-    loopback = parts.hostname in {"localhost", "::1"} or (parts.hostname or "").startswith("127.")
     if parts.scheme not in {"https", "http"} or not parts.hostname:
         raise ConfigurationError(
             f"base URL {settings.base_url!r} is not an https:// address, such as {DEFAULT_BASE_URL}"
         )
     if parts.username or parts.password:
         raise ConfigurationError("base URL: credentials do not belong into the URL")
-    if parts.scheme == "http" and not loopback:
+    if parts.scheme == "http" and not is_loopback(parts.hostname):
         raise ConfigurationError(
             f"base URL {settings.base_url!r}: plain http:// would send the API key in clear; use"
             " https:// (http:// is for loopback hosts only)"

@@ -13,7 +13,17 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "oa_sync"
 PAGE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
-GROUND = {"errors", "clock", "foreign_text", "private", "process_wide", "settings", "_version"}
+GROUND = {
+    "addresses",
+    "errors",
+    "clock",
+    "foreign_text",
+    "private",
+    "process_wide",
+    "settings",
+    "settings_files",
+    "_version",
+}
 """Modules that every room may use; the picture leaves them out."""
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import TypeAdapter, ValidationError
 
 from oa_sync.errors import ConfigurationError
 from oa_sync.settings import Settings, resolve
@@ -168,3 +170,122 @@ def test_a_file_of_settings_that_cannot_be_read_is_named(folder: Path) -> None:
     (folder / ".dlt" / "config.toml").mkdir()
     with pytest.raises(ConfigurationError, match=r"config\.toml: cannot be read: Is a directory"):
         resolve({}, environ={}, cwd=folder)
+
+
+# -- a key in a file of its own ---------------------------------------------------------------------------
+
+
+def key_of(folder: Path, **environ: str) -> str | None:
+    return resolve({}, environ=environ, cwd=folder).api_key
+
+
+def test_the_key_may_stand_in_a_file_as_secrets_are_mounted(folder: Path) -> None:
+    file = folder / "mounted"
+    for content in (KEY, f"{KEY}\n", f"{KEY}\r\n"):
+        file.write_text(content, newline="")
+        file.chmod(0o600)
+        assert key_of(folder, OPENANALYST_API_KEY_FILE=str(file)) == KEY
+    assert key_of(folder, OPENANALYST_API_KEY_FILE="mounted") == KEY, "paths are the folder's"
+    (folder / "link").symlink_to(file)
+    assert key_of(folder, OPENANALYST_API_KEY_FILE="link") == KEY, "as Kubernetes mounts them"
+    both = {"OPENANALYST_API_KEY": "oa_other", "OPENANALYST_API_KEY_FILE": "mounted"}
+    assert key_of(folder, **both) == "oa_other"
+    (folder / ".dlt" / "secrets.toml").write_text('[sources.openanalyst]\napi_key = "oa_toml"\n')
+    assert key_of(folder, OPENANALYST_API_KEY_FILE="mounted") == KEY, "the environment wins"
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "is empty"),
+        (b"\n", "is empty"),
+        (b"\xff\xfe" + KEY.encode("utf-16-le"), "no text in UTF-8"),
+        (b"x" * 20_000, "larger than"),
+    ],
+)
+def test_a_file_that_is_no_key_is_told_with_its_variable_and_path(
+    content: bytes, words: str, folder: Path
+) -> None:
+    (folder / "mounted").write_bytes(content)
+    with pytest.raises(ConfigurationError, match=words) as caught:
+        key_of(folder, OPENANALYST_API_KEY_FILE="mounted")
+    assert "OPENANALYST_API_KEY_FILE: " in str(caught.value)
+    assert str(folder / "mounted") in str(caught.value)
+
+
+def test_a_file_that_is_not_there_or_that_others_may_write_is_refused(folder: Path) -> None:
+    for name, words in (("none", "No such file"), (".dlt", "Is a directory")):
+        with pytest.raises(ConfigurationError, match=words):
+            key_of(folder, OPENANALYST_API_KEY_FILE=name)
+    file = folder / "mounted"
+    file.write_text(KEY)
+    file.chmod(0o646)
+    with pytest.raises(ConfigurationError, match=r"everybody .*chmod o-w") as caught:
+        key_of(folder, OPENANALYST_API_KEY_FILE="mounted")
+    assert KEY not in str(caught.value)
+    file.chmod(0o660)
+    assert key_of(folder, OPENANALYST_API_KEY_FILE="mounted") == KEY
+
+
+# -- grants -----------------------------------------------------------------------------------------------
+
+
+def test_grants_of_all_places_add_up_and_those_of_the_folder_do_not_count(folder: Path) -> None:
+    (folder / "user" / ".dlt").mkdir(parents=True)
+    for where, name in ((folder / "user", "USER"), (folder, "FOLDER")):
+        file = where / ".dlt" / "config.toml"
+        file.write_text(f'[sources.openanalyst]\nallow_env = "{name}"\n')
+    environ = {"OA_SYNC_ALLOW_ENV": " A, B@h.example:8443 ,"}
+    settings = resolve({"allow_env": ("C", "D@[::1]:80")}, environ=environ, cwd=folder)
+    assert settings.allow_env == ("C", "D@[::1]:80", "A", "B@h.example:8443")
+    (folder / ".dlt" / "config.toml").unlink()
+    assert resolve({}, environ={}, cwd=folder).allow_env == ("USER",)
+
+
+@pytest.mark.parametrize("grant", ["*", "A*", "a b", "A@", "A@https://h", "A@h/x", "@h", "1A"])
+def test_a_grant_is_a_name_and_perhaps_a_host(grant: str, folder: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"--env: .* grants nothing"):
+        resolve({"allow_env": (grant,)}, environ={}, cwd=folder)
+
+
+@pytest.mark.parametrize(
+    ("host", "is_ours"),
+    [
+        ("localhost", True),
+        ("LOCALHOST", True),
+        ("127.0.0.1", True),
+        ("127.9.9.9", True),
+        ("[::1]", True),
+        ("[::ffff:127.0.0.1]", True),
+        ("x.localhost", False),
+        ("localhost.evil.com", False),
+        ("127.evil.com", False),
+        ("127.0.0.1.evil.com", False),
+        ("127.1", False),
+        ("2130706433", False),
+        ("0.0.0.0", False),
+        ("[::ffff:10.0.0.1]", False),
+        ("10.0.0.1", False),
+    ],
+)
+def test_what_this_machine_is_is_decided_by_the_address_and_in_one_way(
+    host: str, is_ours: bool, folder: Path
+) -> None:
+    from oa_sync.client.origin import base_url
+    from oa_sync.commands.webhook import check_callback_url
+    from oa_sync.definitions.scalars import BaseUrl
+
+    url = f"http://{host}:8080/v1"
+    places: list[Callable[[], object]] = [
+        lambda: Settings(base_url=url),
+        lambda: base_url(url),
+        lambda: check_callback_url(url),
+        lambda: TypeAdapter(BaseUrl).validate_python(url),
+    ]
+    for place in places:
+        try:
+            place()
+        except (ConfigurationError, ValidationError):
+            assert not is_ours
+        else:
+            assert is_ours

@@ -27,6 +27,7 @@ _COMMANDS = {
     "webhook": ("webhook", "webhook", "Receive signed callbacks of agent runs."),
     "resources": ("definitions", "resources", "Show what the definition declares."),
     "validate": ("definitions", "validate", "Check a definition file; tells every error."),
+    "trust": ("trust", "trust", "Allow what a definition sends to which host."),
     "emulator": ("emulator", "emulator", "Serve an emulated API on loopback."),
 }
 

@@ -3,68 +3,78 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from oa_sync.cli.options import definition_options, grant_options
 from oa_sync.cli.printing import cell, say, say_cells, say_json, screen
 
 if TYPE_CHECKING:
     from oa_sync.definitions.model import Definition
     from oa_sync.definitions.summary import ResourceSummary
+    from oa_sync.workspace.access import Access
 
 _dialect = click.option(
     "--dialect",
     type=click.Choice(["auto", "page", "cursor"]),
     help="Which built-in definition; auto without a request is page.",
 )
+_base_url = click.option("--base-url", metavar="URL", help="API address of the settings.")
 _json = click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 
 
 @click.command()
-@click.option("--source", metavar="NAME_OR_FILE", help="Definition; default: the dialect's.")
+@definition_options
+@_base_url
 @_dialect
 @_json
-def resources(source: str | None, dialect: str | None, as_json: bool) -> None:
+def resources(as_json: bool, **flags: Any) -> None:
     """Show the declared resources: paths, keys, cursor, children and what they cost.
 
-    No key, no request. On a terminal a table; in a pipe one tab-separated line a resource.
+    No key, no request. On a terminal a table; in a pipe one tab-separated line a resource. What a sync would send to
+    which host is told on stderr.
     """
     from oa_sync.definitions.summary import summarise
 
-    definition = _load(source, dialect)
+    access, definition = _find(flags)
     summaries = summarise(definition)
     if as_json:
-        _print_json(definition, summaries)
-    elif sys.stdout.isatty():
+        _print_json(access, definition, summaries)
+        return
+    if sys.stdout.isatty():
         _print_table(definition, summaries)
     else:
         say_cells(*(title for title, _ in _COLUMNS))
         for summary in summaries:
             say_cells(*_cells(summary))
+    _tell_sends(access)
 
 
 @click.command()
 @click.argument("file")
+@grant_options
+@_base_url
 @_dialect
 @_json
-def validate(file: str, dialect: str | None, as_json: bool) -> None:
+def validate(file: str, as_json: bool, **flags: Any) -> None:
     """Check a definition FILE (or the name of a built-in one).
 
     Every error is told at once, with file, line and what would be valid; the exit code is then 2.
-    Environment variables that the file names must be set.
+    Environment variables that the file names must be set. What a sync would send to which host is told on stderr;
+    nothing is sent, and nothing has to be granted.
     """
     from oa_sync.definitions.summary import summarise
     from oa_sync.errors import DefinitionError
 
     try:
-        definition = _load(file, dialect)
+        access, definition = _find({**flags, "source": file})
     except DefinitionError as error:
         if as_json:
             say_json({"status": "invalid", "problems": error.problems}, indent=False)
         raise
     if as_json:
-        _print_json(definition, summarise(definition))
+        _print_json(access, definition, summarise(definition))
         return
     tables = [table for resource in definition.resources for table in resource.tables()]
     tables += [query.table for query in definition.queries]
@@ -72,20 +82,23 @@ def validate(file: str, dialect: str | None, as_json: bool) -> None:
     if definition.queries:
         counted += f", {len(definition.queries)} queries"
     say(f"ok: {counted}, {len(tables)} tables: {', '.join(tables)}")
+    _tell_sends(access)
 
 
-def _load(source: str | None, dialect: str | None) -> Definition:
-    import os
+def _tell_sends(access: Access) -> None:
+    """Say on stderr what a sync would send where, a line each."""
+    for name, host in access.sends():
+        say(f"sends {name} to {host}", err=True)
 
-    from oa_sync.definitions.loader import OPENANALYST, load_definition
+
+def _find(flags: dict[str, Any]) -> tuple[Access, Definition]:
     from oa_sync.settings import resolve
+    from oa_sync.workspace.access import find_access
 
-    settings = resolve({"source": source, "dialect": dialect})
-    return load_definition(
-        settings.source or OPENANALYST,
-        dialect="cursor" if settings.dialect == "cursor" else "page",
-        environ=os.environ,
-    )
+    settings = resolve(flags)
+    access = find_access(settings, "cursor" if settings.dialect == "cursor" else "page")
+    assert access.definition is not None, "a definition is loaded for a dialect"
+    return access, access.definition
 
 
 _COLUMNS: tuple[tuple[str, str], ...] = (
@@ -124,13 +137,17 @@ def _print_table(definition: Definition, summaries: tuple[ResourceSummary, ...])
     screen().print(table)
 
 
-def _print_json(definition: Definition, summaries: tuple[ResourceSummary, ...]) -> None:
+def _print_json(
+    access: Access, definition: Definition, summaries: tuple[ResourceSummary, ...]
+) -> None:
     from dataclasses import asdict
 
+    own = definition.client.base_url
     whole = {
         "status": "ok",
         "name": definition.name,
-        "base_url": definition.client.base_url,
+        "base_url": None if own is None else access.masked(own),
+        "sends": [{"name": name, "host": host} for name, host in access.sends()],
         "resources": [asdict(summary) for summary in summaries],
         "queries": [{"name": query.name, "table": query.table} for query in definition.queries],
     }

@@ -14,6 +14,7 @@ from typing import TextIO
 import orjson
 
 from oa_sync.foreign_text import visible, visible_json
+from oa_sync.process_wide import hidden, without
 
 _STANDARD = set(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
 
@@ -42,20 +43,16 @@ class _Stderr(logging.StreamHandler[TextIO]):
 
 
 class Redacting(logging.Formatter):
-    """Formats as `lines` does, with each of `secrets` replaced by `***`."""
+    """Formats as `lines` does, with `***` in place of each of `secrets`, and of those that became known later."""
 
     def __init__(self, lines: logging.Formatter, secrets: tuple[str, ...]) -> None:
         super().__init__()
         self._lines = lines
-        plain = [secret for secret in secrets if secret]
-        self._secrets = [*plain, *(orjson.dumps(secret)[1:-1].decode() for secret in plain)]
+        self._secrets = secrets
 
     def format(self, record: logging.LogRecord) -> str:
         """The line of `record`, without secrets."""
-        line = self._lines.format(record)
-        for secret in self._secrets:
-            line = line.replace(secret, "***")
-        return line
+        return without(self._lines.format(record), {*self._secrets, *hidden()})
 
 
 class _Lines(logging.Formatter):

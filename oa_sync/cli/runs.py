@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
-from oa_sync.cli.options import api_options, log_options, place_options
+from oa_sync.cli.options import api_options, definition_options, log_options, place_options
 from oa_sync.cli.printing import cell, say, say_json, screen
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ def add(
 
 @runs.command("list")
 @click.option("--dialect", type=click.Choice(["auto", "page", "cursor"]), help="Default: auto.")
-@click.option("--source", metavar="NAME_OR_FILE", help="Definition; default: the dialect's.")
+@definition_options
 @place_options
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 def list_(as_json: bool, **flags: Any) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from oa_sync.client.auth import Credential, credential
 from oa_sync.client.body import BodyLimits
+from oa_sync.client.head import Timeouts
 from oa_sync.client.response import Response
 from oa_sync.client.retry import RetryPolicy
-from oa_sync.client.session import ApiClient, RequestCounts, Timeouts
+from oa_sync.client.session import ApiClient, RequestCounts
 
 __all__ = [
     "ApiClient",

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import base64
 import re
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 
 import httpx
 
 from oa_sync.client.origin import same_origin
 from oa_sync.definitions.model import ApiKeyAuth, Auth, BearerAuth, HttpBasicAuth, NoAuth
 from oa_sync.errors import ConfigurationError, RedirectRefusedError
+from oa_sync.process_wide import without
 
 _TOKEN = re.compile(r"[\x21-\x7e]+")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
@@ -39,20 +41,24 @@ class Credential:
 
     def redact(self, text: str) -> str:
         """`text` with every secret replaced: servers do repeat keys in their error messages."""
-        for secret in self.secrets:
-            text = text.replace(secret, "***")
-        return text
+        return without(text, self.secrets)
 
     def __repr__(self) -> str:
         return "Credential(***)"
 
 
-def credential(auth: Auth, key: str | None = None) -> Credential:
-    """The credential for `auth`; `key` is the key of the settings, for a bearer without a token.
+def credential(auth: Auth, key: str | None = None, *, also: Iterable[str] = ()) -> Credential:
+    """The credential for `auth`; `key` is the key of the settings, for a bearer without a token. `also` are values
+    that are sent in other places (headers, parameters, paths) and are secrets too.
 
     Raises:
         ConfigurationError: no key, or one with characters that cannot be sent. Never shows it.
     """
+    found = _credential(auth, key)
+    return replace(found, secrets=tuple(dict.fromkeys((*found.secrets, *also))))
+
+
+def _credential(auth: Auth, key: str | None) -> Credential:
     match auth:
         case BearerAuth():
             token = auth.token.get_secret_value() if auth.token else key or ""

@@ -12,8 +12,8 @@ from urllib.parse import unquote
 
 import httpx
 
+from oa_sync.addresses import is_loopback
 from oa_sync.client.wording import origin_text, printable
-from oa_sync.definitions.scalars import is_loopback
 from oa_sync.errors import ConfigurationError, InvalidRequestError, RedirectRefusedError
 
 _ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")

@@ -18,6 +18,7 @@ import httpx
 from oa_sync.client.auth import Credential
 from oa_sync.client.body import BodyLimits, read_body, read_error_body
 from oa_sync.client.failures import Failure, VendorError, api_error, connection_failure
+from oa_sync.client.head import EndlessHeadError, Timeouts, head_of
 from oa_sync.client.headers import request_headers, without_urls_and_headers_in_logs
 from oa_sync.client.origin import base_url, below, is_absolute, linked
 from oa_sync.client.pools import MULTIPLEXED, POOL_SIZE, Pools
@@ -58,18 +59,6 @@ class RequestCounts:
     made: int = 0
     retried: int = 0
     rate_limited: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Timeouts:
-    """Seconds: for a connection, between two pieces read or written, for a free connection, and
-    for one attempt as a whole (a server that drips bytes never meets the others)."""
-
-    connect: float = 10.0
-    read: float = 60.0
-    write: float = 60.0
-    pool: float = 60.0
-    attempt: float = 900.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,13 +308,15 @@ class ApiClient:
             started = self._clock.monotonic()
             try:
                 async with asyncio.timeout(left):
-                    answer = await self._http.send(request, stream=True)
+                    answer = await head_of(self._http, request, self._timeouts, what)
                     try:
                         outcome = await self._outcome(answer, what, call.may_be_empty)
                     finally:
                         await answer.aclose()
             except (httpx.HTTPError, TimeoutError) as error:
                 outcome = connection_failure(error, what)
+            except EndlessHeadError as error:
+                outcome = Failure(error, final=True)
             except (BodyTooLargeError, ConnectionFailedError, InvalidResponseError) as error:
                 outcome = Failure(error)
             attempts.spent += self._clock.monotonic() - started

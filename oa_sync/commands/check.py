@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import tempfile
 from collections.abc import Callable, Collection, Sequence
 from contextlib import aclosing
@@ -15,13 +14,14 @@ from oa_sync.client import credential
 from oa_sync.client.dialect import PROBE_PATH
 from oa_sync.client.paging import Page, pages
 from oa_sync.clock import Clock
-from oa_sync.definitions.loader import OPENANALYST, load_definition
-from oa_sync.definitions.model import BearerAuth, Definition, OffsetPaginator, Paginator, Resource
+from oa_sync.definitions.loader import OPENANALYST
+from oa_sync.definitions.model import Definition, OffsetPaginator, Paginator, Resource
 from oa_sync.errors import ApiError, LockHeldError, NotAuthorisedError, NotFoundError, OaSyncError
 from oa_sync.load.disk_errors import disk_error
 from oa_sync.quota.postgres_address import place_of
 from oa_sync.settings import Settings, default_home
 from oa_sync.tables.first_look import tables_of
+from oa_sync.workspace.access import Access, allow, find_access
 from oa_sync.workspace.connection import Connection, connect
 from oa_sync.workspace.lock import sync_lock
 from oa_sync.workspace.report import Requests
@@ -109,46 +109,54 @@ def run_checks(
         report.checks.append(check)
         tell(check)
 
-    definitions = _check_definition(settings, found)
-    if definitions and _check_key(settings, definitions[0], found):
+    ways = _check_definition(settings, found)
+    if ways and _check_key(ways[0], found):
         report.requests = asyncio.run(check_api(settings, clock, found))
     else:
         found(Check("api", "skipped", "not asked; mend the above first"))
+    definitions = [way.definition for way in ways if way.definition is not None]
     _check_destination(settings, clock, definitions, found)
     return report
 
 
-def _check_definition(settings: Settings, found: Found) -> list[Definition]:
-    """The definitions that a sync may use: with `auto`, those of both dialects."""
-    source = settings.source or OPENANALYST
+def _check_definition(settings: Settings, found: Found) -> list[Access]:
+    """The definitions that a sync may use, and what they send: with `auto`, those of both dialects."""
     dialects: tuple[Literal["page", "cursor"], ...] = ("page", "cursor")
     if settings.dialect != "auto":
         dialects = (settings.dialect,)
-    elif source != OPENANALYST:
+    elif settings.source not in (None, OPENANALYST):
         dialects = ("page",)
     try:
-        loaded = [load_definition(source, dialect=d, environ=os.environ) for d in dialects]
+        ways = [find_access(settings, dialect) for dialect in dialects]
     except OaSyncError as error:
         found(Check.failed("definition", error))
         return []
-    names = ", ".join(resource.name for resource in loaded[0].resources)
-    found(Check("definition", "ok", f"{source}: {names}"))
-    return loaded
+    assert ways[0].definition is not None, "a definition is loaded for a dialect"
+    names = ", ".join(resource.name for resource in ways[0].definition.resources)
+    sends = [f"sends {name} to {host}" for name, host in ways[0].sends()]
+    found(
+        Check("definition", "ok", "\n".join([f"{settings.source or OPENANALYST}: {names}", *sends]))
+    )
+    return ways
 
 
-def _check_key(settings: Settings, definition: Definition, found: Found) -> bool:
-    auth = definition.client.auth
-    if not isinstance(auth, BearerAuth) or auth.token is not None:
-        found(Check("key", "ok", f"the definition's own (auth: {auth.type})"))
-        return True
+def _check_key(access: Access, found: Found) -> bool:
+    """Whether there is a key, and everything that would be sent was granted."""
     try:
-        key = settings.require_api_key()
-        credential(auth, key)
+        credential(
+            access.config.auth, access.settings.require_api_key() if access.needs_key else None
+        )
+        allow(access)
     except OaSyncError as error:
         found(Check.failed("key", error))
         return False
+    key, own = (
+        access.settings.api_key or "",
+        f"the definition's own (auth: {access.config.auth.type})",
+    )
     kinds = (text for prefix, text in _KEY_KINDS.items() if key.startswith(prefix))
-    found(Check("key", "ok", next(kinds, "set; it does not begin with oa_live_ or oa_test_")))
+    kind = next(kinds, "set; it does not begin with oa_live_ or oa_test_")
+    found(Check("key", "ok", kind if access.needs_key else own))
     return True
 
 
@@ -202,7 +210,7 @@ async def _ask(settings: Settings, connection: Connection, found: Found) -> None
 
 def _where(settings: Settings, connection: Connection) -> str:
     dialect = "" if connection.dialect == "auto" else f", dialect {connection.dialect}"
-    return f"{settings.base_url} answers{dialect}"
+    return f"{find_access(settings).masked(connection.client.base)} answers{dialect}"
 
 
 async def _check_list(connection: Connection, definition: Definition, resource: Resource) -> Check:

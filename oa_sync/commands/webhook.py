@@ -6,14 +6,17 @@ The page dialect has no registry: there each run names its own `webhook_url`.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 from urllib.parse import quote, urlsplit
 
+from oa_sync.addresses import is_loopback
 from oa_sync.client.paging import pages
 from oa_sync.definitions.model import AutoPaginator, Endpoint
 from oa_sync.errors import ApiError, ConfigurationError, InvalidResponseError, NotFoundError
 from oa_sync.settings import Settings
+from oa_sync.webhooks.signature import SECRET_VARIABLE
 from oa_sync.workspace.connection import Connection, connect
 from oa_sync.workspace.surroundings import Surroundings
 
@@ -21,6 +24,7 @@ RUN_ENDED = "agent.session.completed"
 """The one event about runs that the API's pages name."""
 
 _PATH = "webhooks"
+_SECRET = re.compile(r"secret|token|passw|credential|signing|signature|hmac|key$", re.IGNORECASE)
 T = TypeVar("T")
 
 
@@ -51,7 +55,7 @@ def register_webhook(
             raise InvalidResponseError(f"{response.what} answered with no object", status=None)
         return _without_secret(hook)
 
-    return _asked(settings, register)
+    return _asked(settings, register, () if secret is None else (SECRET_VARIABLE,))
 
 
 def registered_webhooks(settings: Settings) -> list[dict[str, Any]]:
@@ -91,9 +95,13 @@ def delete_webhook(settings: Settings, webhook_id: str) -> None:
     _asked(settings, delete)
 
 
-def _asked(settings: Settings, ask: Callable[[Connection], Awaitable[T]]) -> T:
+def _asked(
+    settings: Settings, ask: Callable[[Connection], Awaitable[T]], sent: Sequence[str] = ()
+) -> T:
+    """What `ask` returns; `sent` are variables of ours that it sends."""
+
     async def connected() -> T:
-        async with connect(settings, Surroundings()) as connection:
+        async with connect(settings, Surroundings(), also_sent=sent) as connection:
             if await connection.api_dialect() != "cursor":
                 raise ConfigurationError(
                     "the page dialect has no registry of webhooks: name the address with each run,"
@@ -105,7 +113,12 @@ def _asked(settings: Settings, ask: Callable[[Connection], Awaitable[T]]) -> T:
 
 
 def _without_secret(hook: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in hook.items() if name != "secret"}
+    """`hook` without what signs or opens something: APIs call it `secret`, `signing_key`, `token` and otherwise."""
+    return {
+        name: _without_secret(value) if isinstance(value, dict) else value
+        for name, value in hook.items()
+        if not _SECRET.search(name)
+    }
 
 
 def check_callback_url(url: str) -> None:
@@ -115,8 +128,7 @@ def check_callback_url(url: str) -> None:
         host, scheme = parts.hostname or "", parts.scheme
     except ValueError:
         host = scheme = ""
-    is_loopback = host in ("localhost", "::1") or host.startswith("127.")
-    if not host or (scheme != "https" and not (scheme == "http" and is_loopback)):
+    if not host or (scheme != "https" and not (scheme == "http" and is_loopback(host))):
         raise ConfigurationError(
             f"{url!r} is not an https:// address; the API delivers to no other"
         )

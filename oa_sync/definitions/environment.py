@@ -7,7 +7,7 @@ written text stays in the mark: error messages show that text.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -15,20 +15,49 @@ from oa_sync.definitions.document import Mark, MarkedDict, MarkedList, Problems
 
 _REFERENCE = re.compile(r"\$(\$\{)|\$\{([A-Za-z_][A-Za-z0-9_]*)\}|\$\{([^}]*\}?)")
 _HEADER_SECRET = re.compile(
-    r"authoriz|\bauth\b|cookie|token|secret|password|credential|api[-_]?key", re.IGNORECASE
+    r"authoriz|\bauth\b|cookie|token|secret|passw|credential|signature"
+    r"|(api|app|access|auth|account|master|private|secret|subscription|license)[-_]?key",
+    re.IGNORECASE,
 )
 _FIELD_SECRET = re.compile(
-    r"(api[-_]?key|(access|auth|refresh|bearer)?[-_]?token|password|passwd|secret|client[-_]?secret)",
+    r"((api|app|access|auth|private|secret|subscription)[-_]?key|(access|auth|refresh|bearer|session)?[-_]?token"
+    r"|password|passwd|pwd|secret|(client|app)[-_]?secret|signature)",
     re.IGNORECASE,
 )
 _SECRET_FORM = re.compile(
     r"((Bearer|Basic|Token|ApiKey) )?\$\{[A-Za-z_][A-Za-z0-9_]*\}", re.IGNORECASE
 )
-_KEY_OF_OPENANALYST = re.compile(r"\boa_(live|test)_\w{4}")
+_KEY = re.compile(
+    r"\boa_(live|test)_\w{4}"
+    r"|\b(ghp|gho|ghs|ghu)_\w{20}|\bgithub_pat_\w{20}|\bglpat-[\w-]{16}"
+    r"|\b(AKIA|ASIA)[0-9A-Z]{16}\b|\bAIza[\w-]{30}|\bxox[abprs]-\w{8}|\b[rs]k_(live|test)_\w{12}"
+    r"|\beyJ[\w-]{8,}\.eyJ[\w-]{8,}\.|-----BEGIN [A-Z ]*PRIVATE KEY"
+)
+"""Forms in which vendors write their keys: of OpenAnalyst, GitHub, GitLab, AWS, Google, Slack, Stripe; JSON web tokens
+(RFC 7519) and private keys (RFC 7468)."""
 _ADVICE = "${NAME}, with NAME set in the environment"
 _PLACES = ("auth", "headers", "params", "json")
 _TEMPLATES = ("path", "endpoint", "params", "json")
 """Where braces are placeholders: the braces in a variable's value must not become placeholders."""
+
+
+class Variables(Mapping[str, str]):
+    """An environment that keeps what was read of it: `read` has name and value, in the order of the file."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+        self.read: dict[str, str] = {}
+
+    def __getitem__(self, name: str) -> str:
+        value = self._environ[name]
+        self.read[name] = value
+        return value
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._environ)
+
+    def __len__(self) -> int:
+        return len(self._environ)
 
 
 def is_secret(place: str | None, key: str) -> bool:
@@ -79,7 +108,7 @@ class _Expansion:
         return value, mark
 
     def text(self, text: str, mark: Mark, place: str | None) -> str:
-        if _KEY_OF_OPENANALYST.search(text):
+        if _KEY.search(text):
             self._problems.add(mark, "an API key written out in the file", valid=_ADVICE)
             return ""
 

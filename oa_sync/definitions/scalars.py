@@ -6,7 +6,6 @@ the environment); `valid` in the error's context says what would be right.
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from typing import Annotated, Any
 from urllib.parse import unquote, urlsplit
@@ -14,6 +13,7 @@ from urllib.parse import unquote, urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
+from oa_sync.addresses import is_loopback
 from oa_sync.definitions.paths import format_path, parse_path
 from oa_sync.definitions.templates import placeholders
 
@@ -74,16 +74,6 @@ def _not_a_flag(value: Any) -> Any:
 
 def _as_tuple(value: Any) -> Any:
     return (value,) if isinstance(value, str) else value
-
-
-def is_loopback(host: str) -> bool:
-    """Whether `host` can only be this machine: the one place where plain HTTP is allowed."""
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _base_url(url: str) -> str:

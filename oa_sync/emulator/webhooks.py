@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import ipaddress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from oa_sync.addresses import is_loopback
 from oa_sync.clock import Clock
 from oa_sync.emulator.background import Background
 from oa_sync.emulator.encoding import encode
@@ -107,7 +107,6 @@ def _is_loopback(url: str) -> bool:
     import httpx
 
     try:
-        host = httpx.URL(url).host
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except (ValueError, httpx.InvalidURL):
+        return is_loopback(httpx.URL(url).host)
+    except httpx.InvalidURL:
         return False

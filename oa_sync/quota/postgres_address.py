@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from oa_sync.errors import ConfigurationError
 
 
@@ -14,6 +16,22 @@ def place_of(address: str, what: str) -> str:
     Raises:
         ConfigurationError: it cannot be read. Nothing of it stands in the message.
     """
+    parts = _parts(address, what)
+    return f"{parts.get('host', 'local')}/{parts.get('dbname', '')}"
+
+
+def server_of(address: str, what: str) -> str:
+    """The server that libpq asks for `address`: its `hostaddr` or `host` wherever they stand, and the port.
+
+    Raises:
+        ConfigurationError: as `place_of`.
+    """
+    parts = _parts(address, what)
+    host = parts.get("hostaddr") or parts.get("host") or "local"
+    return f"{host}:{parts['port']}" if parts.get("port") else str(host)
+
+
+def _parts(address: str, what: str) -> dict[str, Any]:
     import psycopg
     from psycopg.conninfo import conninfo_to_dict
 
@@ -28,4 +46,4 @@ def place_of(address: str, what: str) -> str:
             f"{what} (postgresql://USER:PASSWORD@HOST:PORT/DATABASE): cannot be read; check the address:"
             " in a password, write %40 for @, %2F for /, %3A for :, %23 for #, %3F for ? and %25 for %"
         )
-    return f"{parts.get('host', 'local')}/{parts.get('dbname', '')}"
+    return parts

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import (
     AsyncGenerator,
     AsyncIterator,
@@ -13,7 +12,7 @@ from collections.abc import (
     Sequence,
 )
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal, TypeVar
 
@@ -23,11 +22,8 @@ from oa_sync.client.paging import ApiList, Onward, Page, Place
 from oa_sync.client.paging.ends import FullPages
 from oa_sync.client.paging.signs import Signs
 from oa_sync.clock import Clock, instant_of
-from oa_sync.definitions.loader import OPENANALYST, load_definition
 from oa_sync.definitions.model import (
     AutoPaginator,
-    BearerAuth,
-    ClientConfig,
     Definition,
     NoAuth,
     Paginator,
@@ -37,11 +33,13 @@ from oa_sync.errors import Interrupted
 from oa_sync.extract.cost import Cost
 from oa_sync.extract.lists.ration import Reached
 from oa_sync.private import home_folder
+from oa_sync.process_wide import hide
 from oa_sync.quota import open_ledger
 from oa_sync.quota.account import Forecast, QuotaAccount, QuotaStatus, daily_budget, forecast
 from oa_sync.quota.limits import Limits, limits_of, smallest_plan
 from oa_sync.quota.pacer import QuotaLimiter
-from oa_sync.settings import DEFAULT_BASE_URL, Settings
+from oa_sync.settings import Settings
+from oa_sync.workspace.access import Access, allow, allow_quota, definition_of, find_access
 from oa_sync.workspace.memory import Memory
 from oa_sync.workspace.report import Requests
 from oa_sync.workspace.stopping import StoppableClock, StoppableLimiter, Stopping
@@ -130,7 +128,7 @@ class Connection:
 
     def _load(self, dialect: ApiDialect) -> Definition:
         if dialect not in self._loaded:
-            self._loaded[dialect] = _load(self._settings, dialect)
+            self._loaded[dialect] = definition_of(replace(self._settings, dialect=dialect))
         return self._loaded[dialect]
 
     async def api_dialect(self) -> ApiDialect:
@@ -336,14 +334,22 @@ class Connection:
 
 @asynccontextmanager
 async def connect(
-    settings: Settings, around: Surroundings, stopping: Stopping | None = None
+    settings: Settings,
+    around: Surroundings,
+    stopping: Stopping | None = None,
+    *,
+    also_sent: Sequence[str] = (),
 ) -> AsyncIterator[Connection]:
     """Open client and ledger for the `with` block. After a stop of `stopping`, nothing more is sent.
+    `also_sent`: variables of ours that requests will hold.
 
     Raises:
-        ConfigurationError: no key, a wrong definition, a ledger that cannot be opened.
+        ConfigurationError: no key, a wrong definition, a secret that was not granted for this host, a ledger that
+            cannot be opened.
     """
-    access, clock = _access(settings), around.clock
+    access, clock = find_access(settings), around.clock
+    allow(access, also_sent)
+    hide((settings.api_key or "", *access.secrets))
     with _open_account(settings, access, clock) as account:
         limiter = QuotaLimiter(
             account.ledger,
@@ -357,7 +363,7 @@ async def connect(
             stopping = stopping or Stopping()
             async with ApiClient(
                 access.base,
-                credential(access.config.auth, access.key),
+                credential(access.config.auth, settings.api_key, also=access.secrets),
                 StoppableLimiter(limiter, stopping),
                 StoppableClock(clock, stopping),
                 headers=access.config.headers,
@@ -387,38 +393,19 @@ def quota_account(settings: Settings, clock: Clock) -> Iterator[QuotaAccount]:
     Raises:
         ConfigurationError: as `connect`; without a key the account is not known.
     """
-    with _open_account(settings, _access(settings), clock, only_reading=True) as account:
+    access = find_access(settings)
+    if access.needs_key:
+        settings.require_api_key()
+    with _open_account(settings, access, clock, only_reading=True) as account:
         yield account
-
-
-@dataclass(frozen=True)
-class _Access:
-    """How the API is reached. `definition` is None while the dialect is not known."""
-
-    definition: Definition | None
-    config: ClientConfig
-    base: str
-    key: str | None = field(repr=False)
-
-
-def _access(settings: Settings) -> _Access:
-    definition = None
-    if settings.dialect != "auto" or settings.source not in (None, OPENANALYST):
-        definition = _load(settings, "cursor" if settings.dialect == "cursor" else "page")
-    config = definition.client if definition else ClientConfig(auth=BearerAuth())
-    base = settings.base_url
-    if base == DEFAULT_BASE_URL and config.base_url is not None:
-        base = config.base_url
-    needs_key = isinstance(config.auth, BearerAuth) and config.auth.token is None
-    key = settings.require_api_key() if needs_key else settings.api_key
-    return _Access(definition, config, base, key)
 
 
 @contextmanager
 def _open_account(
-    settings: Settings, access: _Access, clock: Clock, *, only_reading: bool = False
+    settings: Settings, access: Access, clock: Clock, *, only_reading: bool = False
 ) -> Iterator[QuotaAccount]:
-    key = None if isinstance(access.config.auth, NoAuth) else access.key
+    allow_quota(settings)
+    key = None if isinstance(access.config.auth, NoAuth) else settings.api_key
     limits = _limits(settings, access.definition)
     if not only_reading:
         home_folder(settings.home)
@@ -441,10 +428,6 @@ def _limits(settings: Settings, definition: Definition | None) -> Limits:
 def _is_of(fact: Any, way: str) -> bool:
     """Whether `fact` is one of the pages of a list that is asked for in this way."""
     return isinstance(fact, dict) and fact.get("way") == way and {"least", "room"} <= fact.keys()
-
-
-def _load(settings: Settings, dialect: ApiDialect) -> Definition:
-    return load_definition(settings.source or OPENANALYST, dialect=dialect, environ=os.environ)
 
 
 def _name(base: str, workspace: str) -> str:

@@ -11,8 +11,12 @@ from pathlib import Path
 import click
 import duckdb
 import pytest
+from click.testing import CliRunner
 
 from oa_sync.cli import cli
+from oa_sync.cli.options import without_password
+from oa_sync.cli.sync import sync as sync_command
+from oa_sync.errors import ConfigurationError
 from tests.support.command import OA_SYNC, oa_sync, run
 from tests.support.emulator import KEY, emulator
 from tests.support.syncing import run_sync, settings_for
@@ -243,3 +247,44 @@ def test_an_export_only_reads_the_database(tmp_path: Path) -> None:
         done = oa_sync("export", "--to", "out", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert list((tmp_path / "out" / "dashboards").glob("*.parquet"))
+
+
+# -- passwords on the command line ------------------------------------------------------------------------
+
+HIDDEN = "pw9canary"
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        f"postgresql://user:{HIDDEN}@db.example/quota",
+        f"postgres://:{HIDDEN}@db.example/quota",
+        f"postgresql://user:{HIDDEN}/x@db.example/quota",
+        f"postgresql://user:{HIDDEN}@x@db.example/quota",
+        f"postgresql://user:{HIDDEN}?x@db.example/quota",
+        f"postgresql://db.example/quota?password={HIDDEN}",
+        f"postgresql://user@db.example/quota?sslmode=require&p%61ssword={HIDDEN}",
+        f"postgresql://user@db.example/quota?sslpassword={HIDDEN}",
+    ],
+)
+@pytest.mark.parametrize("command", ["sync", "status"])
+def test_an_address_with_a_password_is_no_flag(command: str, address: str) -> None:
+    done = CliRunner().invoke(cli, [command, "--quota-url", address])
+    assert isinstance(done.exception, ConfigurationError)
+    assert "OA_SYNC_QUOTA_URL" in str(done.exception)
+    assert "PGPASSFILE" in str(done.exception)
+    assert HIDDEN not in str(done.exception) + done.output
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "postgresql://user@db.example:5432/quota",
+        "postgresql://db.example:5432/quota?sslmode=require",
+        "postgresql:///quota?host=/var/run/postgresql&user=a@b",
+        "postgresql://db.example:5432/quota?user=a@b",
+    ],
+)
+def test_an_address_without_a_password_is_one(address: str) -> None:
+    option = next(one for one in sync_command.params if one.name == "quota_url")
+    assert without_password(click.Context(sync_command), option, address) == address

@@ -23,6 +23,7 @@ from oa_sync.errors import (
 )
 from tests.client.scripted import KEY, Reply, ScriptedServer, Seen, api, bearer, in_turn, reply
 from tests.support.clock import ManualClock
+from tests.support.endless import endless_hints
 from tests.support.limiter import Unlimited
 
 OK = reply({"data": []})
@@ -30,6 +31,23 @@ OK = reply({"data": []})
 
 def client_of(base: str, **options: Any) -> ApiClient:
     return ApiClient(base, bearer(), Unlimited(), ManualClock(), **options)
+
+
+def test_interim_answers_without_end_hold_a_request_no_longer_than_a_silent_server(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    times = Timeouts()
+    assert times.head == times.pool + times.connect + times.write + times.read < times.attempt
+    monkeypatch.setattr(Timeouts, "head", 0.3)
+
+    async def ask(base: str) -> int:
+        async with client_of(base) as client:
+            with pytest.raises(ConnectionFailedError, match="no head of an answer within"):
+                await client.request("GET", "items")
+            return client.counts.made
+
+    with endless_hints() as base:
+        assert asyncio.run(ask(base)) == 1, "the same would come again"
 
 
 # --- which hosts, which keys ------------------------------------------------------------------

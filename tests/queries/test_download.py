@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
+from oa_sync.client import Timeouts
 from oa_sync.errors import (
     ConfigurationError,
     ConnectionFailedError,
@@ -24,6 +25,7 @@ from oa_sync.extract.jobs.hosts import DownloadHosts
 from tests.client.scripted import Reply, Script, ScriptedServer, in_turn, reply
 from tests.queries.files import FileHost, redirect
 from tests.support.clock import START, ManualClock
+from tests.support.endless import endless_hints
 
 CONTENT = bytes(range(256)) * 40
 SECRET = "sig=s3cr3t"
@@ -240,3 +242,18 @@ def test_a_host_is_allowed_by_name() -> None:
             hosts.check(url)
     with pytest.raises(ConfigurationError, match="not a host name"):
         DownloadHosts(httpx.URL("https://api.openanalyst.com"), ["https://x.example.com/"])
+
+
+def test_interim_answers_without_end_stop_a_download(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Timeouts, "head", 0.3)
+
+    async def whole(url: str) -> None:
+        async def renew() -> Ticket:
+            raise AssertionError("a fresh URL cannot help")
+
+        download = Download(io.BytesIO(), DownloadHosts(httpx.URL(url)), ManualClock(), renew)
+        await download.fetch(Ticket(f"{url}/file?{SECRET}", None, None))
+
+    with endless_hints() as url, pytest.raises(ConnectionFailedError, match="no head") as failed:
+        asyncio.run(whole(url))
+    assert SECRET not in str(failed.value)

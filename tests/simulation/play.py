@@ -35,7 +35,7 @@ from tests.simulation.process import as_a_process, key_in_environment, logged, s
 from tests.simulation.second import SECOND, SecondWorkspace, Work, rival_alarms
 from tests.simulation.server import KEY, Asked, Server
 from tests.simulation.source import Source
-from tests.simulation.worlds import BEGIN, UPGRADES, World
+from tests.simulation.worlds import BEGIN, HOST, UPGRADES, World
 from tests.simulation.worlds import drawn as drawn_world
 from tests.support.memory_target import MemoryStore, MemoryTarget
 
@@ -361,6 +361,7 @@ class _World:
         settings = Settings(
             home=machine.home,
             source=str(self._definition),
+            allow_env=(f"SIMULATED_KEY@{HOST}",),
             rpm=self._world.per_minute,
             rpd=self._world.per_day,
             reserve=0.0,

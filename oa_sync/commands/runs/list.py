@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any
 
 from oa_sync.clock import Clock, isoformat
-from oa_sync.definitions.loader import OPENANALYST, load_definition
 from oa_sync.definitions.model import Resource
 from oa_sync.errors import ConfigurationError
 from oa_sync.extract.runs.known import Announcement, is_usable_id, runs_resource
@@ -19,6 +17,7 @@ from oa_sync.settings import Settings
 from oa_sync.tables.agent_runs import loaded_runs, typed_key
 from oa_sync.tables.keys import KeyColumns
 from oa_sync.tables.target import Target
+from oa_sync.workspace.access import definition_of
 from oa_sync.workspace.announced import waiting
 from oa_sync.workspace.lock import sync_lock
 
@@ -106,10 +105,7 @@ def checked_ids(ids: Iterable[str]) -> list[str]:
 
 
 def _resource(settings: Settings) -> Resource:
-    dialect: Literal["page", "cursor"] = "cursor" if settings.dialect == "cursor" else "page"
-    source = settings.source or OPENANALYST
-    definition = load_definition(source, dialect=dialect, environ=os.environ)
-    resource = runs_resource(definition)
+    resource = runs_resource(definition_of(settings))
     if resource is None:
         raise ConfigurationError("the definition has no resource with a status and a detail")
     return resource

