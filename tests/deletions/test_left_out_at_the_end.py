@@ -196,6 +196,17 @@ def test_a_renamed_field_ends_no_list(by: str, tmp_path: Path) -> None:
         assert len(source.living()) == 34
 
 
+@pytest.mark.parametrize("by", ["cursor", "sized", "link"])
+def test_a_page_of_one_row_is_full_where_such_pages_were_followed(by: str, tmp_path: Path) -> None:
+    source = FaultyList(things(3), WAYS[by], largest=1)
+    whole = source.fault = terse(source)
+    with faulty_list(tmp_path, source):
+        assert source.sync().exit_code == 0
+        source.fault = lambda body, query: {"data": whole(body, query)["data"]}
+        assert source.sync().exit_code == 1
+        assert source.living() == source.ids
+
+
 def test_rows_that_a_silent_answer_leaves_out_need_another_proof(tmp_path: Path) -> None:
     """A list of two pages is cut to three rows, and its paging is lost with the others, once."""
     source = FaultyList(things(15), SIZED)

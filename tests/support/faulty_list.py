@@ -69,6 +69,8 @@ class FaultyList:
     detail: Callable[[Body | None], Any] = lambda row: row
     definition: Mapping[str, Any] = field(default_factory=dict)
     """What the definition says of the resource beside the usual."""
+    largest: int = 10
+    """The most rows that a page has."""
     place: Place | None = None
     clock: ManualClock = field(default_factory=ManualClock)
     store: MemoryStore = field(default_factory=MemoryStore)
@@ -98,7 +100,7 @@ class FaultyList:
 
     def page(self, query: dict[str, str]) -> Any:
         """The answer to a request for a page."""
-        size = int(query.get("size", query.get("limit", 10)))
+        size = min(int(query.get("size", query.get("limit", 10))), self.largest)
         if "page" in query:
             start = (int(query["page"]) - 1) * size
         else:

@@ -6,7 +6,8 @@ there the list goes on. One thing differs. Where a list goes on, its page is ful
 So the silence of a first page is believed in these cases, by the first that holds:
 
 - Nothing in the answer speaks of more, and a total in it is the number of its rows (`Signs`).
-- *It has no row, or one.* An empty page cuts nothing off, and no server's largest page is one row (assumed).
+- *It has no row, or one.* An empty page cuts nothing off, and no server's largest page is one row (assumed, as long
+  as no page of one row was followed by another).
 - *It has fewer rows than any page that another one followed*, in this list, asked for in the same way
   (`FullPages`). Such pages were found by the very field, so the definition has no typo; and were the field
   renamed since, a page that is not full would still be the last.
@@ -59,7 +60,7 @@ class FullPages:
     def is_short(self, rows: int) -> bool:
         """Whether a page of `rows` rows is certainly not full."""
         bound = self.least if self.least is not None else self.room
-        return rows <= 1 or (bound is not None and rows < bound)
+        return rows < (bound if bound is not None else 2)
 
     def followed(self, rows: int) -> None:
         """A page of `rows` rows was followed by another one with rows."""
@@ -114,6 +115,8 @@ class Ends:
     async def _ends_in_two_pages(self, rows: int) -> bool:
         """Whether the list shows `rows` rows, and the field, where one row less is asked for."""
         if not isinstance(self._paginator, CursorPaginator) or self._paginator.size_param is None:
+            return False
+        if rows < 2:
             return False
         window = self._paginator.model_copy(update={"size": rows - 1})
         found: list[Page] = []
