@@ -237,7 +237,7 @@ def _read_back(database: Path) -> ReadBack:
     with duckdb.connect(str(database), read_only=True) as connection:
         tables = connection.execute(
             "SELECT table_name FROM information_schema.tables WHERE table_schema = 'openanalyst'"
-            " AND table_name NOT LIKE '\\_dlt%' ESCAPE '\\' ORDER BY 1"
+            " AND table_name NOT LIKE '\\_%' ESCAPE '\\' ORDER BY 1"
         ).fetchall()
         rows = {
             name: _single(connection, f'SELECT count(*) FROM openanalyst."{name}"')
