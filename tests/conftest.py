@@ -18,6 +18,12 @@ REST: Mapping[str, tuple[str, ...]] = {
     "destinations/test_conformance.py": ("[memory]", "[parquet]", "[postgres]", "deviations_name"),
     "destinations/test_any_key.py": ("these", "memory", "discards"),
     "destinations/test_copy.py": ("in_use", "nothing_loaded", "into_parquet"),
+    "destinations/test_empty_tables.py": (
+        "[duckdb-typed",
+        "[postgres-key",
+        "declared[parquet]",
+        "view",
+    ),
     "destinations/test_history.py": ("[postgres]", "nothing_changed", "in_its_definition"),
     "destinations/test_keys.py": ("again[duckdb]", "digits[postgres]", "on[parquet]", "beyond"),
     "destinations/test_matrix.py": ("[postgres]", "by_the_next[parquet]"),

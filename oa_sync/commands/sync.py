@@ -324,6 +324,8 @@ class _Sync:
             finally:
                 queue.close()  # whatever happened: the loading thread waits for it
                 await loading
+            if report.status == "complete":
+                await self._loading(lambda: loader.make_unloaded(chosen))
             if is_done:
                 self._announced.acknowledge()
                 if not names:

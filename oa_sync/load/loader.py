@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import gc
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
 
+from oa_sync.definitions.model import Resource
 from oa_sync.errors import DestinationError, OaSyncError
 from oa_sync.extract.set_aside import SetAside
 from oa_sync.journal.items import Item
@@ -83,6 +84,16 @@ class Loader:
             self._load_if_any(readings.changed())
         else:
             self._unnoted = list(readings.changed())
+
+    def make_unloaded(self, resources: Sequence[Resource]) -> None:
+        """Make the declared tables of `resources` that have no row yet, so that queries over them do not fail. If
+        that fails, the next sync does it; all rows are loaded by now."""
+        try:
+            if batches := list(self._assembler.unloaded(resources)):
+                self._before_load()
+                self._target.declare(batches)
+        except DestinationError as error:
+            logger.warning("tables without a row are missing until the next sync: %s", error)
 
     def _load_if_any(self, batches: Iterator[Batch]) -> None:
         if (first := next(batches, None)) is not None:

@@ -131,6 +131,10 @@ class Store:
             self.filesystem.mv(hidden, path)
         unfinished.unlink()
 
+    def remove(self, table: str, name: str) -> None:
+        """Delete the file `name` of `table`."""
+        self.filesystem.rm_file(self._path(table, name))
+
     def try_writing(self) -> None:
         """Write a file beside the tables and delete it again."""
         self.filesystem.makedirs(self._root, exist_ok=True)

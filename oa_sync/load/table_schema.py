@@ -58,6 +58,8 @@ class TableSchema:
     """Grows with every change of a column."""
     by_parent: bool = False
     """Whether `key` is a merge key: all rows that share it are replaced together."""
+    is_declared: bool = False
+    """Whether the table was made before there was a row, only to be read. Its key columns may be missing."""
 
     def merged(self, other: TableSchema) -> TableSchema:
         """This schema with what `other` adds or widens; hints of `other` win."""
@@ -98,7 +100,7 @@ class TableSchema:
             pa.field(
                 name,
                 ARROW_TYPES[column.data_type],
-                nullable=name not in self.key,
+                nullable=name not in self.key or self.is_declared,
                 metadata={"data_type": column.data_type},
             )
             for name, column in self.columns.items()
@@ -113,6 +115,7 @@ class TableSchema:
                 "version": self.version,
                 "key": self.key,
                 "by_parent": self.by_parent,
+                **({"declared": True} if self.is_declared else {}),
                 "columns": [
                     {**column.hints, "name": name, "data_type": column.data_type}
                     for name, column in self.columns.items()
@@ -145,10 +148,11 @@ def schema_of_text(text: str | bytes) -> TableSchema | None:
         columns = {entry["name"]: _stored_column(entry) for entry in stored["columns"]}
         key, version = tuple(stored["key"]), int(stored["version"])
         by_parent = bool(stored.get("by_parent", False))
+        is_declared = bool(stored.get("declared", False))
     except (ValueError, TypeError, KeyError):
         return None
     known = all(column.data_type in ARROW_TYPES for column in columns.values())
-    return TableSchema(columns, key, version, by_parent) if known else None
+    return TableSchema(columns, key, version, by_parent, is_declared) if known else None
 
 
 def _stored_column(entry: Mapping[str, Any]) -> Column:
@@ -170,6 +174,20 @@ def arriving_schema(batch: Batch) -> TableSchema:
         )
     columns = described_columns(hints.name, batch.rows.schema, hints.columns)
     return TableSchema(columns, key, by_parent=not hints.primary_key)
+
+
+def to_declare(batches: Iterable[Batch], have: Mapping[str, TableSchema]) -> dict[str, TableSchema]:
+    """The schemas of the tables in `batches` that are not in `have` as they are to be."""
+    wanted = {
+        batch.hints.name: replace(arriving_schema(batch), is_declared=True) for batch in batches
+    }
+    return {
+        name: schema
+        for name, schema in wanted.items()
+        if name not in have
+        or have[name].lacks_columns_of(schema)
+        or have[name].differs_in_type(schema)
+    }
 
 
 def described_columns(

@@ -229,6 +229,16 @@ class Schema:
                 node = self.child(node, part)
         return node
 
+    @property
+    def declared_types(self) -> Mapping[Path, str]:
+        """The data types that the definition gives, by absolute path."""
+        return self._types
+
+    def declared_tables(self) -> Iterator[Table]:
+        """The resource's own table, and those of the lists that the definition declares."""
+        names = {self.spec.name, *(child.table for child in self._lists.values())}
+        return (table for name, table in self.tables.items() if name in names)
+
     def is_key(self, node: Node) -> bool:
         """Whether `node` is a column of the key of the resource's own table that the rows themselves have."""
         return node.path in self._key

@@ -90,6 +90,11 @@ class Assembler:
         """What is loaded of `resource`, by key."""
         return self._tables[resource.name].known()
 
+    def unloaded(self, resources: Iterable[Resource]) -> Iterator[Batch]:
+        """The declared tables of `resources` into which nothing was loaded yet, without a row."""
+        for resource in resources:
+            yield from self._tables[resource.name].unloaded()
+
     def start_history(self) -> Iterator[Batch]:
         """The loaded rows, for histories that begin only now; load them before anything else."""
         for tables in self._tables.values():

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -53,6 +53,9 @@ class LongList(Protocol):
 
     def flush(self) -> Iterator[Output]:
         """The batches of what is held back."""
+
+    def unloaded(self) -> Iterator[Batch]:
+        """The tables whose names are known, and into which nothing was loaded yet, without a row."""
 
 
 def open_long_list(
@@ -101,6 +104,10 @@ class _Begun:
 class _Form:
     """What the three forms share: who the parent is, and what a batch of one table looks like."""
 
+    _more: Mapping[str, Any] = {}
+    """Arrow types of the columns that every row has besides its key."""
+    _more_hints: Mapping[str, dict[str, Any]] = {}
+
     def __init__(
         self,
         child: Child,
@@ -117,10 +124,13 @@ class _Form:
         )
         self._constants = {WORKSPACE: settings.workspace}
 
-    def _batch(self, name: str, table: pa.Table, columns: dict[str, dict[str, Any]]) -> Batch:
+    def _batch(self, name: str, table: pa.Table, columns: Mapping[str, dict[str, Any]]) -> Batch:
         if table.schema.get_field_index(DELETED_AT) < 0:
             table = table.append_column(DELETED_AT, pa.nulls(table.num_rows, INSTANT))
         self._changes.emitted(name, table.column_names)
+        return self._hinted(name, table, columns)
+
+    def _hinted(self, name: str, table: pa.Table, columns: Mapping[str, dict[str, Any]]) -> Batch:
         return Batch(TableHints(name, merge_key=(WORKSPACE, "report_id"), columns=columns), table)
 
     def _shaped(self, shaped: Shaped, learned: LearnedSchema) -> Iterator[Output]:
@@ -137,6 +147,13 @@ class _Form:
             present = {n: hints[n] for n in table.column_names if n in hints}
             yield self._batch(name, table, present)
 
+    def unloaded(self) -> Iterator[Batch]:
+        name = self._child.table
+        if not self._target.has_table(name):
+            kinds = {"report_id": pa.string(), "position": pa.int64(), **self._more}
+            kinds |= {WORKSPACE: pa.string(), DELETED_AT: INSTANT}
+            yield self._hinted(name, pa.schema(kinds.items()).empty_table(), self._more_hints)
+
     def _removal(self, name: str, report_id: str, rest: tuple[str, ...] = ("position",)) -> Batch:
         """A row that only removes what `report_id` has in the table `name`."""
         row = {"report_id": [report_id], **{column: [-1] for column in rest}}
@@ -147,6 +164,9 @@ class _Form:
 
 class _AsJson(_Form):
     """Mode `json`."""
+
+    _more: Mapping[str, Any] = {"row": pa.string()}
+    _more_hints: Mapping[str, dict[str, Any]] = {"row": {"data_type": "json"}}
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
@@ -179,7 +199,7 @@ class _AsJson(_Form):
             pa.concat_arrays([piece.positions() for piece in held]),
             self._constants,
         )
-        yield self._batch(self._child.table, table, {"row": {"data_type": "json"}})
+        yield self._batch(self._child.table, table, self._more_hints)
 
 
 def _lines(rows: Rows) -> bytes:
@@ -292,6 +312,9 @@ class _RowTables(_Form):
 
     def flush(self) -> Iterator[Output]:
         return iter(())
+
+    def unloaded(self) -> Iterator[Batch]:
+        return iter(())  # a report that was not read has no table
 
     def _names(self, learned: LearnedSchema) -> dict[str, str]:
         """Table by report id, read back from the tables, which hold the id."""

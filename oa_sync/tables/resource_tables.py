@@ -14,6 +14,7 @@ from oa_sync.extract.lists.changes import Known, identity
 from oa_sync.journal.items import Item
 from oa_sync.journal.list_keys import ListKeys
 from oa_sync.settings import Settings
+from oa_sync.shape.declared import declared_tables
 from oa_sync.shape.document import LONG_LISTS, Document
 from oa_sync.shape.json_text import REPLACEMENT
 from oa_sync.shape.learned import LearnedColumn
@@ -58,6 +59,14 @@ SYSTEM_COLUMNS: dict[str, Any] = {
 """The columns that resource tables have besides the API's own; the first where the key's own columns do not give
 back its text, the last three if rows have a status."""
 
+_IN_EVERY_ROW = {
+    "_oa_synced_at": "timestamp",
+    "_oa_version": "text",
+    "_oa_row_hash": "text",
+    "_oa_detail_version": "text",
+}
+"""The dlt types of those that no row is without."""
+
 KEYLESS = "_oa_row_hash"
 """The key column of a resource without primary key: a hash of the row's content."""
 
@@ -87,7 +96,7 @@ class ResourceTables:
         self._has_key_text = needs_key_text(resource, target, spec, learned)
         if self._has_key_text:
             spec = replace(spec, key_text=KEY)
-        self._shaper = Shaper(spec, learned)
+        self._spec, self._shaper = spec, Shaper(spec, learned)
         self._root_key = self._shaper.root_key if keyed else (KEYLESS,)
         self._replaces_whole = resource.write_disposition == "replace"
         self._long_lists: dict[str, LongList] = {
@@ -111,6 +120,18 @@ class ResourceTables:
     def known(self) -> dict[str, Known]:
         """What is loaded of each row, by key."""
         return self._key_columns().known(self._target, self._name)
+
+    def unloaded(self) -> Iterator[Batch]:
+        """The declared tables into which nothing was loaded yet: no row, and the columns that are known."""
+        extras = {**({KEY: "text"} if self._has_key_text else {}), **_IN_EVERY_ROW}
+        declared = declared_tables(self._spec, self._shaper.learned, extras)
+        for name, table in declared.items():
+            if name not in LONG_LISTS and not self._target.has_table(name):
+                types = {**table.types, DELETED_AT: "timestamp"}
+                rows = pa.schema([(n, ARROW_TYPES[kind]) for n, kind in types.items()])
+                yield Batch(self._hints(name, rows.names, table.columns), rows.empty_table())
+        for long_list in self._long_lists.values():
+            yield from long_list.unloaded()
 
     # -- lists that were cut out ----------------------------------------------------------------
 
@@ -317,7 +338,7 @@ class ResourceTables:
     def _with_keys_as_compared(self, name: str, table: pa.Table) -> pa.Table:
         """`table` with U+FFFD for NUL in its key columns, as in the key of an item (see `spelled`): what refers
         to a row has the same text everywhere."""
-        hints = self._hints(name, table)
+        hints = self._hints(name, table.column_names, self._learned(name))
         for column in (*hints.primary_key, *hints.merge_key):
             place = table.schema.get_field_index(column)
             if place >= 0 and pa.types.is_string(table.schema.field(place).type):
@@ -330,15 +351,11 @@ class ResourceTables:
             nulls = pa.nulls(table.num_rows, INSTANT)
             table = table.append_column(DELETED_AT, nulls)
         self._changes.emitted(name, table.column_names)
-        return Batch(self._hints(name, table), table)
+        return Batch(self._hints(name, table.column_names, self._learned(name)), table)
 
-    def _hints(self, name: str, table: pa.Table) -> TableHints:
-        learned = {column.name: column for column in self._learned(name)}
-        columns = {
-            column: column_hint(learned[column])
-            for column in table.column_names
-            if column in learned
-        }
+    def _hints(self, name: str, names: Sequence[str], known: Sequence[LearnedColumn]) -> TableHints:
+        learned = {column.name: column for column in known}
+        columns = {column: column_hint(learned[column]) for column in names if column in learned}
         key = (WORKSPACE, *self._merged_by(name))
         if name == self._name and not self._replaces_whole:
             return TableHints(name, primary_key=key, columns=columns)

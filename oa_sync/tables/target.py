@@ -39,7 +39,7 @@ class Target(Protocol):
         """Every column of every table of ours."""
 
     def has_table(self, table: str) -> bool:
-        """Whether `table` has ever been loaded into."""
+        """Whether rows have ever been loaded into `table`; it may be there for those who read it (`declare`)."""
 
     def hints(self, table: str) -> TableHints:
         """How rows of `table` are loaded: its keys, and the type and path of each column."""
@@ -87,6 +87,14 @@ class Target(Protocol):
 
     def load(self, batches: Iterable[Batch]) -> dict[str, int]:
         """Merge `batches` as one package; returns the rows written by table. Safe to repeat."""
+
+    def declare(self, batches: Iterable[Batch]) -> None:
+        """Make the tables of `batches`, which have no rows, for those who read them. Nothing may have been
+        loaded into them yet.
+
+        For everything else they are not there: the first load makes the table as if there were none, with its
+        own columns and types. Tables that have these columns already stay as they are.
+        """
 
     @property
     def widens_keys(self) -> bool:

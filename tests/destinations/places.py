@@ -52,6 +52,10 @@ class Place(ABC):
         """All rows of `table`; none where there is no such table."""
 
     @abstractmethod
+    def columns(self, table: str) -> dict[str, str]:
+        """The type of each column of `table`, as its library spells it; none where there is no such table."""
+
+    @abstractmethod
     def make(self, table: str, dataset: str = DATASET) -> None:
         """Make a `table` with one row that is somebody else's, without oa-sync."""
 
@@ -71,6 +75,15 @@ class DuckDB(Place):
                 return []
             return list(found.to_pylist())
 
+    def columns(self, table: str) -> dict[str, str]:
+        with duckdb.connect(str(self.folder / "oa_sync.duckdb"), read_only=True) as connection:
+            found = connection.execute(
+                "SELECT column_name, data_type || ' ' || is_nullable FROM information_schema.columns"
+                " WHERE table_schema = ? AND table_name = ?",
+                [DATASET, table],
+            )
+            return dict(found.fetchall())
+
     def make(self, table: str, dataset: str = DATASET) -> None:
         with duckdb.connect(str(self.folder / "oa_sync.duckdb")) as connection:
             connection.execute(f'CREATE SCHEMA IF NOT EXISTS "{dataset}"')
@@ -86,6 +99,10 @@ class Parquet(Place):
     def read(self, table: str) -> list[Row]:
         folder = self.folder / "lake" / DATASET / table
         return list(ds.dataset(folder).to_table().to_pylist()) if folder.is_dir() else []
+
+    def columns(self, table: str) -> dict[str, str]:
+        folder = self.folder / "lake" / DATASET / table
+        return described(ds.dataset(folder).schema) if folder.is_dir() else {}
 
     def make(self, table: str, dataset: str = DATASET) -> None:
         folder = self.folder / "lake" / dataset / table
@@ -113,6 +130,12 @@ class S3(Place):
             return []
         return list(ds.dataset(place, filesystem=self._files).to_table().to_pylist())
 
+    def columns(self, table: str) -> dict[str, str]:
+        place = f"{self._prefix}/{DATASET}/{table}"
+        if self._files.get_file_info(place).type == fs.FileType.NotFound:
+            return {}
+        return described(ds.dataset(place, filesystem=self._files).schema)
+
     def make(self, table: str, dataset: str = DATASET) -> None:
         place = f"{self._prefix}/{dataset}/{table}/theirs.parquet"
         pq.write_table(THEIRS, place, filesystem=self._files)
@@ -134,6 +157,15 @@ class PostgreSQL(Place):
             except psycopg.errors.UndefinedTable:
                 return []
 
+    def columns(self, table: str) -> dict[str, str]:
+        with psycopg.connect(self._url) as connection:
+            found = connection.execute(
+                "SELECT column_name, data_type || ' ' || is_nullable FROM information_schema.columns"
+                " WHERE table_schema = %s AND table_name = %s",
+                [DATASET, table],
+            )
+            return dict(found.fetchall())
+
     def make(self, table: str, dataset: str = DATASET) -> None:
         schema = sql.Identifier(dataset)
         with psycopg.connect(self._url) as connection:
@@ -154,6 +186,12 @@ class Delta(Place):
             return []
         return list(DeltaTable(place).to_pyarrow_table().to_pylist())
 
+    def columns(self, table: str) -> dict[str, str]:
+        place = self.folder / "lake" / DATASET / table
+        if not DeltaTable.is_deltatable(str(place)):
+            return {}
+        return described(DeltaTable(place).to_pyarrow_dataset().schema)
+
     def make(self, table: str, dataset: str = DATASET) -> None:
         write_deltalake(str(self.folder / "lake" / dataset / table), THEIRS)
 
@@ -169,6 +207,12 @@ class Iceberg(Place):
         if not catalog.table_exists(f"{DATASET}.{table}"):
             return []
         return list(catalog.load_table(f"{DATASET}.{table}").scan().to_arrow().to_pylist())
+
+    def columns(self, table: str) -> dict[str, str]:
+        catalog = self._catalog()
+        if not catalog.table_exists(f"{DATASET}.{table}"):
+            return {}
+        return described(catalog.load_table(f"{DATASET}.{table}").schema().as_arrow())
 
     def make(self, table: str, dataset: str = DATASET) -> None:
         catalog = self._catalog()
@@ -204,10 +248,22 @@ class SQLite(Place):
             rows = [dict(row) for row in connection.execute(f'SELECT * FROM "{table}"')]
         return [one_column_each(row) for row in rows]
 
+    def columns(self, table: str) -> dict[str, str]:
+        with closing(sqlite3.connect(self.folder / f"main__{DATASET}.sqlite")) as connection:
+            found = connection.execute(
+                'SELECT name, type, "notnull" FROM pragma_table_info(?)', [table]
+            )
+            return {name: f"{kind} {required}" for name, kind, required in found}
+
     def make(self, table: str, dataset: str = DATASET) -> None:
         with closing(sqlite3.connect(self.folder / f"main__{dataset}.sqlite")) as connection:
             connection.execute(f'CREATE TABLE "{table}" (id INTEGER)')
             connection.commit()
+
+
+def described(schema: pa.Schema) -> dict[str, str]:
+    """The type of each column, and whether it may be null."""
+    return {field.name: f"{field.type} {field.nullable}" for field in schema}
 
 
 def one_column_each(row: Row) -> Row:

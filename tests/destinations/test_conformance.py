@@ -101,6 +101,24 @@ def test_columns_have_the_types_and_paths_that_were_loaded(at: At) -> None:
         assert types_of(again, at.table) == types_of(at.target, at.table)
 
 
+def test_a_declared_table_counts_as_none_until_rows_are_loaded(at: At) -> None:
+    declared = rows(at.table, {"id": "a", "a_text": "b", "a_bigint": 1}, types=TYPES)
+    declared = Batch(declared.hints, declared.rows.slice(0, 0))
+    for _ in range(2):
+        at.target.declare([declared])
+        with at.opened(shared=True) as again:
+            for target in (at.target, again):
+                target.require([at.table])
+                assert not target.has_table(at.table)
+                assert not [c for c in target.columns() if c.table == at.table]
+    at.target.load([rows(at.table, {"id": "a", "a_text": 1}, types={"a_text": "bigint"})])
+    loaded = {WORKSPACE: "text", "id": "text", "a_text": "bigint"}
+    assert types_of(at.target, at.table).items() >= loaded.items()
+    at.target.declare([declared])
+    [row] = at.target.current_rows(at.table, ["id"], [("a",)])
+    assert row["a_text"] == 1
+
+
 def test_all_rows_come_as_arrow_with_their_types(at: At) -> None:
     full: Row = {name: value for name, (_, value) in EVERY_TYPE.items()}
     at.target.load([rows(at.table, {"id": "full", **full}, {"id": "empty"}, types=TYPES)])

@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from oa_sync.errors import DestinationError, UnusableDestinationError
 from oa_sync.extract.lists.changes import Known
-from oa_sync.load.table_schema import Column, TableSchema, arriving_schema, wider
+from oa_sync.load.table_schema import Column, TableSchema, arriving_schema, to_declare, wider
 from oa_sync.settings import Settings
 from oa_sync.shape.learned import HINT
 from oa_sync.shape.tables import ARROW_TYPES
@@ -54,6 +54,8 @@ class MemoryStore:
 
     def __init__(self) -> None:
         self.tables: dict[str, MemoryTable] = {}
+        self.declared: dict[str, TableSchema] = {}
+        """Tables that only readers have: nothing was loaded into them yet."""
         self.foreign: set[str] = set()
         """Names of tables that somebody else made."""
 
@@ -227,6 +229,12 @@ class MemoryTarget:
             self._merge(name, staged[name])
         return counts
 
+    def declare(self, batches: Iterable[Batch]) -> None:
+        """Make the tables of `batches`, which have no rows, for those who read them."""
+        for name, schema in to_declare(batches, self._store.declared).items():
+            self._may_write(f"declare {name}")
+            self._store.declared[name] = schema
+
     widens_keys = True
 
     def widen(self, table: str, column: str, data_type: str) -> None:
@@ -271,6 +279,7 @@ class MemoryTarget:
         for key in [key for key, group in changed.items() if not group]:
             del found.groups[key]
         self._store.tables[name] = found
+        self._store.declared.pop(name, None)
 
     # -- the store ------------------------------------------------------------------------------
 

@@ -40,6 +40,7 @@ from oa_sync.load.dlt.held_back import HeldBack
 from oa_sync.load.dlt.loaded_keys import LoadedKeys
 from oa_sync.load.dlt.quiet import quiet_dlt
 from oa_sync.load.dlt.sql_reads import SqlReads
+from oa_sync.load.dlt.unloaded import UnloadedTables
 from oa_sync.load.dlt.variants import VARIANT_OF, variant_name
 from oa_sync.load.table_schema import described_columns
 from oa_sync.load.widening import can_widen, widen_sql
@@ -112,6 +113,7 @@ class Warehouse(SqlReads):
             destination=destination,
             dataset_name=self._settings.dataset_name,
         )
+        self._unloaded = UnloadedTables(self._pipeline, SCHEMA_NAME)
         self._is_open = True
         self._schema: Schema = Schema(SCHEMA_NAME)
         stored = self._stored_schema()
@@ -246,6 +248,7 @@ class Warehouse(SqlReads):
 
     def _run(self, rows: Any) -> None:
         """Extract, normalize and load `rows`. If the memory bound is too small, load again without it."""
+        loaded = {table for table in self._schema.tables if self.has_table(table)}
         try:
             self._pipeline.extract(
                 rows,
@@ -254,6 +257,7 @@ class Warehouse(SqlReads):
             )
             with self.held_open():
                 self._pipeline.normalize()
+                self._unloaded.drop(self._arriving() - loaded)
                 self._pipeline.load()
         except Exception as error:
             if (
@@ -264,6 +268,17 @@ class Warehouse(SqlReads):
             logger.info("DuckDB asks for more memory than %s: loading without bound", NARROW_MEMORY)
             self._duckdb_config.pop("memory_limit")
             self._pipeline.load()
+
+    def declare(self, batches: Iterable[Batch]) -> None:
+        """Make the tables of `batches`, which have no rows, for those who read them."""
+        try:
+            self._unloaded.make(batches)
+        except Exception as error:
+            raise _as_ours(error) from error
+
+    def _arriving(self) -> set[str]:
+        """Every table that was loaded before or is in the package."""
+        return set(self._pipeline.schemas[SCHEMA_NAME].data_table_names())
 
     def _bound_memory(self, table: str, columns: int) -> None:
         """Lift the bound on DuckDB's memory for a wide table: it buffers 122,880 rows of each column

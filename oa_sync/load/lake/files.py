@@ -58,6 +58,8 @@ class LakeTable:
         self.name = name
         self.schema = TableSchema()
         self.files: list[LakeFile] = []
+        self.declared: LakeFile | None = None
+        """The file without rows, which only readers have as long as nothing is loaded."""
         self._store = store
         self._own_name = re.compile(re.escape(owner) + r"-(\d{5,})\.parquet")
         self._owner = owner
@@ -76,11 +78,15 @@ class LakeTable:
         with destination_errors(f"{self._store.shown}: {self.name}"):
             listed = self._store.files(self.name)
             known = {file.found: file for file in self.files}
+            if self.declared is not None:
+                known[self.declared.found] = self.declared
             unread = [found for found in listed if found not in known]
             with ThreadPoolExecutor(min(_PARALLEL_FOOTERS, max(1, len(unread)))) as threads:
                 read = dict(zip(unread, threads.map(self._read, unread), strict=True))
         files = [known.get(found) or read[found] for found in listed]
-        self.files = [file for file in files if file is not None]
+        ours = [file for file in files if file is not None]
+        self.files = [file for file in ours if not file.schema.is_declared]
+        self.declared = next((file for file in ours if file.schema.is_declared), None)
         self.schema = self._common_schema(self.schema)
 
     def widen(self, column: str, data_type: str) -> None:

@@ -24,10 +24,10 @@ from oa_sync.load.destination_errors import destination_errors, require_ours
 from oa_sync.load.file_reads import DuckReads
 from oa_sync.load.lake.files import LakeTable, owner_of
 from oa_sync.load.lake.merging import Merge
-from oa_sync.load.lake.writing import TARGET_BYTES
+from oa_sync.load.lake.writing import TARGET_BYTES, write_file
 from oa_sync.load.staging import StagedTable, Staging, children_first, stage
 from oa_sync.load.store import Store
-from oa_sync.load.table_schema import TableSchema, identifier, identifiers, literal
+from oa_sync.load.table_schema import TableSchema, identifier, identifiers, literal, to_declare
 from oa_sync.private import fresh_folder
 from oa_sync.settings import Settings
 from oa_sync.shape.tables import ARROW_TYPES
@@ -39,6 +39,9 @@ _MEMORY = "1GB"
 """What DuckDB may hold while it sorts one file; the rest goes to the working folder."""
 
 _BATCH_ROWS = 8_192
+
+_WITHOUT_ROWS = "empty.parquet"
+"""The file of a table into which nothing was loaded yet. It goes when the first rows are there."""
 
 
 class Lake(DuckReads):
@@ -65,6 +68,8 @@ class Lake(DuckReads):
         self._read_only = read_only
         self._owner = owner_of(settings.workspace)
         self._tables: dict[str, LakeTable] = {}
+        self._declared: dict[str, TableSchema] = {}
+        """The tables that only readers have: nothing was loaded into them yet."""
         self._opened = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
@@ -78,8 +83,7 @@ class Lake(DuckReads):
             for name in self._folders:
                 table = LakeTable(name, self._store, self._owner)
                 table.refresh()
-                if table.files:
-                    self._tables[name] = table
+                self._note(table)
         return self
 
     def __exit__(
@@ -129,7 +133,8 @@ class Lake(DuckReads):
         """Try to write, and look for files that are not ours in the folders of `tables`."""
         with destination_errors(self._store.shown):
             self._store.try_writing()
-            new = set(tables).intersection(self._folders).difference(self._tables)
+            new = set(tables).intersection(self._folders)
+            new -= {*self._tables, *self._declared}
             foreign = [table for table in new if self._store.files(table)]
         require_ours(self._store.shown_dataset, foreign)
 
@@ -153,6 +158,20 @@ class Lake(DuckReads):
                 self._merge(staged)
         return counts
 
+    def declare(self, batches: Iterable[Batch]) -> None:
+        """Make the tables of `batches`, which have no rows, for those who read them: a file without rows each."""
+        for name, schema in to_declare(batches, self._declared).items():
+            table = self._tables.get(name) or LakeTable(name, self._store, self._owner)
+            with destination_errors(f"{self._store.shown}: {name}"), self._store.lock(name):
+                table.refresh()
+                if not table.files:
+                    unfinished = self._store.scratch(self._owner, name)
+                    write_file((), schema.arrow(self._description()), unfinished, ())
+                    seen = table.declared.found if table.declared else None
+                    self._store.replace(unfinished, name, _WITHOUT_ROWS, seen)
+                    table.refresh()
+            self._note(table)
+
     def widen(self, table: str, column: str, data_type: str) -> None:
         """Change the type of a loaded column to a wider one, keeping its values.
 
@@ -169,8 +188,17 @@ class Lake(DuckReads):
         with destination_errors(f"{self._store.shown}: {name}"), self._store.lock(name):
             self._merging(table).merge(staged)
             table.refresh()
+            if table.files and table.declared is not None:
+                self._store.remove(name, table.declared.found.name)
+                table.declared = None
+        self._note(table)
+
+    def _note(self, table: LakeTable) -> None:
+        self._declared.pop(table.name, None)
         if table.files:
-            self._tables[name] = table
+            self._tables[table.name] = table
+        elif table.declared is not None:
+            self._declared[table.name] = table.declared.schema
 
     def _add_new_columns_everywhere(self) -> None:
         """Give all files of a table the same columns: some readers take the columns of the first for all.

@@ -82,6 +82,15 @@ class Delta:
                 storage_options=self._options,
             )
 
+    def recreate(self, table: str, schema: TableSchema) -> None:
+        """Overwrite nothing, with another schema."""
+        target = self._open(table)
+        if target.file_uris():
+            raise Conflict
+        with _conflicts():
+            nothing = _arrow(schema).empty_table()
+            write_deltalake(target, nothing, mode="overwrite", schema_mode="overwrite")
+
     def add_columns(self, table: str, schema: TableSchema, names: Sequence[str]) -> None:
         """Give the table the columns `names` of `schema`."""
         fields = [
@@ -171,6 +180,8 @@ def _metadata(name: str, schema: TableSchema) -> dict[str, str | int]:
     ours: dict[str, Any] = {"data_type": column.data_type, "hints": dict(column.hints)}
     if name in schema.key:
         ours |= {"key": schema.key.index(name), "by_parent": schema.by_parent}
+    if schema.is_declared:
+        ours["declared"] = True
     return {_OURS: json.dumps(ours)}
 
 
@@ -180,7 +191,7 @@ def _arrow(schema: TableSchema) -> pa.Schema:
             pa.field(
                 name,
                 ARROW_TYPES[column.data_type],
-                nullable=name not in schema.key,
+                nullable=name not in schema.key or schema.is_declared,
                 metadata=_metadata(name, schema),
             )
             for name, column in schema.columns.items()
@@ -191,19 +202,25 @@ def _arrow(schema: TableSchema) -> pa.Schema:
 def _schema_of(table: DeltaTable) -> TableSchema | None:
     columns: dict[str, Column] = {}
     key: dict[int, str] = {}
-    by_parent = False
+    by_parent = is_declared = False
     for field in table.schema().fields:
         try:
             ours = json.loads(str(field.metadata[_OURS]))
         except (KeyError, ValueError):
             continue
         columns[field.name] = Column(ours["data_type"], ours["hints"])
+        is_declared = is_declared or ours.get("declared", False)
         if "key" in ours:
             key[ours["key"]] = field.name
             by_parent = ours["by_parent"]
     if not key:
         return None
-    return TableSchema(columns, tuple(key[place] for place in sorted(key)), by_parent=by_parent)
+    return TableSchema(
+        columns,
+        tuple(key[place] for place in sorted(key)),
+        by_parent=by_parent,
+        is_declared=is_declared,
+    )
 
 
 # -- rows ---------------------------------------------------------------------------------------

@@ -36,6 +36,10 @@ class TableFormat(Protocol):
     def create(self, table: str, schema: TableSchema) -> None:
         """Make an empty table."""
 
+    def recreate(self, table: str, schema: TableSchema) -> None:
+        """Give a table that has no rows the columns of `schema` in the place of its own. If it has rows, raise
+        `Conflict`."""
+
     def add_columns(self, table: str, schema: TableSchema, names: Sequence[str]) -> None:
         """Give the table the columns `names` of `schema`."""
 

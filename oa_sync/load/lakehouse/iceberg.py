@@ -107,6 +107,13 @@ class Iceberg:
                 properties={**_PROPERTIES, _OURS: schema.text()},
             )
 
+    def recreate(self, table: str, schema: TableSchema) -> None:
+        """Drop it and make it again: a column that is never null cannot be added."""
+        if self._open(table).current_snapshot() is not None:
+            raise Conflict
+        self._catalog.drop_table((self._namespace, table))
+        self.create(table, schema)
+
     def add_columns(self, table: str, schema: TableSchema, names: Sequence[str]) -> None:
         """Give the table the columns `names` of `schema`."""
         with _conflicts(), self._open(table).transaction() as transaction:
@@ -232,7 +239,11 @@ def _first_searchable(schema: TableSchema) -> list[str]:
 def _arrow(schema: TableSchema) -> pa.Schema:
     return pa.schema(
         [
-            pa.field(name, ARROW_TYPES[column.data_type], nullable=name not in schema.key)
+            pa.field(
+                name,
+                ARROW_TYPES[column.data_type],
+                nullable=name not in schema.key or schema.is_declared,
+            )
             for name, column in schema.columns.items()
         ]
     )

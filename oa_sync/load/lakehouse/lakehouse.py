@@ -29,7 +29,7 @@ from oa_sync.load.staging import (
     stage,
 )
 from oa_sync.load.store import Store
-from oa_sync.load.table_schema import TableSchema, identifier, projection
+from oa_sync.load.table_schema import TableSchema, identifier, projection, to_declare
 from oa_sync.private import fresh_folder
 from oa_sync.settings import Settings
 from oa_sync.shape.tables import ARROW_TYPES
@@ -50,6 +50,8 @@ class Lakehouse(DuckReads):
     def __init__(self, settings: Settings, workdir: Path, *, read_only: bool = False) -> None:
         self._settings, self._workdir, self._read_only = settings, workdir, read_only
         self._tables: dict[str, TableSchema] = {}
+        self._declared: dict[str, TableSchema] = {}
+        """The tables that only readers have: nothing was loaded into them yet."""
         self._changed: set[str] = set()
         self._opened = contextlib.ExitStack()
 
@@ -60,7 +62,8 @@ class Lakehouse(DuckReads):
             self._format: TableFormat = _open_format(self._settings, self._store)
             duck = in_memory_duckdb(self._workdir / "spill")
             self._connection = self._opened.enter_context(duck)
-            self._tables = dict(self._format.schemas())
+            for name, schema in self._format.schemas().items():
+                self._note(name, schema)
         return self
 
     def __exit__(
@@ -115,6 +118,18 @@ class Lakehouse(DuckReads):
                 self._committed(staged.name, functools.partial(self._merge, staged))
         return counts
 
+    def declare(self, batches: Iterable[Batch]) -> None:
+        """Make the tables of `batches`, which have no rows, for those who read them."""
+        for name, schema in to_declare(batches, self._declared).items():
+            self._committed(name, functools.partial(self._declare, name, schema))
+
+    def _declare(self, name: str, schema: TableSchema) -> None:
+        if name in self._declared:
+            self._format.recreate(name, schema)
+        elif name not in self._tables:
+            self._format.create(name, schema)
+        self._refresh(name)
+
     def widen(self, table: str, column: str, data_type: str) -> None:
         """Change the type of a loaded column to a wider one, keeping its values."""
         self._committed(table, lambda: self._widen(table, {column: data_type}))
@@ -123,7 +138,7 @@ class Lakehouse(DuckReads):
         """Try to write, and look for tables of these names that are not ours."""
         with destination_errors(self._shown):
             self._store.try_writing()
-            new = set(tables).difference(self._tables)
+            new = set(tables).difference(self._tables, self._declared)
             foreign = new.intersection(self._format.names()) if new else set()
         require_ours(self._store.shown_dataset, foreign)
 
@@ -139,7 +154,9 @@ class Lakehouse(DuckReads):
 
     def _merge(self, staged: StagedTable) -> None:
         name, before = staged.name, self._tables.get(staged.name)
-        if before is None:
+        if name in self._declared:
+            self._format.recreate(name, staged.schema)
+        elif before is None:
             self._format.create(name, staged.schema)
         else:
             after = before.merged(staged.schema)
@@ -197,10 +214,13 @@ class Lakehouse(DuckReads):
 
     def _refresh(self, table: str) -> None:
         schema = self._format.schema(table)
-        if schema is None:
-            self._tables.pop(table, None)
-        else:
-            self._tables[table] = schema
+        self._tables.pop(table, None)
+        self._declared.pop(table, None)
+        if schema is not None:
+            self._note(table, schema)
+
+    def _note(self, table: str, schema: TableSchema) -> None:
+        (self._declared if schema.is_declared else self._tables)[table] = schema
 
     def _schemas(self) -> Mapping[str, TableSchema]:
         return self._tables

@@ -66,11 +66,13 @@ def quoted_list(names: Sequence[str]) -> sql.Composed:
 
 
 class Catalog:
-    """`tables` is what `read` found last; changes are made in the caller's transaction."""
+    """`tables` is what `read` found last, and `declared` the tables that only readers have; changes are made in
+    the caller's transaction."""
 
     def __init__(self, dataset: str) -> None:
         self._dataset = dataset
         self.tables: dict[str, TableSchema] = {}
+        self.declared: dict[str, TableSchema] = {}
 
     def table(self, name: str) -> sql.Identifier:
         """A table of ours, quoted, with its schema."""
@@ -81,7 +83,7 @@ class Catalog:
         there: dict[str, set[str]] = defaultdict(set)
         for table, name in connection.execute(_COLUMNS, [self._dataset]):
             there[table].add(name)
-        self.tables = {}
+        self.tables, self.declared = {}, {}
         if SCHEMAS not in there:
             return
         rows = connection.execute(
@@ -91,7 +93,7 @@ class Catalog:
             schema = schema_of_text(text)
             if schema is not None and short(table) in there:
                 kept = {n: c for n, c in schema.columns.items() if short(n) in there[short(table)]}
-                self.tables[table] = replace(schema, columns=kept)
+                self._note(table, replace(schema, columns=kept))
 
     def lock(self, connection: Connection, *, shared: bool) -> None:
         """Lock the dataset until the end of the transaction: `shared` with others to write rows, else alone
@@ -116,19 +118,29 @@ class Catalog:
 
     def extend(self, connection: Connection, name: str, arriving: TableSchema) -> None:
         """Make the table, or give it the columns of `arriving` that it lacks."""
-        before = self.tables.get(name)
+        before, declared = self.tables.get(name), self.declared.get(name)
         after = before.merged(arriving) if before else arriving
-        if before is None:
-            parts = [self._definition(c, after) for c in after.columns]
-            statement = sql.SQL("CREATE TABLE {} ({})").format(
-                self.table(name), sql.SQL(", ").join(parts)
-            )
-            connection.execute(statement)
+        if declared is not None:
+            after = self._become(connection, name, declared, arriving)
+        elif before is None:
+            self._create(connection, name, after)
         elif after.columns != before.columns or after.key != before.key:
             self._alter(connection, name, before, after)
         else:
             return
         self._store(connection, name, after)
+
+    def declare(self, connection: Connection, name: str, schema: TableSchema) -> None:
+        """Make a table that has no rows, or give it the columns and types of `schema`; not if it was loaded into
+        meanwhile."""
+        before = self.declared.get(name)
+        if name in self.tables:
+            return
+        if before is None:
+            self._create(connection, name, schema)
+        else:
+            schema = self._become(connection, name, before, schema)
+        self._store(connection, name, schema)
 
     def widen(self, connection: Connection, name: str, changed: str, data_type: str) -> None:
         """Give the column `changed` of a table the type `data_type`, converting its values."""
@@ -169,6 +181,35 @@ class Catalog:
         index = sql.Identifier(self._dataset, short(f"{name}__oa_key"))
         connection.execute(sql.SQL("DROP INDEX IF EXISTS {}").format(index))
 
+    def _create(self, connection: Connection, name: str, schema: TableSchema) -> None:
+        parts = [self._definition(c, schema) for c in schema.columns]
+        connection.execute(
+            sql.SQL("CREATE TABLE {} ({})").format(self.table(name), sql.SQL(", ").join(parts))
+        )
+
+    def _become(
+        self, connection: Connection, name: str, declared: TableSchema, after: TableSchema
+    ) -> TableSchema:
+        """Make a table without rows what `after` says, and return that with the columns that it had besides. It is
+        altered, not made anew: views and grants may be on it."""
+        table, add, retype = (
+            self.table(name),
+            sql.SQL("ADD COLUMN {} {}"),
+            sql.SQL("ALTER COLUMN {0} TYPE {1} USING NULL::{1}"),
+        )
+        parts = [
+            (add if c not in declared.columns else retype).format(quoted(c), TYPES[now.data_type])
+            for c, now in after.columns.items()
+            if c not in declared.columns or declared.columns[c].data_type != now.data_type
+        ]
+        keys = () if after.is_declared else after.key
+        parts += [sql.SQL("ALTER COLUMN {} SET NOT NULL").format(quoted(c)) for c in keys]
+        if parts:
+            connection.execute(
+                sql.SQL("ALTER TABLE {} {}").format(table, sql.SQL(", ").join(parts))
+            )
+        return replace(after, columns={**declared.columns, **after.columns})
+
     def _alter(
         self, connection: Connection, name: str, before: TableSchema, after: TableSchema
     ) -> None:
@@ -187,11 +228,16 @@ class Catalog:
                 before = self.tables[name]
 
     def _definition(self, name: str, schema: TableSchema) -> sql.Composed:
-        null = sql.SQL(" NOT NULL" if name in schema.key else "")
+        is_key = name in schema.key and not schema.is_declared
+        null = sql.SQL(" NOT NULL" if is_key else "")
         return sql.SQL("{} {}{}").format(quoted(name), TYPES[schema.columns[name].data_type], null)
 
+    def _note(self, name: str, schema: TableSchema) -> None:
+        (self.declared if schema.is_declared else self.tables)[name] = schema
+
     def _store(self, connection: Connection, name: str, schema: TableSchema) -> None:
-        self.tables[name] = schema
+        self.declared.pop(name, None)
+        self._note(name, schema)
         connection.execute(
             sql.SQL(
                 "INSERT INTO {} (name, schema) VALUES (%s, %s)"

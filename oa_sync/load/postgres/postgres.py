@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import shutil
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -30,7 +30,7 @@ from oa_sync.load.staging import (
     in_memory_duckdb,
     stage,
 )
-from oa_sync.load.table_schema import TableSchema
+from oa_sync.load.table_schema import TableSchema, to_declare
 from oa_sync.private import fresh_folder
 from oa_sync.quota.restarts import ConnectionLostError, is_lost, lasting
 from oa_sync.settings import Settings
@@ -256,6 +256,19 @@ class Postgres:
                     self._lasting(lambda: self._index(tables))
         return counts
 
+    def declare(self, batches: Iterable[Batch]) -> None:
+        """Make the tables of `batches`, which have no rows, for those who read them."""
+        schemas = to_declare(batches, self._catalog.declared)
+        if schemas:
+            with self._errors():
+                self._lasting(lambda: self._declare(schemas))
+
+    def _declare(self, schemas: Mapping[str, TableSchema]) -> None:
+        with self._changing_tables():
+            self._catalog.create_dataset(self._connection)
+            for name, schema in schemas.items():
+                self._catalog.declare(self._connection, name, schema)
+
     widens_keys = True
 
     def widen(self, table: str, column: str, data_type: str) -> None:
@@ -274,7 +287,8 @@ class Postgres:
     def require(self, tables: Collection[str]) -> None:
         """Read the rights of the role, and look for relations of these names that are not ours."""
         dataset = self._settings.dataset_name
-        new = [table for table in tables if not self.has_table(table)]
+        ours = {*self._catalog.tables, *self._catalog.declared}
+        new = [table for table in tables if table not in ours]
 
         def look() -> list[str]:
             require_rights(self._connection, dataset, self._catalog)
