@@ -92,7 +92,7 @@ class Loader:
             if batches := list(self._assembler.unloaded(resources)):
                 self._before_load()
                 self._target.declare(batches)
-        except DestinationError as error:
+        except OaSyncError as error:
             logger.warning("tables without a row are missing until the next sync: %s", error)
 
     def _load_if_any(self, batches: Iterator[Batch]) -> None:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import sqlite3
 from contextlib import closing
-from typing import Any
+from pathlib import Path
+from typing import Any, get_args
 
 import duckdb
 import psycopg
 import pytest
 
+from oa_sync.emulator.data import Workspace
+from oa_sync.settings import ReportRowsForm, Settings
 from oa_sync.workspace.report import SyncReport
 from tests.destinations.places import (
     S3,
@@ -23,6 +26,7 @@ from tests.destinations.places import (
     canonical,
     in_environment,
 )
+from tests.support.emulator import emulator
 from tests.support.json_api import Server, json_api
 from tests.support.syncing import run_sync
 
@@ -38,6 +42,10 @@ ROWS = [
     }
     for n in range(3)
 ]
+RECORDS: dict[str, list[dict[str, Any]]] = {
+    "reports": [{"id": "r1", "name": "One", "data": [{"a": 1}, {"a": 2}]}],
+    "datasets": [{"id": "d1", "name": "One", "columns": [{"name": "c", "type": "text"}]}],
+}
 DECLARED = {"made": "timestamp", "size": "bigint", "more": "json", "parts.born": "date"}
 PAST = frozenset({"_oa_synced_at", "_oa_deleted_at", "_dlt_load_id", "_dlt_id"})
 
@@ -187,3 +195,36 @@ def test_a_view_on_an_empty_table_stays_when_rows_come(tmp_path: Any, servers: S
         found.extend(ROWS)
         night.sync()
         assert connection.execute("SELECT sum(size) FROM made").fetchall() == [(3,)]
+
+
+@pytest.mark.parametrize("form", get_args(ReportRowsForm))
+@pytest.mark.parametrize("history", [False, True])
+def test_the_tables_of_the_built_in_definition(
+    tmp_path: Path, servers: Servers, form: ReportRowsForm, history: bool
+) -> None:
+    expected = {"datasets", "dataset_columns", "reports", "report_rows", "dashboards"}
+    expected |= {"dashboard_panels", "agent_runs", "agent_run_steps", "agent_run_tool_calls"}
+    expected -= {"report_rows"} if form == "tables" else set()
+    schemas: list[Any] = []
+    for name in ("empty first", "never empty"):
+        place = Places(tmp_path / name, servers).open("duckdb")
+        with emulator(Workspace()) as server:
+            settings = place.settings(server.base_url, report_rows=form)
+
+            def synced(settings: Settings = settings) -> SyncReport:
+                report = run_sync(settings, history=history)
+                assert report.status == "complete", report.error
+                return report
+
+            if name == "empty first":
+                synced()
+                assert {table for table in expected if not place.columns(table)} == set()
+                synced()
+            for resource, rows in RECORDS.items():
+                for row in rows:
+                    server.state.insert(resource, row)
+            synced()
+            filled = {"reports", "datasets", "dataset_columns", "report_rows"} & expected
+            schemas.append({table: place.columns(table) for table in filled})
+            assert all(schemas[-1].values())
+    assert schemas[0] == schemas[1]
