@@ -21,8 +21,9 @@ REST: Mapping[str, tuple[str, ...]] = {
     "destinations/test_empty_tables.py": (
         "[duckdb-typed",
         "[postgres-key",
-        "declared[parquet]",
+        "row[parquet]",
         "view",
+        "[False-typed",
     ),
     "destinations/test_history.py": ("[postgres]", "nothing_changed", "in_its_definition"),
     "destinations/test_keys.py": ("again[duckdb]", "digits[postgres]", "on[parquet]", "beyond"),
