@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from oa_sync.commands.sync import sync_async
 from oa_sync.definitions.paths import spelled
 from oa_sync.errors import MassDeletionError
-from tests.destinations.places import DuckDB, Parquet, Place, Row
+from tests.destinations.places import DATASET, DuckDB, Parquet, Place, Row
 from tests.destinations.test_keys import HUGE, counts
 from tests.support.json_api import Answer, json_api
 from tests.support.memory_target import MemoryStore, MemoryTarget
@@ -81,6 +81,14 @@ class Memory(Place):
 
     def read(self, table: str) -> list[Row]:
         return self.store.rows(table)
+
+    def columns(self, table: str) -> dict[str, str]:
+        found = self.store.tables.get(table)
+        return {name: str(kind) for name, kind in found.schema.columns.items()} if found else {}
+
+    def make(self, table: str, dataset: str = DATASET) -> None:
+        assert dataset == DATASET
+        self.store.foreign.add(table)
 
 
 def known_again(place: Place, nights: list[list[Any]]) -> None:

@@ -117,7 +117,7 @@ LIES: dict[str, Lie] = {
     "empty list with a total": Lie(
         _NONE, lambda page: _last({**page, "data": []}), needs=_has_total
     ),
-    "null for a list": Lie(_NONE, lambda page: _last({**_with_total(page, 0), "data": None})),
+    "null for a list": Lie(_HIDES, lambda page: _last({**_with_total(page, 0), "data": None})),
     "first half": Lie(_LOSES, _half),
     # Totals that a server in good faith may tell: counted to a bound, or before the last change.
     "total too small": Lie(
