@@ -467,6 +467,24 @@ def test_a_total_that_is_too_low_ends_no_list_that_gives_a_cursor(size: int, tot
     assert ids(read(script, BY_CURSOR)[0]) == list(range(20))
 
 
+@pytest.mark.parametrize("sizes", [[7, 4, 7, 2], [7, 6, 5], [0, 7, 3], [3, 7, 2, 7]])
+def test_a_total_of_each_page_ends_no_list_whose_pages_differ(sizes: list[int]) -> None:
+    """Servers that filter after paging send short and empty pages in the middle."""
+
+    def script(seen: Seen) -> Reply:
+        number = int(seen.query.get("after", "0"))
+        cursor = str(number + 1) if number + 1 < len(sizes) else None
+        return page_of(sum(sizes[:number]), sizes[number], cursor=cursor, total=sizes[number])
+
+    assert ids(read(script, BY_CURSOR)[0]) == list(range(sum(sizes)))
+
+
+def test_an_empty_list_that_gives_a_cursor_is_looked_behind_once() -> None:
+    numbers = iter(range(1000))
+    found, seen = read(lambda _: page_of(0, 0, cursor=f"c{next(numbers)}", total=0), BY_CURSOR)
+    assert (ids(found), len(seen)) == ([], 2)
+
+
 @pytest.mark.parametrize(
     ("behind", "requests"),
     [

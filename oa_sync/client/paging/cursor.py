@@ -2,8 +2,8 @@
 
 A list is over when `has_more` is false, or when the cursor is null, empty or absent. A total alone ends nothing while
 there is a cursor: it may be capped, stale, or count the rows of its page. But some servers give a cursor on their
-last page too. So a total that is reached ends the list with a page that is shorter than others; behind one that is
-not, one request more looks, and no row there, the first page once more, or 404, is the end. A page that is as long as
+last page too. So a total that is just the rows that came ends the list with a page that is shorter than others; in
+any other case, one request more looks, and no row there, the first page once more, or 404, is the end. A page that is as long as
 those before, and silent where they told how the list goes on, is asked for once more (see
 `oa_sync.client.paging.ends`).
 """
@@ -41,6 +41,8 @@ class Cursors:
         self._used: set[str] = set()
         self._count = Count(before)
         self._size = self._empty = 0
+        self._is_behind = False
+        """Whether the newest page was asked for to see whether the total ends the list."""
         self._least: int | None = None
         self._first: Sequence[Any] = ()
 
@@ -69,7 +71,8 @@ class Cursors:
                 return
             number += 1
             asked_by = self._fresh(cursor, answer)
-            if self._is_total_reached(answer):
+            self._is_behind = self._is_total_reached(answer)
+            if self._is_behind:
                 behind = await self._behind(asked_by, number)
                 if behind is None:
                     return
@@ -161,8 +164,11 @@ class Cursors:
         if cursor is None:
             return True
         if self._is_total_reached(answer):
-            is_short = len(answer.rows) < self._size or not answer.rows
-            return is_short or cursor in self._used
+            if not answer.rows:
+                return self._is_behind or self._paginator.stop_after_empty_page
+            # A total that moved and was passed may count the rows of its page.
+            is_exact = self._count.seen == self._count.total
+            return (is_exact and len(answer.rows) < self._size) or cursor in self._used
         if answer.rows:
             return False
         if self._empty >= MAX_EMPTY_PAGES:
