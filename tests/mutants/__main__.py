@@ -74,10 +74,16 @@ REACHED: Mapping[str, Sequence[str]] = {
     "oa_sync.extract.jobs.queries": [QUERIES + "running.py", QUERIES + "query_answers.py"],
     "oa_sync.quota": [QUOTA + "open_ledger.py"],
     "oa_sync.quota.ledger": [
-        *(QUOTA + name for name in ("ledger_rules.py", "day_bounds.py", "ledger.py", "pacer.py"))
+        *(
+            QUOTA + name
+            for name in ("ledger_rules.py", "day_bounds.py", "ledger.py", "pacer.py", "steps.py")
+        )
     ],
     "oa_sync.quota.book": [
-        *(QUOTA + name for name in ("day_bounds.py", "schedule.py", "ledger.py"))
+        *(
+            QUOTA + name
+            for name in ("day_bounds.py", "schedule.py", "ledger.py", "steps.py", "step_bounds.py")
+        )
     ],
     "oa_sync.quota.schedule": [QUOTA + "schedule.py", QUOTA + "ledger.py"],
     "oa_sync.quota.limits": [QUOTA + "limits.py", QUOTA + "day_bounds.py", QUOTA + "ledger.py"],
@@ -87,7 +93,7 @@ REACHED: Mapping[str, Sequence[str]] = {
     "oa_sync.quota.restarts": [QUOTA + "lasting.py"],
     "oa_sync.quota.steps": [QUOTA + "steps.py", QUOTA + "step_bounds.py"],
     "oa_sync.quota.sqlite_ledger": [QUOTA + "sqlite_ledger.py"],
-    "oa_sync.quota.postgres_ledger": [QUOTA + "postgres_ledger.py"],
+    "oa_sync.quota.postgres_ledger": [QUOTA + "postgres_ledger.py", QUOTA + "restarts.py"],
     "oa_sync.quota.postgres_address": [QUOTA + "postgres_address.py"],
     "oa_sync.journal.disk": [JOURNAL + "disk.py"],
     "oa_sync.journal.items": [EXTRACT + "changes.py", EXTRACT + "scan.py", JOURNAL + "journal.py"],
