@@ -343,6 +343,49 @@ def test_a_total_that_is_passed_ends_nothing(total: int, count: int, requests: i
         assert len(seen) == (3 if total == count else requests)
 
 
+def more_by(sign: str, number: int, pages: int) -> dict[str, Any]:
+    """What an answer says beside its total, by the kind of `sign`."""
+    more = number < pages
+    return {
+        "pages": {"total_pages": pages},
+        "flag": {"has_more": more},
+        "link": {"links": {"next": f"/reports?page={number + 1}" if more else None}},
+        "page": {"next_page": number + 1 if more else None},
+    }[sign]
+
+
+@pytest.mark.parametrize("sign", ["pages", "flag", "link", "page"])
+@pytest.mark.parametrize(("count", "requests"), [(7, 1), (14, 3), (20, 3)])
+def test_a_total_of_each_page_ends_no_list_that_says_there_is_more(
+    count: int, requests: int, sign: str
+) -> None:
+    def script(seen: Seen) -> Reply:
+        first = int(seen.query.get("offset", "0")) or (int(seen.query.get("page", "1")) - 1) * 7
+        shown = rows(first, min(7, count - first))
+        more = more_by(sign, first // 7 + 1, -(-count // 7))
+        return reply({"data": shown, "meta": {"total": len(shown), **more}})
+
+    pagers: list[Paginator] = [BY_PAGE.model_copy(update={"total_path": "meta.total_pages"})]
+    if sign != "pages":
+        pagers = [BY_PAGE, BY_OFFSET]
+    for pager in pagers:
+        found, seen = read(script, pager)
+        assert (ids(found), len(seen)) == (list(range(count)), requests)
+
+
+@pytest.mark.parametrize("behind", [200, 404])
+def test_a_next_page_that_is_told_behind_the_last_one_is_looked_at_once(behind: int) -> None:
+    def script(seen: Seen) -> Reply:
+        first = int(seen.query.get("offset", "0")) or (int(seen.query.get("page", "1")) - 1) * 7
+        shown = rows(first, max(0, min(7, 10 - first)))
+        body = {"data": shown, "meta": {"total": 10, "next_page": first // 7 + 2}}
+        return reply(body, status=200 if shown else behind)
+
+    for pager in (BY_PAGE, BY_OFFSET):
+        found, seen = read(script, pager)
+        assert (ids(found), len(seen)) == (list(range(10)), 3)
+
+
 @pytest.mark.parametrize("pages_told", [0, 1])
 def test_a_number_of_pages_that_is_passed_ends_nothing(pages_told: int) -> None:
     """One page is what the server says, and what a definition that starts at page 2 has passed."""

@@ -198,6 +198,22 @@ def test_a_declared_link_beside_a_total_is_followed(tmp_path: Path) -> None:
         assert source.living() == source.ids
 
 
+def test_a_total_that_becomes_that_of_its_page_deletes_nothing(tmp_path: Path) -> None:
+    """Found out by `auto`: the answer counts its pages as it did, and its total is another one overnight."""
+    source = FaultyList(things(12), {"type": "auto"})
+
+    def answer(body: Body, query: dict[str, str]) -> Body:
+        number = int(query.get("page", "1"))
+        shown = source.rows[(number - 1) * 10 : number * 10]
+        total = len(shown) if source.loaded() else len(source.rows)
+        return {"data": shown, "page": number, "total_pages": 2, "total": total}
+
+    source.fault = answer
+    with faulty_list(tmp_path, source):
+        assert [source.sync().exit_code for _ in range(2)] == [0, 0]
+        assert source.living() == source.ids
+
+
 @pytest.mark.parametrize("by", PAGERS)
 def test_pages_that_bring_no_new_row_end_a_list_that_never_ends(by: str, tmp_path: Path) -> None:
     """The server knows no position, and a field changes in every answer."""

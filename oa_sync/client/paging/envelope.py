@@ -17,6 +17,19 @@ OTHER_KEYS = frozenset({"meta", "metadata", "pagination", "links", "extras", "he
 ROW_COUNTS = ("total", "total_count", "totalcount", "total_items", "total_results", "total_rows")
 LIMITS = ("limit", "per_page", "perpage", "page_size", "pagesize", "max_results", "maxresults")
 HAS_MORE = ("has_more", "hasmore", "has_next", "has_next_page", "hasnextpage")
+NEXT_ONES = (
+    *(
+        "next",
+        "next_url",
+        "nexturl",
+        "next_page_url",
+        "next_link",
+        "nextlink",
+        "next_page",
+        "nextpage",
+    ),
+    *("next_cursor", "nextcursor", "@odata.nextlink", "odata.nextlink", "@nextlink"),
+)
 _DEEPEST = 3
 
 Found = tuple[tuple[str, ...], Any]
@@ -36,6 +49,17 @@ def scalars(document: Any, rows_path: str, above: tuple[str, ...] = ()) -> Itera
 def is_row_count(name: str) -> bool:
     """Whether a field of this name counts the rows of the list."""
     return name.lower() in ROW_COUNTS or name.lower() == "count"
+
+
+def says_more(document: Any, rows_path: str) -> bool:
+    """Whether the envelope of `document` says that another page follows: a flag, or what that page is asked by."""
+    for keys, value in scalars(document, rows_path):
+        name = keys[-1].lower()
+        if name in HAS_MORE and value is True:
+            return True
+        if name in NEXT_ONES and value and not isinstance(value, bool):
+            return True
+    return False
 
 
 def doubt(values: list[Found], rows: int) -> str | None:

@@ -7,7 +7,9 @@ When a list is over, in order of trust:
    numbers) or passed (offsets). Pages are counted by the rows that came, never by the size that
    was asked for: a server that gives 7 rows where 100 were asked, or hides some, loses nothing.
    A total that more rows came than is capped or stale: it ends nothing from then on, and a page
-   that is shorter than the pages that had just the size that was asked for is the last.
+   that is shorter than the pages that had just the size that was asked for is the last. Where the
+   same answer says that another page follows (more pages at `total_path`, a flag, a link), the total
+   may count the rows of its page, and the next page is asked for.
 3. The number of pages at dlt's `total_path`, where there is no number of rows. A number that was
    passed ends nothing.
 4. An empty page. A list without any of the others therefore costs one request more than it has
@@ -25,6 +27,7 @@ from collections import deque
 from collections.abc import AsyncGenerator
 from datetime import datetime
 
+from oa_sync.client.paging.envelope import says_more
 from oa_sync.client.paging.listing import (
     Answer,
     Count,
@@ -84,7 +87,8 @@ class PageNumbers:
                 try:
                     answer = await ahead.popleft()
                 except NoSuchPageError:
-                    if _tells_length(answer, page, self._paginator.total_path):
+                    is_end = self._is_total_reached(answer)
+                    if _tells_length(answer, page, self._paginator.total_path) and not is_end:
                         raise
                     return
                 number += 1
@@ -128,12 +132,28 @@ class PageNumbers:
         return self._page(number, answer, total, self._is_over(number, answer))
 
     def _is_over(self, number: int, answer: Answer) -> bool:
-        has_more = answer.flag(self._paginator.has_more_path)
-        if has_more is None and self._count.is_reached(self._count.seen):
-            return True
-        if self._count.is_passed and self._is_short(answer):
+        is_passed = self._count.is_passed and self._is_short(answer)
+        if (is_passed or self._is_total_reached(answer)) and not self._goes_on(number, answer):
             return True
         return self._says_last(number, answer, self._count.total)
+
+    def _is_total_reached(self, answer: Answer) -> bool:
+        """Whether as many rows came as the total says, and no flag tells whether there are more."""
+        has_more = answer.flag(self._paginator.has_more_path)
+        return has_more is None and self._count.is_reached(self._count.seen)
+
+    def _goes_on(self, number: int, answer: Answer) -> bool:
+        """Whether `answer` says, beside its total, that another page follows it."""
+        asked = self._paginator
+        if not answer.rows:
+            return False
+        is_other = (
+            "total_path" in asked.model_fields_set and asked.total_path != asked.total_rows_path
+        )
+        pages = answer.count(asked.total_path) if is_other else None
+        if pages is not None:
+            return number + 1 < pages + asked.base_page
+        return says_more(answer.document, answer.rows_path)
 
     def _is_short(self, answer: Answer) -> bool:
         """Whether the page has fewer rows than were asked for and came before."""
@@ -153,6 +173,8 @@ class PageNumbers:
         if has_more is not None:
             return not has_more
         if total is not None:
+            if self._goes_on(number, answer):
+                return False
             covered = (number + 1 - asked.base_page) * self._size
             return not asked.stop_after_empty_page and covered >= total
         pages = answer.count(asked.total_path)
@@ -212,13 +234,14 @@ class Offsets:
             if page.is_last:
                 return
             # An empty page that is no end (`stop_after_empty_page: false`) is stepped over.
-            offset += len(answer.rows) or self._paginator.limit
+            following = offset + (len(answer.rows) or self._paginator.limit)
             try:
-                answer = await self._read(offset)
+                answer = await self._read(following)
             except NoSuchPageError:
-                if _tells_length(answer, page, None):
+                if _tells_length(answer, page, None) and not self._is_total_reached(offset, answer):
                     raise
                 return
+            offset = following
             if self._guard.is_beyond_end(answer, answer.total(self._paginator.total_path)):
                 return
 
@@ -265,4 +288,12 @@ class Offsets:
         if has_more is not None:
             return not has_more
         is_short = len(answer.rows) < self._size == asked.limit
-        return self._count.is_reached(end) or (self._count.is_passed and is_short)
+        if not (self._is_total_reached(offset, answer) or (self._count.is_passed and is_short)):
+            return False
+        return not answer.rows or not says_more(answer.document, answer.rows_path)
+
+    def _is_total_reached(self, offset: int, answer: Answer) -> bool:
+        """Whether the rows up to the end of this page are as many as the total says, and no flag tells more."""
+        end = offset + (len(answer.rows) or self._paginator.limit)
+        flag = answer.flag(self._paginator.has_more_path)
+        return flag is None and self._count.is_reached(end)
