@@ -49,6 +49,22 @@ def test_a_row_goes_from_a_list_with_copies(by: str, has_detail: bool, tmp_path:
 
 
 @pytest.mark.parametrize("by", COUNTED)
+def test_a_row_goes_from_a_page_whose_total_is_below_its_rows(by: str, tmp_path: Path) -> None:
+    """The total counts distinct rows: the only page with rows has more, and tells none then."""
+    source = FaultyList(with_copies(things(10), 0), PAGERS[by])
+    source.fault = lambda body, query: {
+        **body,
+        "meta": {**body["meta"], "total": len(source.ids)},
+    }
+    with faulty_list(tmp_path, source):
+        assert source.sync().exit_code == 0
+        source.rows.pop(5)
+        report = source.sync()
+        assert (report.exit_code, report.tallies["things"].deleted) == (0, 1)
+        assert source.living() == source.ids
+
+
+@pytest.mark.parametrize("by", COUNTED)
 @pytest.mark.parametrize("count", [27, 28, 29, 30])
 def test_a_total_of_the_distinct_rows_cuts_none(count: int, by: str, tmp_path: Path) -> None:
     """The copies take the place of the last rows, where reading ends by the total."""

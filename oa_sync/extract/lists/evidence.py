@@ -132,7 +132,9 @@ class Evidence:
         window = Window(page.place, frozenset(row.key for row in rows))
         is_first = not self._windows
         self._windows.append(window)
-        self._totals_told.add(page.total)
+        # Behind pages that tell none, because it is below their rows, an empty one tells it all the same.
+        if rows or self._windows[0].place.total is not None:
+            self._totals_told.add(page.total)
         self._delivered += len(window.keys)
         if len(window.keys) < len(rows):
             for key, count in Counter(row.key for row in rows).items():
