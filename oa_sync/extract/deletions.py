@@ -29,6 +29,10 @@ A parent that was missed hides the rows of its list. So rows of a list that is a
 every absent parent is gone. Where parents went in this sync, as many rows go with them as their lists showed
 when they were read last, which is remembered. What is absent beside these is judged as in any other list.
 
+A parent that its list shows, and whose own list had rows and answers 404, is a contradiction. No row of the resource
+is taken for deleted then, and the sync fails, unless it was so `CONFIRMED_AFTER` before as well: some servers
+answer 404 for an empty list.
+
 What this assumes: a server does not for a day show the same part of a list, with a total of that part; and it
 does not answer 404 for living rows that its list leaves out while it answers for others.
 
@@ -74,7 +78,8 @@ RUN_GONE_AFTER = timedelta(days=3)
 MOST_LOOKED_AT = 3
 """Rows of one list in one sync, of which the list is asked again. More of them are a fault of the detail route."""
 
-_KEPT, _RUNS, _OF_PARENT = "kept", "missing_runs", "rows_of_parent"
+_KEPT, _RUNS = "kept", "missing_runs"
+_OF_PARENT, _LISTS_MISSING = "rows_of_parent", "missing_lists_of_parent"
 
 
 class Facts(Protocol):
@@ -127,6 +132,8 @@ class Deletions:
         self._gone: defaultdict[str, set[str]] = defaultdict(set)
         self._believed: set[str] = set()
         """Lists that were in doubt and are confirmed."""
+        self._contradicted: set[str] = set()
+        """Resources of which the list of a listed parent answers 404."""
         self._settled: set[str] = set()
         """Lists of which no absent row is left undecided."""
 
@@ -135,7 +142,8 @@ class Deletions:
     def listed(self, scan: Scan) -> list[Item]:
         """Take in a list that was read, and return the rows that it proves gone on its own."""
         self._scans[scan.resource.name] = scan
-        if not scan.is_complete or scan.is_mass_absent:
+        self._look_at_missing_lists(scan)
+        if not scan.is_complete or scan.is_mass_absent or self._is_contradicted(scan):
             return []
         return self._marks(scan, scan.gone())
 
@@ -220,6 +228,8 @@ class Deletions:
             scan.parents_proven = True
             self._judge_by_parents(scan, self._scans[parent])
         absent = [key for key in scan.absent() if key not in self._gone[name]]
+        if self._is_contradicted(scan):
+            return []
         if self._is_in_doubt(scan):
             gone = await self._decide_in_doubt(scan, absent, cut)
         else:
@@ -260,9 +270,31 @@ class Deletions:
             self._believed.add(scan.resource.name)
         if not self._is_in_doubt(scan):
             # The number of a parent that goes now stays for one sync: a kill may lose the marks of its rows.
-            now = {key: scan.of_parent.get(key) or rows.get(_digest(key)) for key in loaded}
+            read = {k: n for k, n in scan.of_parent.items() if k not in scan.lists_missing}
+            now = {key: read.get(key, rows.get(_digest(key))) for key in loaded}
             fact = {_digest(key): count for key, count in now.items() if count}
             self._facts.set_fact(_OF_PARENT, scan.resource, fact or None)
+
+    def _look_at_missing_lists(self, scan: Scan) -> None:
+        """Fail `scan` if lists of parents that are listed answer 404 for the first time, and had rows."""
+        before = self._facts.fact(_OF_PARENT, scan.resource)
+        had_rows = before if isinstance(before, dict) else {}
+        missing = [key for key in scan.lists_missing if had_rows.get(_digest(key))]
+        if not missing and not scan.lists_missing:
+            return
+        times, now = _times(self._facts.fact(_LISTS_MISSING, scan.resource)), self._clock.now()
+        first = {_digest(key): times.get(_digest(key), now) for key in missing}
+        fact = {key: at.isoformat() for key, at in first.items()}
+        self._facts.set_fact(_LISTS_MISSING, scan.resource, fact or None)
+        fresh = [key for key in missing if now - first[_digest(key)] < CONFIRMED_AFTER]
+        if fresh and scan.absent():
+            self._contradicted.add(scan.resource.name)
+            self._tallies[scan.resource.name].errors.append(
+                IncompleteListError(_missing(scan, fresh))
+            )
+
+    def _is_contradicted(self, scan: Scan) -> bool:
+        return scan.resource.name in self._contradicted
 
     async def _decide_in_doubt(self, scan: Scan, absent: list[str], cut: bool) -> list[str]:
         name, tally = scan.resource.name, self._tallies[scan.resource.name]
@@ -375,6 +407,14 @@ def shown_but_missing(task: DetailTask, error: NotFoundError) -> NotFoundError:
         status=error.status,
         api_code=error.api_code,
         request_id=error.request_id,
+    )
+
+
+def _missing(scan: Scan, parents: list[str]) -> str:
+    return (
+        f"{scan.resource.name}: the lists of {len(parents):,} rows of {scan.resource.parent} answer 404"
+        f" ({_some(parents)}), though these are listed and had rows before. No row is taken for deleted. Run again; if"
+        " they say the same in a day, they count as empty"
     )
 
 

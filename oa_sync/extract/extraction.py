@@ -325,9 +325,11 @@ class Extraction:
         rows = parents.rows or {}
         keys = iter(rows)
         async for opened in dependent_lists(self._lists.open_list, resource, rows.values()):
-            before = len(result.seen)
+            before, parent = len(result.seen), next(keys)
             yield opened
-            result.of_parent[next(keys)] = len(result.seen) - before
+            result.of_parent[parent] = len(result.seen) - before
+            if opened.is_missing:
+                result.lists_missing.add(parent)
 
     async def _emit(self, item: Item) -> None:
         await self._write(self._runs.completed(item))

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from oa_sync.commands.sync import sync_async
+from oa_sync.extract.deletions import CONFIRMED_AFTER
 from oa_sync.settings import Settings
 from oa_sync.workspace.report import SyncReport
 from oa_sync.workspace.surroundings import Surroundings
@@ -151,3 +152,45 @@ def test_all_parts_of_the_only_parent_go_with_it(tmp_path: Path) -> None:
         del family.parts["p0"]
         assert family.sync().exit_code == 0
         assert family.living() == set()
+
+
+@pytest.mark.parametrize("has_detail", [False, True], ids=["plain", "detail"])
+def test_the_list_of_a_listed_parent_that_answers_404_once_takes_no_row_along(
+    has_detail: bool, tmp_path: Path
+) -> None:
+    with served(a_family(has_detail=has_detail), tmp_path) as family:
+        assert family.sync().exit_code == 0
+        family.fault = lambda parent, body: None if parent == "p3" else body
+        family.parts["p5"].pop()
+        for _ in range(2):
+            report = family.sync()
+            assert report.exit_code == 1
+            assert "p3" in str(report.error)
+            assert family.living() >= family.ids
+            family.clock.advance(3_600)
+        family.fault = lambda parent, body: body
+        assert family.sync().exit_code == 0
+        assert family.living() == family.ids
+
+
+def test_404_for_an_empty_list_is_believed_a_day_later(tmp_path: Path) -> None:
+    with served(a_family(), tmp_path) as family:
+        assert family.sync().exit_code == 0
+        family.parts["p3"].clear()
+        family.fault = lambda parent, body: body if family.parts[parent] else None
+        assert family.sync().exit_code == 1
+        family.clock.advance(CONFIRMED_AFTER.total_seconds())
+        for _ in range(2):
+            assert family.sync().exit_code == 0
+            assert family.living() == family.ids
+
+
+def test_404_for_a_list_that_was_empty_before_says_nothing_new(tmp_path: Path) -> None:
+    with served(a_family(), tmp_path) as family:
+        family.parts["p3"].clear()
+        for emptied in (False, True):
+            if emptied:
+                family.parts["p4"].pop()
+            assert family.sync().exit_code == 0
+            assert family.living() == family.ids
+            family.fault = lambda parent, body: body if family.parts[parent] else None

@@ -102,7 +102,7 @@ def _nested(depth: int) -> bytes:
 _NONE = frozenset[str]()
 _HIDES = frozenset({"complete, without a row"})
 _LOSES = _HIDES | {"a living row is deleted"}
-_OLD = frozenset({"a living row is deleted"})
+_OLD = frozenset({"a living row is deleted", "complete, without the event of a status"})
 _MIXED = frozenset(
     {
         "complete, with an old field",

@@ -51,26 +51,30 @@ class _PageOfParent:
         return [_with_members(raw, tail) if raw.lstrip()[:1] == b"{" else raw for raw in raws]
 
 
-@dataclass(frozen=True, slots=True)
-class _ListOfParent:
-    """The list of one parent; an answer of 404 counts as an empty list."""
+@dataclass(slots=True)
+class ListOfParent:
+    """The list of one parent. An answer of 404 counts as an empty list, and is noted in `is_missing`."""
 
     opened: OpenList
     inherited: dict[str, Any]
+    is_missing: bool = False
 
     @property
     def without_total(self) -> str:
+        """As `OpenList.without_total`."""
         return self.opened.without_total
 
     async def pages(self, *, ahead: bool) -> AsyncGenerator[ListPage, None]:
+        """As `OpenList.pages`."""
         try:
             async with aclosing(self.opened.pages(ahead=ahead)) as pages:
                 async for page in pages:
                     yield _PageOfParent(page, self.inherited)
         except NotFoundError:
-            return
+            self.is_missing = True
 
     async def across(self, left: Place, right: Place | None) -> list[ListPage]:
+        """As `OpenList.across`."""
         pages = await self.opened.across(left, right)
         return [_PageOfParent(page, self.inherited) for page in pages]
 
@@ -82,8 +86,8 @@ def _with_members(raw: bytes, tail: bytes) -> bytes:
 
 async def dependent_lists(
     open_list: Opener, resource: Resource, parents: Iterable[dict[str, Any]]
-) -> AsyncIterator[OpenList]:
-    """The list of `resource` for every row of `parents`; an answer of 404 counts as an empty list.
+) -> AsyncIterator[ListOfParent]:
+    """The list of `resource` for every row of `parents`.
 
     Raises:
         InvalidResponseError: a parent's row lacks a field that the definition resolves.
@@ -94,7 +98,7 @@ async def dependent_lists(
             f"_{resource.parent}_{name}": select(parent, name, None)
             for name in resource.include_from_parent
         }
-        yield _ListOfParent(open_list(resource, path, params), inherited)
+        yield ListOfParent(open_list(resource, path, params), inherited)
 
 
 def _bound(resource: Resource, parent: dict[str, Any]) -> tuple[str, dict[str, Any]]:
