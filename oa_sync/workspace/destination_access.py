@@ -91,9 +91,13 @@ def allow_destination(settings: Settings) -> None:
 
 
 def _adds_something(destination: str) -> bool:
-    """Whether the environment has a secret that is sent there too."""
+    """Whether the environment, or dlt's files of the user, have something that is sent there too."""
+    import dlt
+
     kinds = (_OF_USER,) if destination == "postgres" else (_OF_USER, _OF_CLOUDS)
-    return any(kind.match(name) for kind in kinds for name in os.environ)
+    if any(kind.match(name) for kind in kinds for name in os.environ):
+        return True
+    return bool(dlt_values(Path(dlt.current.run_context().global_dir)))
 
 
 def _digest(said: object) -> str:

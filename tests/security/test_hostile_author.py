@@ -609,6 +609,20 @@ def test_a_folder_with_its_own_key_says_where_its_rows_go(
     assert "oa-sync trust" not in str(run("status").exception)
 
 
+def test_a_folder_with_its_own_key_gets_no_password_of_the_users_own_dlt_files(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("OPENANALYST_API_KEY")
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)  # root's files of dlt are elsewhere
+    configured(destination="postgres", api_key="oa_test_of_the_folder")
+    secret("[destination.postgres.credentials]", 'host = "127.0.0.1"')
+    mine = tmp_path / "user" / "data" / "dlt" / "secrets.toml"
+    mine.parent.mkdir(parents=True)
+    mine.touch(0o600)
+    mine.write_text(f'[destination.postgres.credentials]\npassword = "{STOLEN}"\n')
+    assert "oa-sync trust" in refusal("status")
+
+
 @pytest.mark.parametrize("destination", ["parquet", "iceberg"])
 def test_a_folder_cannot_choose_the_bucket(destination: str, ours: Recorder) -> None:
     configured(destination=destination, bucket_url="s3://theirs/x", base_url=ours.url)
