@@ -79,6 +79,15 @@ def without(text: str, secrets: Iterable[str]) -> str:
     return text
 
 
+def shown(value: Any) -> Any:
+    """`value`, a JSON value that is on its way to a person, without what no message may show."""
+    if isinstance(value, str):
+        return without(value, hidden())
+    if isinstance(value, dict):
+        return {shown(name): shown(inner) for name, inner in value.items()}
+    return [shown(inner) for inner in value] if isinstance(value, list) else value
+
+
 def _forms(secret: str) -> tuple[str, ...]:
     """`secret` as it is, in JSON, and in a path and a query (RFC 3986, section 3.3, and HTML's form encoding)."""
     in_path = (quote(secret, safe=safe) for safe in ("", "/", "/:@!$&'()*+,;="))

@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 
 from oa_sync.addresses import is_loopback
 from oa_sync.errors import ConfigurationError
-from oa_sync.settings_files import folder_of, key_in_file, toml_values
+from oa_sync.settings_files import brought_along, folder_of, key_in_file, toml_values
 
 logger = logging.getLogger(__name__)
 
@@ -224,7 +224,7 @@ def resolve(
                 values[name] = (*values.get(name, ()), *converted)
                 continue
             values[name] = _absolute(cwd, converted, origin) if name in _PATHS else converted
-            if is_from_folder:
+            if is_from_folder and (name != "api_key" or brought_along(file)):
                 from_folder.add(name)
             break
     values.setdefault("database", cwd / "oa_sync.duckdb")

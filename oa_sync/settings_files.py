@@ -11,6 +11,11 @@ from oa_sync.private import check_trusted
 
 _LARGEST_KEY = 16_384
 """Bytes that a file with a key may have: a path that leads to something else is told, not read whole."""
+_NAMES = ("config.toml", "secrets.toml")
+_NO_DESTINATION = frozenset(
+    {"sources", "runtime", "schema", "extract", "normalize", "load", "data_writer"}
+)
+"""Tables of dlt's that name no destination."""
 
 
 def toml_values(cwd: Path) -> dict[str, tuple[Any, Path]]:
@@ -37,18 +42,52 @@ def folder_of(cwd: Path) -> Path | None:
         return folder
 
 
+def brought_along(file: Path) -> bool:
+    """Whether `file` came with its folder: not where it is a link that leads out of it, to the user's own perhaps."""
+    return file.resolve().is_relative_to(file.parent.resolve())
+
+
+def dlt_values(folder: Path) -> dict[str, Any]:
+    """What the files of a `.dlt` say to dlt of destinations, by dotted name.
+
+    Raises:
+        ConfigurationError: a file cannot be read.
+    """
+    found: dict[str, Any] = {}
+    for name in _NAMES:
+        tables = _document(folder / name).items()
+        found |= _leaves({k: v for k, v in tables if k not in _NO_DESTINATION})
+    return found
+
+
+def _leaves(table: dict[str, Any], above: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in table.items():
+        inner = _leaves(value, f"{above}{name}.") if isinstance(value, dict) else None
+        found |= {f"{above}{name}": value} if inner is None else inner
+    return found
+
+
 def _toml_files(cwd: Path) -> list[Path]:
     try:
         folders = [Path.home() / ".dlt", cwd / ".dlt"]
     except RuntimeError:  # a user without a home folder, as in some containers
         folders = [cwd / ".dlt"]
-    return [folder / name for folder in folders for name in ("config.toml", "secrets.toml")]
+    return [folder / name for folder in folders for name in _NAMES]
 
 
 def _openanalyst_table(path: Path) -> dict[str, Any]:
+    section = _document(path).get("sources", {})
+    section = section.get("openanalyst", {}) if isinstance(section, dict) else {}
+    if not isinstance(section, dict):
+        raise ConfigurationError(f"{path}: sources.openanalyst is not a table")
+    return section
+
+
+def _document(path: Path) -> dict[str, Any]:
     check_trusted(path, is_secret=path.name == "secrets.toml")
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except OSError as error:  # dlt reads the same files, and would fail of them with other words
@@ -57,11 +96,6 @@ def _openanalyst_table(path: Path) -> dict[str, Any]:
         ) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{path}: not valid TOML: {error}") from None
-    section = data.get("sources", {})
-    section = section.get("openanalyst", {}) if isinstance(section, dict) else {}
-    if not isinstance(section, dict):
-        raise ConfigurationError(f"{path}: sources.openanalyst is not a table")
-    return section
 
 
 def key_in_file(path: Path, origin: str) -> str:

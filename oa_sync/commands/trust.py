@@ -17,6 +17,7 @@ from oa_sync.workspace.access import (
     grants_of,
     host_of,
 )
+from oa_sync.workspace.destination_access import named_places
 
 
 @dataclass(frozen=True)
@@ -42,8 +43,8 @@ def for_definition(settings: Settings, file: str) -> Proposal:
 
 
 def for_folder(settings: Settings, folder: Path) -> Proposal:
-    """What the `.dlt` in `folder` names: hosts, and a definition with what that would send. `settings` are those of
-    a sync in the folder around it.
+    """What the `.dlt` in `folder` names: hosts, where rows go, and a definition with what that would send.
+    `settings` are those of a sync in the folder around it.
 
     Raises:
         DefinitionError, ConfigurationError: as `for_definition`.
@@ -62,6 +63,9 @@ def for_folder(settings: Settings, folder: Path) -> Proposal:
     if "quota_url" in named and settings.quota_url is not None:
         hosts.append(server_of(settings.quota_url, "quota_url"))
         lines.append(f"{folder} counts the quota at {hosts[-1]}")
+    for place in named_places(settings):
+        hosts.append(place.name)
+        lines.append(f"{folder.parent} says where rows go: {place.shown}")
 
     def accept() -> None:
         grants = grants_of(settings)

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from oa_sync.errors import OaSyncError
 from oa_sync.extract.set_aside import SetAside
+from oa_sync.process_wide import shown
 
 
 @dataclass(frozen=True)
@@ -16,6 +17,10 @@ class Warned:
 
     code: str
     message: str
+
+    def __post_init__(self) -> None:
+        # A server can put a secret that it was sent into keys, which are named here.
+        object.__setattr__(self, "message", shown(self.message))
 
 
 @dataclass

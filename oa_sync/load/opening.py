@@ -11,6 +11,7 @@ from oa_sync.clock import Clock
 from oa_sync.errors import ConfigurationError
 from oa_sync.settings import Settings
 from oa_sync.tables.target import Target
+from oa_sync.workspace.destination_access import allow_destination
 
 
 def open_target(
@@ -25,7 +26,11 @@ def open_target(
 
     `read_only`: nothing in it will be changed, not even what an interrupted load left. `clock` waits for a
     server that restarts, and `reconnected` is called when it is back, before anything is repeated.
+
+    Raises:
+        ConfigurationError: the current folder says where it is, and that was not confirmed; or its driver is missing.
     """
+    allow_destination(settings)
     if settings.destination == "parquet":
         from oa_sync.load.lake import Lake
 

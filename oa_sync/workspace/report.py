@@ -13,6 +13,7 @@ from oa_sync.clock import Clock, isoformat
 from oa_sync.errors import OaSyncError
 from oa_sync.extract.set_aside import SHOWN
 from oa_sync.extract.tally import Tally, Warned
+from oa_sync.process_wide import shown
 from oa_sync.quota.account import Forecast
 
 logger = logging.getLogger(__name__)
@@ -86,7 +87,11 @@ class SyncReport:
                 yield name, warned
 
     def as_json(self) -> dict[str, Any]:
-        """The object that `sync --json` prints."""
+        """The object that `sync --json` prints. It names keys and columns as the server does, but no secret."""
+        told: dict[str, Any] = shown(self._as_json())
+        return told
+
+    def _as_json(self) -> dict[str, Any]:
         return {
             "status": self.status,
             "exit_code": self.exit_code,

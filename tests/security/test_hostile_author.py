@@ -8,9 +8,12 @@ from __future__ import annotations
 import json
 import os
 import pty
+import socketserver
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -93,6 +96,28 @@ def written(text: str, name: str = "shop.yaml") -> Path:
 def asks(server: Recorder, *, client: str = "", resource: str = LIST, more: str = "") -> Path:
     """A definition of the API at `server`."""
     return written(f"client: {{base_url: '{server.url}'{client}}}\nresources: [{resource}]\n{more}")
+
+
+class Called(socketserver.BaseRequestHandler):
+    """Counts who calls, and hangs up."""
+
+    def handle(self) -> None:
+        self.server.calls += 1  # type: ignore[attr-defined]
+
+
+@contextmanager
+def listening() -> Iterator[socketserver.TCPServer]:
+    """A port that hangs up on whoever calls, and counts that in `calls`."""
+    with socketserver.TCPServer(("127.0.0.1", 0), Called) as server:
+        server.calls = 0  # type: ignore[attr-defined]
+        Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+        yield server
+        server.shutdown()
+
+
+def calls(server: socketserver.TCPServer) -> int:
+    """How many called."""
+    return int(server.calls)  # type: ignore[attr-defined]
 
 
 def nothing_arrived(*servers: Recorder) -> bool:
@@ -494,6 +519,127 @@ def test_a_folder_cannot_choose_the_database_of_the_quota(monkeypatch: pytest.Mo
     assert "127.0.0.2:9 for the quota" in refusal("status")
 
 
+def secret(*lines: str) -> None:
+    """A `.dlt/secrets.toml` that came with the folder."""
+    file = Path(".dlt/secrets.toml")
+    file.touch(0o600)
+    file.write_text("\n".join([*lines, ""]))
+
+
+def test_a_link_to_the_key_of_another_folder_is_no_key_of_this_one(
+    theirs: Recorder, tmp_path: Path
+) -> None:
+    os.environ.pop("OPENANALYST_API_KEY")
+    other = tmp_path / "another" / "secrets.toml"
+    other.parent.mkdir()
+    other.touch(0o600)
+    other.write_text(f'[sources.openanalyst]\napi_key = "{KEY}"\n')
+    configured(base_url=theirs.url, dialect="page")
+    Path(".dlt/secrets.toml").symlink_to("../../another/secrets.toml")
+    for attack in (sync, plan):
+        with pytest.raises(ConfigurationError, match="this key was never sent"):
+            attack(resolve({}))
+    assert run_checks(resolve({})).exit_code == 2
+    assert nothing_arrived(theirs)
+
+
+def test_a_mounted_key_is_of_the_folder_although_it_is_a_link_inside(ours: Recorder) -> None:
+    os.environ.pop("OPENANALYST_API_KEY")
+    configured(base_url=ours.url, dialect="page")
+    mounted = Path(".dlt/..2026_11/secrets.toml")  # as Kubernetes lays out what it mounts
+    mounted.parent.mkdir()
+    mounted.touch(0o600)
+    mounted.write_text('[sources.openanalyst]\napi_key = "oa_test_of_the_folder"\n')
+    Path(".dlt/..data").symlink_to("..2026_11")
+    Path(".dlt/secrets.toml").symlink_to("..data/secrets.toml")
+    synced(source=None)
+    assert ours.got("oa_test_of_the_folder")
+
+
+ADDRESSES: Mapping[str, tuple[str, str]] = {
+    "all but the password": ("postgresql://user@{}/d", "PGPASSWORD"),
+    "pieces": ("", "DESTINATION__POSTGRES__CREDENTIALS__PASSWORD"),
+}
+
+
+@pytest.mark.parametrize("is_keys", [False, True], ids=["key of the user", "key of the folder"])
+@pytest.mark.parametrize("address", ADDRESSES)
+def test_a_folder_cannot_say_where_the_password_of_a_database_goes(
+    address: str, is_keys: bool, ours: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, variable = ADDRESSES[address]
+    monkeypatch.setenv(variable, STOLEN)
+    own = {"api_key": "oa_test_of_the_folder"} if is_keys else {}
+    configured(destination="postgres", **own)
+    monkeypatch.setenv("OPENANALYST_BASE_URL", ours.url)
+    with listening() as server:
+        host, port = server.server_address[:2]
+        if url:
+            secret("[destination.postgres]", f'credentials = "{url.format(f"{host}:{port}")}"')
+        else:
+            secret(
+                "[destination.postgres.credentials]",
+                *(f'host = "{host}"', f"port = {port}", 'database = "d"', 'username = "u"'),
+            )
+        for command in ("status", "export", "sync"):
+            said = refusal(command, *(["--to", "out"] if command == "export" else []))
+            assert "oa-sync trust" in said
+            assert f"{port}" in said
+            assert STOLEN not in said
+        assert run_checks(resolve({})).exit_code != 0
+        assert calls(server) == 0
+        told = run("trust", ".dlt", "--yes").stdout
+        assert "says where rows go" in told
+        assert f"{port}" in told
+        # dlt reads its files once in a process.
+        subprocess.run([*OA_SYNC, "status"], capture_output=True, check=False)
+        assert calls(server), "once is enough"
+        secret("[destination.postgres]", f'credentials = "postgresql://u@{host}:{port}/other"')
+        assert "oa-sync trust" in refusal("status"), "it says something else now"
+
+
+def test_a_folder_with_its_own_key_says_where_its_rows_go(
+    ours: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OPENANALYST_API_KEY")
+    secret(
+        *("[sources.openanalyst]", 'api_key = "oa_test_of_the_folder"', 'destination = "postgres"'),
+        *("[destination.postgres]", 'credentials = "postgresql://u:password@127.0.0.1:9/d"'),
+    )
+    assert "oa-sync trust" not in str(run("status").exception)
+
+
+def test_a_folder_with_its_own_key_gets_no_password_of_the_users_own_dlt_files(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("OPENANALYST_API_KEY")
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)  # root's files of dlt are elsewhere
+    configured(destination="postgres", api_key="oa_test_of_the_folder")
+    secret("[destination.postgres.credentials]", 'host = "127.0.0.1"')
+    mine = tmp_path / "user" / "data" / "dlt" / "secrets.toml"
+    mine.parent.mkdir(parents=True)
+    mine.touch(0o600)
+    mine.write_text(f'[destination.postgres.credentials]\npassword = "{STOLEN}"\n')
+    assert "oa-sync trust" in refusal("status")
+
+
+@pytest.mark.parametrize("destination", ["parquet", "iceberg"])
+def test_a_folder_cannot_choose_the_bucket(destination: str, ours: Recorder) -> None:
+    configured(destination=destination, bucket_url="s3://theirs/x", base_url=ours.url)
+    secret("[destination.filesystem.credentials]", 'endpoint_url = "http://127.0.0.1:9"')
+    said = refusal("status")
+    assert "bucket_url theirs" in said
+    assert "endpoint_url 127.0.0.1:9" in said
+
+
+def test_a_folder_cannot_say_where_the_catalog_is(folder: Path) -> None:
+    Path(".pyiceberg.yaml").write_text(
+        "catalog: {oa_sync: {oauth2-server-uri: 'http://127.0.0.1:9'}}"
+    )
+    flags = ("--destination", "iceberg", "--bucket-url", str(folder / "lake"))
+    assert ".pyiceberg.yaml" in refusal("status", *flags)
+
+
 # -- ways out of the host --------------------------------------------------------------------------------
 
 
@@ -581,3 +727,23 @@ def test_no_other_part_of_an_answer_gets_a_secret_into_a_message(
 def test_a_secret_that_is_written_out_is_refused(client: str, theirs: Recorder) -> None:
     asks(theirs, client=client)
     assert "written out in the file" in refusal("validate", "shop.yaml")
+
+
+def test_no_report_shows_a_secret_that_the_server_put_into_keys_and_names(ours: Recorder) -> None:
+    asks(ours, client=", headers: {X-T: '${SHOP_TOKEN}'}, paginator: single_page")
+    rows: list[dict[str, Any]] = [{"id": TOKEN, "v": "\ud800"}, {"id": {"a": TOKEN}}]
+    ours.answer = lambda request: (200, {}, {"data": rows})
+    arguments = ("sync", "--source", "shop.yaml", "--env", "SHOP_TOKEN", "--rpm", "0")
+    run(*arguments)
+    rows[0] |= {TOKEN: 1, "w": 2}
+    report = sync(resolve({"source": "shop.yaml", "allow_env": ("SHOP_TOKEN",), "rpm": 0}))
+    told = [warned.code for _, warned in report.warnings()]
+    assert "replaced" in told, "the test shows a warning that names the key"
+    assert report.drift, "and a column"
+    assert report.tallies["items"].set_aside, "and a row that is set aside"
+    shown = [json.dumps(report.as_json()), *(warned.message for _, warned in report.warnings())]
+    rows[0] |= {f"{TOKEN}x": 1, "v": "again\ud800"}
+    forms = ((), ("--json",), ("--log-format", "json"))
+    shown += [run(*arguments, *more).output for more in forms]
+    shown += [run("status", *more).output for more in forms[:2]]
+    assert [text for text in shown if TOKEN in text] == []
