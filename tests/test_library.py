@@ -224,7 +224,9 @@ def test_a_stop_before_the_sync_sends_nothing_and_holds_for_every_sync(
     for _ in range(2):
         assert sync(api.settings, stop=stop).exit_code == 3
     assert api.state.counters.total == 0
-    told = [one for one in caplog.messages if one.startswith("the host program ends: stopping; no more")]
+    told = [
+        one for one in caplog.messages if one.startswith("the host program ends: stopping; no more")
+    ]
     assert len(told) == 2, "once a sync"
 
 
