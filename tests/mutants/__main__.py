@@ -116,7 +116,7 @@ REACHED: Mapping[str, Sequence[str]] = {
         *(SHAPE + name for name in ("shaper.py", "tables.py", "key_columns.py", "exact.py")),
     ],
     "oa_sync.shape.fast": [SHAPE + "fast.py", SHAPE + "key_columns.py", SHAPE + "shaper.py"],
-    "oa_sync.shape.exact": [SHAPE + "exact.py", SHAPE + "shaper.py"],
+    "oa_sync.shape.exact": [SHAPE + "exact.py", SHAPE + "key_columns.py", SHAPE + "shaper.py"],
     "oa_sync.shape.result": [SHAPE + "result.py"],
     "oa_sync.shape.arrays": [SHAPE + "arrays.py"],
     "oa_sync.shape.body": [SHAPE + "lists.py"],
