@@ -96,7 +96,7 @@ def test_a_kill_in_the_first_sync_of_all_costs_no_detail_twice(
 
 def test_a_kill_between_two_steps_keeps_the_first_and_loads_the_rest(tmp_path: Path) -> None:
     with place(tmp_path) as fresh:
-        point = Point("oa_sync.load.dlt.warehouse:Warehouse.load", "before", nth=2)
+        point = Point("oa_sync.load.dlt.warehouse:Warehouse.load", "before", nth=3)
         sync_until(point, fresh.settings, Tuning(step_bytes=5_000))
         assert 0 < len(query(fresh.settings, "SELECT id FROM reports")) < 30
         assert fresh.journaled()

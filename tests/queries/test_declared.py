@@ -158,17 +158,18 @@ def test_queries_wait_for_the_next_sync_when_the_budget_has_ended(tmp_path: Path
 ASKED = "oa_sync.extract.jobs.queries:QueryRunner.run"
 LOADED = "oa_sync.commands.results.declared:load_result"
 DLT = "dlt.pipeline.pipeline:Pipeline"
-PACKAGE = 3
-"""The query's among dlt's packages: the child tables of the resources and their own come before."""
+PACKAGE = 4
+"""The query's among dlt's packages: what the rows are read with, the child tables of the resources and their own come
+before."""
 
 KILLS = [
     (Point(ASKED, "before"), False),
     (Point("oa_sync.tables.results:_Result._learn", "after"), False),
-    (Point("oa_sync.load.dlt.warehouse:Warehouse.load", "before", 2), False),
+    (Point("oa_sync.load.dlt.warehouse:Warehouse.load", "before", 3), False),
     (Point(f"{DLT}.normalize", "before", PACKAGE), False),
     (Point(f"{DLT}.load", "before", PACKAGE), False),
     (Point(f"{DLT}.load", "after", PACKAGE), True),
-    (Point("oa_sync.load.dlt.warehouse:Warehouse.load", "after", 2), True),
+    (Point("oa_sync.load.dlt.warehouse:Warehouse.load", "after", 3), True),
     (Point(LOADED, "after"), True),
 ]
 """Where the first sync is killed, and whether the result of its query is loaded by then."""

@@ -73,8 +73,9 @@ def require_rights(connection: Connection, dataset: str, catalog: Catalog) -> No
     ours = [short(name) for name in (SCHEMAS, *catalog.tables)]
     refused = [name for (name,) in connection.execute(_NOT_CHANGED, [dataset, ours])]
     if refused:
+        own_last = sorted(refused, key=lambda name: (name.startswith("_"), name))
         raise UnusableDestinationError(
-            f"postgres: role {role} may not change {', '.join(sorted(refused)[:5])} in schema {dataset};"
+            f"postgres: role {role} may not change {', '.join(own_last[:5])} in schema {dataset};"
             f" have their owner run GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {schema}"
             f" TO {user}, or sync as that owner"
         )
