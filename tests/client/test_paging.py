@@ -457,6 +457,43 @@ def test_a_page_at_an_offset_can_be_read_again_alone() -> None:
     assert (page.number, page.is_last, len(page.rows)) == (14, True, 6)
 
 
+@pytest.mark.parametrize("size", [1, 3])
+@pytest.mark.parametrize("by_offset", [False, True], ids=["page", "offset"])
+def test_a_page_that_comes_again_in_a_list_that_moves_does_not_end_it(
+    by_offset: bool, size: int
+) -> None:
+    """So many rows come in front that all rows of one page stand on the next one."""
+    moved = 0
+
+    def script(seen: Seen) -> Reply:
+        nonlocal moved
+        start = int(seen.query["at"]) * (1 if by_offset else size)
+        moved = max(moved, size if start >= 3 * size else 0)
+        first = start - moved
+        return reply({"data": rows(max(0, first), max(0, min(size, 20 - first)))})
+
+    paginator: Paginator = (
+        OffsetPaginator(limit=size, offset_param="at", total_path=None)
+        if by_offset
+        else PageNumberPaginator(page_param="at", base_page=0, total_path=None)
+    )
+    found, _ = read(script, paginator)
+    assert set(ids(found)) == set(range(20))
+
+
+@pytest.mark.parametrize(("count", "far"), [(21, 1), (20, 0)])
+def test_the_last_page_once_more_ends_a_list_and_a_full_one_is_asked_for_far_away(
+    count: int, far: int
+) -> None:
+    def script(seen: Seen) -> Reply:
+        number = min(int(seen.query["page"]), (count - 1) // 7)
+        return reply({"data": rows(number * 7, min(7, count - number * 7))})
+
+    found, seen = read(script, PageNumberPaginator(base_page=0, total_path=None))
+    assert ids(found) == list(range(count))
+    assert len(seen) == 4 + far
+
+
 # --- cursors ----------------------------------------------------------------------------------
 
 

@@ -132,6 +132,22 @@ KEPT: tuple[Kept, ...] = (
         " became a version from its deletion to its deletion",
         _WITHOUT_STORMS,
     ),
+    Kept(
+        20000135,
+        20,
+        None,
+        "living rows marked as deleted: a row came in front of a list in pages of one row, so that a page came twice,"
+        " which was taken for the end of the list; the rows were kept, and let go in the next night, in which it"
+        " happened again",
+        Kinds(lies=True),
+    ),
+    Kept(
+        2000074,
+        20,
+        None,
+        "a living row marked as deleted: an answer in pages of one row lost its paging, and its row was taken for all",
+        Kinds(lies=True),
+    ),
 )
 
 KNOWN = frozenset(kept.alarm for kept in KEPT if kept.alarm)

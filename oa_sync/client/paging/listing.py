@@ -220,11 +220,15 @@ class RepeatGuard:
         self._rows, self._total = answer.rows, total
         self._pages += 1
 
-    def is_beyond_end(self, answer: Answer, total: int | None) -> bool:
-        """Whether a page by position is the last one once more, which some servers answer to a position
+    def may_be_beyond_end(self, answer: Answer, total: int | None) -> bool:
+        """Whether a page by position may be the last one once more, which some servers answer to a position
         beyond the end. They know the position: the page before that one was another."""
         tells_none = total is None and self._total is None
         return self._pages > 1 and tells_none and answer.rows == self._rows
+
+    def list_moved(self) -> None:
+        """A row came in front and pushed the rows of the page before onto this one: they are no repetition."""
+        self._rows = []
 
 
 def refuse_empty(answer: Answer) -> None:

@@ -24,8 +24,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Sequence
 from datetime import datetime
+from typing import Any
 
 from oa_sync.client.paging.envelope import says_more
 from oa_sync.client.paging.listing import (
@@ -39,6 +40,17 @@ from oa_sync.client.paging.listing import (
 from oa_sync.client.paging.onward import Onward
 from oa_sync.client.paging.page import Page
 from oa_sync.definitions.model import OffsetPaginator, PageNumberPaginator
+
+FAR_PAGES = 1_000
+"""Where a server that answers all beyond the end with its last page does so, and a list that moved shows no such rows."""
+
+
+async def _is_there_too(rows: Sequence[Any], far: Awaitable[Answer]) -> bool:
+    """Whether the answer from `far` beyond has the same `rows`."""
+    try:
+        return (await far).rows == rows
+    except NoSuchPageError:
+        return False
 
 
 def _tells_length(answer: Answer, page: Page, pages_path: str | None) -> bool:
@@ -92,12 +104,22 @@ class PageNumbers:
                         raise
                     return
                 number += 1
-                if self._guard.is_beyond_end(answer, self._total(answer)):
+                if await self._is_beyond_end(number, answer):
                     return
         finally:
             for task in ahead:
                 task.cancel()
             await asyncio.gather(*ahead, return_exceptions=True)
+
+    async def _is_beyond_end(self, number: int, answer: Answer) -> bool:
+        if not self._guard.may_be_beyond_end(answer, self._total(answer)):
+            return False
+        if len(answer.rows) < self._size:
+            return True
+        if await _is_there_too(answer.rows, self._read(number + FAR_PAGES)):
+            return True
+        self._guard.list_moved()
+        return False
 
     async def page(self, number: int) -> Page:
         """The page `number` alone; it is the last if it says so, or if by its size the list ends there."""
@@ -242,8 +264,19 @@ class Offsets:
                     raise
                 return
             offset = following
-            if self._guard.is_beyond_end(answer, answer.total(self._paginator.total_path)):
+            if await self._is_beyond_end(offset, answer):
                 return
+
+    async def _is_beyond_end(self, offset: int, answer: Answer) -> bool:
+        if not self._guard.may_be_beyond_end(answer, answer.total(self._paginator.total_path)):
+            return False
+        if len(answer.rows) < self._size:
+            return True
+        far = offset + FAR_PAGES * self._paginator.limit
+        if await _is_there_too(answer.rows, self._read(far)):
+            return True
+        self._guard.list_moved()
+        return False
 
     async def page(self, offset: int) -> Page:
         """The page that starts at row `offset`."""
