@@ -19,7 +19,7 @@ import hashlib
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import RLock
 from typing import TYPE_CHECKING, Any
@@ -137,11 +137,19 @@ class PostgresLock:
         self._using = RLock()
 
     def __enter__(self) -> PostgresLock:
-        self._take()
+        try:
+            lasting(self._take, self._clock)
+        except ConnectionLostError as lost:
+            raise lost.args[0] from None
         return self
 
     def __exit__(self, *error: object) -> None:
+        from psycopg import Error
+
         if self._connection is not None:
+            # The server notices that a connection is closed a moment later, and the next sync may come before that.
+            with suppress(Error):
+                self._connection.execute("SELECT pg_advisory_unlock(%s)", [self._key])
             self._connection.close()
 
     def ensure(self) -> None:
@@ -196,8 +204,9 @@ class PostgresLock:
             f"{self._what}: another sync is running ({_described(holder)}); wait for it, or end that"
             " process"
         )
-        if holder == self._me and self._connection is not None:
-            # Our own connection that was cut: the server has not noticed it yet.
+        is_ours = holder == self._me and self._connection is not None
+        if is_ours or _has_died(holder):
+            # A connection that was cut, or whose process was killed: the server has not noticed it yet.
             raise ConnectionLostError(held)
         raise held
 
@@ -206,6 +215,20 @@ def _holder(connection: psycopg.Connection[Any], key: int) -> str:
     """The name that the holder gave its connection; other roles may not see it."""
     found = connection.execute(_HOLDER, [key]).fetchone()
     return str(found[0]) if found else ""
+
+
+def _has_died(holder: str) -> bool:
+    """Whether the process that holds the lock ran on this machine, and is gone."""
+    parts = holder.removeprefix(_MARK).split()
+    if len(parts) != 3 or not socket.gethostname().startswith(parts[2]):
+        return False
+    try:
+        os.kill(int(parts[0]), 0)
+    except ProcessLookupError:
+        return True
+    except (ValueError, OSError):
+        return False
+    return False
 
 
 def _described(holder: str) -> str:

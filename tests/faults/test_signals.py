@@ -153,7 +153,9 @@ def test_a_signal_while_loading_finishes_the_load(tmp_path: Path) -> None:
     with place(tmp_path, "reports=20,datasets=1,dashboards=1,runs=0,rows=20000") as asked:
         jobs = asked.settings.home / "dlt"
         with forked_sync(asked.settings) as process:
-            wait_for(lambda: any(jobs.glob("*/*/load/normalized/*/started_jobs/report_rows*")), "a load")
+            wait_for(
+                lambda: any(jobs.glob("*/*/load/normalized/*/started_jobs/report_rows*")), "a load"
+            )
             stopped(process)
             assert process.exitcode == 0
         assert_mirrors(asked.settings, asked.state, "datasets", "dashboards")

@@ -3,34 +3,22 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from oa_sync.clock import Clock
 from oa_sync.errors import OaSyncError
 from oa_sync.quota.limits import Limits
 from oa_sync.quota.postgres_ledger import PostgresLedger
 from oa_sync.quota.restarts import WAITS
-from tests.support.clock import ManualClock
+from tests.support.clock import ManualClock, Waiting
 from tests.support.cutting import cutting
 from tests.support.postgres import OwnPostgres, running_postgres
 
 FREE = Limits(30, 500)
-
-
-class Waiting(ManualClock):
-    """Does something at one of the waits."""
-
-    def __init__(self, at: int, what: Callable[[], None]) -> None:
-        super().__init__()
-        self._at, self._what = at, what
-
-    def pause(self, seconds: float) -> None:
-        super().pause(seconds)
-        if len(self.sleeps) == self._at:
-            self._what()
 
 
 @pytest.fixture
@@ -71,7 +59,8 @@ def test_a_commit_that_is_not_answered_is_done_once(
     postgres_url: str, arrives: bool, what: str
 ) -> None:
     with cutting(postgres_url) as cut:
-        ledger = PostgresLedger(cut.url, patience=ManualClock())
+        # The server takes its time to notice that the connection was cut.
+        ledger = PostgresLedger(cut.url, patience=Clock())
         slots = ledger.reserve(1, FREE, 3).slots
         cut.passes_on, cut.word = arrives, b"COMMIT"
         match what:

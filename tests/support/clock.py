@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 import itertools
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 from oa_sync.clock import Clock
@@ -53,3 +54,16 @@ class ManualClock(Clock):
         finally:
             self._waiting.remove(mine)
             heapq.heapify(self._waiting)
+
+
+class Waiting(ManualClock):
+    """Does something at one of the waits."""
+
+    def __init__(self, at: int, what: Callable[[], None]) -> None:
+        super().__init__()
+        self._at, self._what = at, what
+
+    def pause(self, seconds: float) -> None:
+        super().pause(seconds)
+        if len(self.sleeps) == self._at:
+            self._what()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import socket
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
@@ -14,10 +16,11 @@ import pytest
 
 from oa_sync.commands.sync import sync
 from oa_sync.errors import LockHeldError
+from oa_sync.quota.restarts import WAITS
 from oa_sync.workspace.lock import PostgresLock
 from tests.faults.places import place
 from tests.faults.processes import forked_sync, wait_for
-from tests.support.clock import START, ManualClock
+from tests.support.clock import START, ManualClock, Waiting
 from tests.support.postgres import OwnPostgres, Postgres, running_postgres
 from tests.support.syncing import run_sync
 
@@ -104,6 +107,39 @@ def test_a_lock_is_taken_again_after_its_connection_was_cut_and_not_from_another
         cut()
         with other, pytest.raises(LockHeldError, match=f"process {os.getpid()} on"):
             mine.ensure()
+
+
+def test_a_lock_is_free_as_soon_as_it_is_let_go(database: str) -> None:
+    """And not only when the server has noticed that its connection is closed."""
+    for seconds in range(50):
+        clock = ManualClock(START + timedelta(seconds=seconds))
+        with PostgresLock(database, "name", "it", clock):
+            pass
+
+
+@pytest.mark.parametrize("goes", [True, False])
+def test_what_a_killed_process_held_is_waited_for_a_while(database: str, goes: bool) -> None:
+    killed = subprocess.Popen(["true"])
+    killed.wait()
+    name = f"oa-sync lock {killed.pid} since {socket.gethostname()}"[:63]
+    left = psycopg.connect(database, autocommit=True, application_name=name)
+    lock = PostgresLock(database, "name", "it", ManualClock())
+    key = [lock._key]
+
+    def let_go() -> None:
+        left.execute("SELECT pg_advisory_unlock(%s)", key)
+
+    clock = Waiting(3, let_go if goes else lambda: None)
+    lock = PostgresLock(database, "name", "it", clock)
+    left.execute("SELECT pg_advisory_lock(%s)", key)
+    if goes:
+        with lock:
+            assert clock.sleeps == list(WAITS[:3])
+    else:
+        with pytest.raises(LockHeldError, match=f"process {killed.pid}"), lock:
+            pass
+        assert clock.sleeps == list(WAITS)
+    left.close()
 
 
 @pytest.fixture
