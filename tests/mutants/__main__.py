@@ -79,12 +79,7 @@ REACHED: Mapping[str, Sequence[str]] = {
             for name in ("ledger_rules.py", "day_bounds.py", "ledger.py", "pacer.py", "steps.py")
         )
     ],
-    "oa_sync.quota.book": [
-        *(
-            QUOTA + name
-            for name in ("day_bounds.py", "schedule.py", "ledger.py", "steps.py", "step_bounds.py")
-        )
-    ],
+    "oa_sync.quota.book": [QUOTA + "book.py", QUOTA + "day_bounds.py", QUOTA + "schedule.py"],
     "oa_sync.quota.schedule": [QUOTA + "schedule.py", QUOTA + "ledger.py"],
     "oa_sync.quota.limits": [QUOTA + "limits.py", QUOTA + "day_bounds.py", QUOTA + "ledger.py"],
     "oa_sync.quota.headers": [QUOTA + "headers.py"],
