@@ -85,7 +85,9 @@ REACHED: Mapping[str, Sequence[str]] = {
     "oa_sync.quota.restarts": [QUOTA + "lasting.py"],
     "oa_sync.quota.steps": [QUOTA + "steps.py", QUOTA + "step_bounds.py"],
     "oa_sync.quota.sqlite_ledger": [QUOTA + "sqlite_decisions.py", QUOTA + "sqlite_ledger.py"],
-    "oa_sync.quota.postgres_ledger": [QUOTA + "postgres_ledger.py", QUOTA + "restarts.py"],
+    "oa_sync.quota.postgres_ledger": [
+        *(QUOTA + name for name in ("postgres_decisions.py", "postgres_ledger.py", "restarts.py"))
+    ],
     "oa_sync.quota.postgres_address": [QUOTA + "postgres_address.py"],
     "oa_sync.journal.disk": [JOURNAL + "disk.py"],
     "oa_sync.journal.items": [EXTRACT + "changes.py", EXTRACT + "scan.py", JOURNAL + "journal.py"],
