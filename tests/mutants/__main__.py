@@ -74,17 +74,9 @@ REACHED: Mapping[str, Sequence[str]] = {
     "oa_sync.extract.jobs.queries": [QUERIES + "running.py", QUERIES + "query_answers.py"],
     "oa_sync.quota": [QUOTA + "open_ledger.py"],
     "oa_sync.quota.ledger": [
-        *(
-            QUOTA + name
-            for name in ("ledger_rules.py", "day_bounds.py", "ledger.py", "pacer.py", "steps.py")
-        )
+        QUOTA + name for name in ("ledger_rules.py", "day_bounds.py", "ledger.py")
     ],
-    "oa_sync.quota.book": [
-        *(
-            QUOTA + name
-            for name in ("day_bounds.py", "schedule.py", "ledger.py", "steps.py", "step_bounds.py")
-        )
-    ],
+    "oa_sync.quota.book": [QUOTA + "book.py", QUOTA + "day_bounds.py", QUOTA + "schedule.py"],
     "oa_sync.quota.schedule": [QUOTA + "schedule.py", QUOTA + "ledger.py"],
     "oa_sync.quota.limits": [QUOTA + "limits.py", QUOTA + "day_bounds.py", QUOTA + "ledger.py"],
     "oa_sync.quota.headers": [QUOTA + "headers.py"],
@@ -92,8 +84,10 @@ REACHED: Mapping[str, Sequence[str]] = {
     "oa_sync.quota.account": [QUOTA + "forecast.py"],
     "oa_sync.quota.restarts": [QUOTA + "lasting.py"],
     "oa_sync.quota.steps": [QUOTA + "steps.py", QUOTA + "step_bounds.py"],
-    "oa_sync.quota.sqlite_ledger": [QUOTA + "sqlite_ledger.py"],
-    "oa_sync.quota.postgres_ledger": [QUOTA + "postgres_ledger.py", QUOTA + "restarts.py"],
+    "oa_sync.quota.sqlite_ledger": [QUOTA + "sqlite_decisions.py", QUOTA + "sqlite_ledger.py"],
+    "oa_sync.quota.postgres_ledger": [
+        *(QUOTA + name for name in ("postgres_decisions.py", "postgres_ledger.py", "restarts.py"))
+    ],
     "oa_sync.quota.postgres_address": [QUOTA + "postgres_address.py"],
     "oa_sync.journal.disk": [JOURNAL + "disk.py"],
     "oa_sync.journal.items": [EXTRACT + "changes.py", EXTRACT + "scan.py", JOURNAL + "journal.py"],

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
 
-from oa_sync.quota.book import TABLES, Book, State
 from oa_sync.quota.headers import Reading
 from oa_sync.quota.ledger import Ledger
 from oa_sync.quota.limits import (
@@ -20,9 +16,9 @@ from oa_sync.quota.limits import (
     Limits,
 )
 from oa_sync.quota.sqlite_ledger import SqliteLedger
+from tests.support.account_rows import ME, Rows
 from tests.support.clock import ManualClock
 
-ME = 7
 MIDNIGHT = int(datetime(2026, 3, 3, tzinfo=UTC).timestamp())
 BY_UTC = Limits(None, 5, "UTC")
 ROLLING_DAY = Limits(None, 5)
@@ -179,26 +175,6 @@ def test_a_server_that_has_more_left_never_widens_the_minute(
 
 
 # -- the rows of an account -------------------------------------------------------------------------
-
-
-class Rows:
-    """An account's rows in memory. Writes are carried out at once, so that reads see them."""
-
-    def __init__(self, **state: int) -> None:
-        connection = sqlite3.connect(":memory:", isolation_level=None)
-        for table in TABLES:
-            connection.execute(table)
-
-        def execute(sql: str, values: Sequence[object]) -> list[Any]:
-            return connection.execute(sql, tuple(values)).fetchall()  # type: ignore[arg-type]
-
-        self._execute = execute
-        self.book = Book(ME, execute, fresh=State(**state))
-
-    def write(self) -> None:
-        for sql, values in self.book.close():
-            self._execute(sql, values)
-        self.book = Book(ME, self._execute)
 
 
 def test_what_is_spent_in_a_second_that_has_left_the_day_does_not_count() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -378,6 +379,21 @@ def test_a_denial_by_the_calendar_waits_a_minute_longer_than_it_tells(ledger: Le
     assert denied.resets_at == datetime(2026, 3, 3, tzinfo=UTC)
     assert denied.wait_seconds == 15 * 3_600 + 60
     assert ledger.allows_at(ME, limits, 1) == datetime(2026, 3, 3, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    "reads",
+    [lambda ledger: ledger.usage(ME, TEN), lambda ledger: ledger.allows_at(ME, TEN, 1)],
+    ids=["usage", "allows_at"],
+)
+def test_whoever_only_reads_keeps_nothing_not_even_the_time(
+    ledger: Ledger, clock: WallClock, reads: Callable[[Ledger], object]
+) -> None:
+    spend(ledger, TEN, 1)
+    clock.advance(600)
+    reads(ledger)
+    with ledger._transaction(ME, None) as (book, _):
+        assert book.state.clock == START.timestamp() * 1e6
 
 
 # -- a clock that is set back -----------------------------------------------------------------------

@@ -420,6 +420,16 @@ def test_nothing_remaining_and_a_near_reset_is_a_wait(ledger: Ledger, clock: Man
     assert 20 <= clock.monotonic() <= 21
 
 
+def test_nothing_remaining_in_a_minute_whose_limit_is_known_is_no_refusal(
+    ledger: Ledger, clock: ManualClock
+) -> None:
+    pacer = limiter(ledger, clock)
+    run(spend(pacer, 1))
+    reset = str(int((START + timedelta(seconds=20)).timestamp()))
+    pacer.observe(200, {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": reset})
+    assert ledger.usage(ME, FREE).blocked_until is None
+
+
 def test_nothing_remaining_in_a_minute_without_a_limit_is_a_wait(
     ledger: Ledger, clock: ManualClock
 ) -> None:

@@ -299,7 +299,19 @@ def _no_number(path: Path) -> None:
         connection.execute("UPDATE oa_sync_quota_account SET day_total = 'many'")
 
 
+def _without_layout(path: Path) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("PRAGMA user_version = 0")
+
+
+def _without_a_table(path: Path) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("DROP TABLE oa_sync_quota_minute")
+
+
 DAMAGES = [
+    _without_layout,
+    _without_a_table,
     _empty,
     _another_database,
     _another_program,
@@ -356,6 +368,8 @@ def test_a_log_that_is_gone_is_a_damage(tmp_path: Path, clock: ManualClock) -> N
         copy.write_bytes((tmp_path / f"quota.sqlite3{part}").read_bytes())
         os.utime(copy, (START.timestamp(), START.timestamp()))
     ledger.close()
+    with closing(SqliteLedger(path, clock, only_reading=True)) as reader:
+        assert reader.usage(1, FREE).left_today == 0
     with closing(SqliteLedger(path, clock)) as damaged:
         assert not damaged.reserve(1, FREE).allowed
 
@@ -374,7 +388,9 @@ def test_an_older_copy_counts_as_spent_from_the_last_booking_that_is_known(
     os.utime(path, (START.timestamp(), START.timestamp()))
     clock.advance(3_600)
     with closing(SqliteLedger(path, clock, only_reading=True)) as ledger:
-        assert ledger.usage(1, FREE).left_today == 0
+        usage = ledger.usage(1, FREE)
+        assert usage.left_today == 0
+        assert usage.blocked_until == START + timedelta(seconds=7_200 + DAY)
     with closing(SqliteLedger(path, clock)) as ledger:
         denied = ledger.reserve(1, FREE)
     assert denied.wait_seconds == pytest.approx(DAY - 3_600, abs=2)
@@ -395,6 +411,17 @@ def test_a_process_that_dies_while_it_makes_the_file_leaves_no_damage(
     (tmp_path / "quota.sqlite3.new").write_bytes(b"half")
     with closing(SqliteLedger(tmp_path / "quota.sqlite3", clock)) as ledger:
         assert ledger.reserve(1, FREE).allowed
+
+
+def test_a_row_spoilt_while_the_file_is_open_is_a_damage(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    path = tmp_path / "quota.sqlite3"
+    with closing(SqliteLedger(path, clock)) as ledger:
+        ledger.reserve(1, FREE)
+        _no_number(path)
+        os.utime(path, (START.timestamp(), START.timestamp()))
+        assert not ledger.reserve(1, FREE).allowed
 
 
 def test_whoever_only_reads_creates_and_changes_nothing(tmp_path: Path, clock: ManualClock) -> None:
