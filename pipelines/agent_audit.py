@@ -54,7 +54,9 @@ def failures(settings: Settings) -> int:
     failed = 0
     with duckdb.connect(str(settings.database), read_only=True) as database:
         database.execute(f"USE {settings.dataset_name}")
-        if not database.execute("FROM duckdb_tables() WHERE table_name = 'agent_runs'").fetchall():
+        # The table of a workspace without a run has no column for its ids yet.
+        ids = "FROM duckdb_columns() WHERE table_name = 'agent_runs' AND column_name = 'id'"
+        if not database.execute(ids).fetchall():
             print("no agent runs: this API does not list them (see `oa-sync runs add`)")
             return 0
         for name, query in CHECKS.items():
