@@ -152,7 +152,8 @@ KEPT: tuple[Kept, ...] = (
         1734947,
         20,
         "complete, with a row of a parent that is gone",
-        "a row stayed one night longer than its parent, in a sync that says complete; not traced yet",
+        "a row stayed one night longer than its parent: of eight parents that went, six had been kept before and were"
+        " allowed, and the absence of the other two stayed unproven, so their rows stayed too",
         Kinds(),
     ),
 )
