@@ -280,10 +280,13 @@ class Deletions:
         before = self._facts.fact(_OF_PARENT, scan.resource)
         had_rows = before if isinstance(before, dict) else {}
         missing = [key for key in scan.lists_missing if had_rows.get(_digest(key))]
-        if not missing and not scan.lists_missing:
-            return
         times, now = _times(self._facts.fact(_LISTS_MISSING, scan.resource)), self._clock.now()
-        first = {_digest(key): times.get(_digest(key), now) for key in missing}
+        if not missing and not times:
+            return
+        # A list that answers again begins anew; one that was not asked for stays as it was.
+        asked = {_digest(key) for key in scan.of_parent}
+        first = {key: at for key, at in times.items() if key not in asked}
+        first |= {_digest(key): times.get(_digest(key), now) for key in missing}
         fact = {key: at.isoformat() for key, at in first.items()}
         self._facts.set_fact(_LISTS_MISSING, scan.resource, fact or None)
         fresh = [key for key in missing if now - first[_digest(key)] < CONFIRMED_AFTER]

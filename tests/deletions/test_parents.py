@@ -185,6 +185,18 @@ def test_404_for_an_empty_list_is_believed_a_day_later(tmp_path: Path) -> None:
             assert family.living() == family.ids
 
 
+def test_404_on_one_day_is_no_proof_for_another_one_weeks_later(tmp_path: Path) -> None:
+    with served(a_family(), tmp_path) as family:
+        assert family.sync().exit_code == 0
+        for _ in range(2):
+            family.fault = lambda parent, body: None if parent == "p3" else body
+            assert family.sync().exit_code == 1
+            assert family.living() == family.ids
+            family.fault = lambda parent, body: body
+            assert family.sync().exit_code == 0
+            family.clock.advance(30 * CONFIRMED_AFTER.total_seconds())
+
+
 def test_404_for_a_list_that_was_empty_before_says_nothing_new(tmp_path: Path) -> None:
     with served(a_family(), tmp_path) as family:
         family.parts["p3"].clear()
