@@ -29,9 +29,9 @@ A parent that was missed hides the rows of its list. So rows of a list that is a
 every absent parent is gone. Where parents went in this sync, as many rows go with them as their lists showed
 when they were read last, which is remembered. What is absent beside these is judged as in any other list.
 
-A parent that its list shows, and whose own list had rows and answers 404, is a contradiction. No row of the resource
-is taken for deleted then, and the sync fails, unless it was so `CONFIRMED_AFTER` before as well: some servers
-answer 404 for an empty list.
+A parent that its list shows, and whose own list answers 404, is a contradiction, unless that list is known to have
+been empty, or the parent is new. No row of the resource, nor of those below it, is taken for deleted then, and the
+sync fails, unless it was so `CONFIRMED_AFTER` before and ever since: some servers answer 404 for an empty list.
 
 What this assumes: a server does not for a day show the same part of a list, with a total of that part; and it
 does not answer 404 for living rows that its list leaves out while it answers for others.
@@ -262,9 +262,7 @@ class Deletions:
         their lists showed when they were read last."""
         loaded = {key for key in parents.known if parents.is_loaded(key)} | parents.seen
         living = {_digest(key) for key in loaded - self._gone[parents.resource.name]}
-        before = self._facts.fact(_OF_PARENT, scan.resource)
-        shown = before.items() if isinstance(before, dict) else ()
-        rows = {key: count for key, count in shown if type(count) is int}
+        rows = self._rows_of_parent(scan)
         went = sum(count for key, count in rows.items() if key not in living)
         if went and not is_mass(len(scan.absent()) - went, scan.living - went):
             self._believed.add(scan.resource.name)
@@ -272,29 +270,51 @@ class Deletions:
             # The number of a parent that goes now stays for one sync: a kill may lose the marks of its rows.
             read = {k: n for k, n in scan.of_parent.items() if k not in scan.lists_missing}
             now = {key: read.get(key, rows.get(_digest(key))) for key in loaded}
-            fact = {_digest(key): count for key, count in now.items() if count}
+            fact = {_digest(key): count for key, count in now.items() if count is not None}
             self._facts.set_fact(_OF_PARENT, scan.resource, fact or None)
 
+    def _rows_of_parent(self, scan: Scan) -> dict[str, int]:
+        """How many rows the list of each parent showed when it was read last, by the parent's digest. Without an
+        entry it is not known."""
+        fact = self._facts.fact(_OF_PARENT, scan.resource)
+        counts = fact.items() if isinstance(fact, dict) else ()
+        return {key: count for key, count in counts if type(count) is int}
+
     def _look_at_missing_lists(self, scan: Scan) -> None:
-        """Fail `scan` if lists of parents that are listed answer 404 for the first time, and had rows."""
-        before = self._facts.fact(_OF_PARENT, scan.resource)
-        had_rows = before if isinstance(before, dict) else {}
-        missing = [key for key in scan.lists_missing if had_rows.get(_digest(key))]
-        times, now = _times(self._facts.fact(_LISTS_MISSING, scan.resource)), self._clock.now()
-        if not missing and not times:
+        """Fail `scan` if lists of parents that are listed answer 404 for the first time, and may have had rows: all
+        but those that were empty before, and those of parents that were never loaded."""
+        resource, parents = scan.resource, self._scans.get(scan.resource.parent or "")
+        if parents is None or resource.write_disposition == "append":
             return
-        # A list that answers again begins anew; one that was not asked for stays as it was.
-        asked = {_digest(key) for key in scan.of_parent}
-        first = {key: at for key, at in times.items() if key not in asked}
-        first |= {_digest(key): times.get(_digest(key), now) for key in missing}
-        fact = {key: at.isoformat() for key, at in first.items()}
+        rows = self._rows_of_parent(scan)
+        # Rows are loaded while lists are read, so this sync may end before it decides, and keep no number of them.
+        rows |= {d: n for k, n in scan.of_parent.items() if n and not rows.get(d := _digest(k))}
+        self._facts.set_fact(_OF_PARENT, resource, rows or None)
+        first = self._first_missing(
+            scan, [k for k in scan.lists_missing if rows.get(_digest(k)) != 0]
+        )
+        fresh = [
+            key
+            for key, at in first.items()
+            if key in parents.known and self._clock.now() - at < CONFIRMED_AFTER
+        ]
+        if resource.parent in self._contradicted:
+            self._contradicted.add(resource.name)
+        elif fresh and scan.finished and scan.absent():
+            self._contradicted.add(resource.name)
+            self._tallies[resource.name].errors.append(IncompleteListError(_missing(scan, fresh)))
+
+    def _first_missing(self, scan: Scan, missing: list[str]) -> dict[str, datetime]:
+        """Since when the list of each parent in `missing` answers 404, without another answer in between."""
+        before, now = _times(self._facts.fact(_LISTS_MISSING, scan.resource)), self._clock.now()
+        first = {key: before.get(_digest(key), now) for key in missing}
+        answered = {_digest(key) for key in scan.of_parent.keys() - scan.lists_missing}
+        unasked = {} if scan.finished else before
+        times = {key: at for key, at in unasked.items() if key not in answered}
+        times |= {_digest(key): at for key, at in first.items()}
+        fact = {key: at.isoformat() for key, at in times.items()}
         self._facts.set_fact(_LISTS_MISSING, scan.resource, fact or None)
-        fresh = [key for key in missing if now - first[_digest(key)] < CONFIRMED_AFTER]
-        if fresh and scan.absent():
-            self._contradicted.add(scan.resource.name)
-            self._tallies[scan.resource.name].errors.append(
-                IncompleteListError(_missing(scan, fresh))
-            )
+        return first
 
     def _is_contradicted(self, scan: Scan) -> bool:
         return scan.resource.name in self._contradicted

@@ -482,6 +482,27 @@ def test_a_page_that_comes_again_in_a_list_that_moves_does_not_end_it(
     assert set(ids(found)) == set(range(20))
 
 
+@pytest.mark.parametrize("by_offset", [False, True], ids=["page", "offset"])
+def test_one_answer_that_repeats_the_page_before_loses_no_row(by_offset: bool) -> None:
+    """A cache that mixes up two addresses once."""
+    answers = 0
+
+    def script(seen: Seen) -> Reply:
+        nonlocal answers
+        start = int(seen.query["at"]) * (1 if by_offset else 3)
+        answers += start == 6
+        start = 3 if start == 6 and answers == 1 else start
+        return reply({"data": rows(start, max(0, min(3, 20 - start)))})
+
+    paginator: Paginator = (
+        OffsetPaginator(limit=3, offset_param="at", total_path=None)
+        if by_offset
+        else PageNumberPaginator(page_param="at", base_page=0, total_path=None)
+    )
+    found, _ = read(script, paginator)
+    assert ids(found) == list(range(20))
+
+
 @pytest.mark.parametrize(("count", "far"), [(21, 1), (20, 0)])
 def test_the_last_page_once_more_ends_a_list_and_a_full_one_is_asked_for_far_away(
     count: int, far: int

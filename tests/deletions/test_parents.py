@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -27,10 +28,11 @@ Answer = Callable[[str, Any], Any]
 
 @dataclass
 class Family:
-    """Parents with the ids of their parts. `fault` may make anything of the list of one parent's parts."""
+    """Parents with the ids of their parts, and where wanted a bolt for each part. `fault` may make anything of the list of one parent's parts."""
 
     parts: dict[str, list[str]]
     has_detail: bool = False
+    has_bolts: bool = False
     fault: Answer = lambda parent, body: body
     clock: ManualClock = field(default_factory=ManualClock)
     store: MemoryStore = field(default_factory=MemoryStore)
@@ -42,8 +44,8 @@ class Family:
             sync_async(self.settings, around=Surroundings(self.clock), target=target)
         )
 
-    def living(self) -> set[str]:
-        return {row["id"] for row in self.store.rows("parts") if row["_oa_deleted_at"] is None}
+    def living(self, table: str = "parts") -> set[str]:
+        return {row["id"] for row in self.store.rows(table) if row["_oa_deleted_at"] is None}
 
     @property
     def ids(self) -> set[str]:
@@ -57,6 +59,8 @@ class Family:
                 return self.fault(parent, _list(self.parts[parent]))
             case ["parts", part] if part in self.ids:
                 return {"id": part}
+            case ["parts", part, "bolts"] if part in self.ids:
+                return _list([f"bolt of {part}"])
         return None
 
 
@@ -79,6 +83,10 @@ def served(family: Family, folder: Path) -> Iterator[Family]:
     ]
     if family.has_detail:
         resources[1]["detail"] = {"path": "parts/{id}"}
+    if family.has_bolts:
+        part = {"type": "resolve", "resource": "parts", "field": "id"}
+        bolts = {"path": "parts/{part}/bolts", "params": {"part": part}, **whole}
+        resources.append({"name": "bolts", "primary_key": "id", "endpoint": bolts})
     definition = folder / "family.yaml"
     definition.write_text(json.dumps({"name": "family", "resources": resources}))
     with json_api(Routes()) as server:
@@ -206,3 +214,61 @@ def test_404_for_a_list_that_was_empty_before_says_nothing_new(tmp_path: Path) -
             assert family.sync().exit_code == 0
             assert family.living() == family.ids
             family.fault = lambda parent, body: body if family.parts[parent] else None
+
+
+def one_answers_404(parent: str, body: Any) -> Any:
+    return None if parent == "p3" else body
+
+
+def test_a_404_takes_no_row_along_when_the_home_folder_was_lost(tmp_path: Path) -> None:
+    with served(a_family(), tmp_path) as family:
+        assert family.sync().exit_code == 0
+        shutil.rmtree(family.settings.home)
+        family.fault = one_answers_404
+        for _ in range(2):
+            assert family.sync().exit_code == 1
+            assert family.living() == family.ids
+        family.parts["p3"].clear()
+        family.clock.advance(CONFIRMED_AFTER.total_seconds())
+        assert family.sync().exit_code == 0
+        assert family.living() == family.ids
+
+
+@pytest.mark.parametrize("was_read", [False, True], ids=["new", "empty before"])
+def test_a_404_takes_no_row_along_that_a_failed_sync_had_loaded(
+    was_read: bool, tmp_path: Path
+) -> None:
+    """What the list showed is not known as long as no sync read all lists, or it is known from before."""
+    with served(a_family(), tmp_path) as family:
+        rows = family.parts.pop("p3") if not was_read else list(family.parts["p3"])
+        if was_read:
+            family.parts["p3"].clear()
+        assert family.sync().exit_code == 0
+        family.parts |= {"p3": rows, "p9": family.parts.pop("p9")}
+        family.fault = lambda parent, body: Told({}, 400) if parent == "p9" else body
+        assert family.sync().exit_code == 1
+        assert family.living() == family.ids
+        family.fault = one_answers_404
+        assert family.sync().exit_code == 1
+        assert family.living() == family.ids
+
+
+def test_a_new_parent_whose_empty_list_answers_404_holds_nothing_up(tmp_path: Path) -> None:
+    """Some servers answer so. Nothing of a parent is loaded that was never listed."""
+    with served(a_family(), tmp_path) as family:
+        family.fault = lambda parent, body: body if family.parts[parent] else None
+        for number in range(3):
+            assert family.sync().exit_code == 0
+            assert family.living() == family.ids
+            family.parts[f"new{number}"] = []
+            family.parts[f"p{number}"].pop()
+            family.clock.advance(86_400)
+
+
+def test_a_404_takes_no_row_along_two_levels_below(tmp_path: Path) -> None:
+    with served(a_family(has_bolts=True), tmp_path) as family:
+        assert family.sync().exit_code == 0
+        family.fault = one_answers_404
+        assert family.sync().exit_code == 1
+        assert family.living() == family.ids
+        assert family.living("bolts") == {f"bolt of {part}" for part in family.ids}

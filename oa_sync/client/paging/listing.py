@@ -227,7 +227,7 @@ class RepeatGuard:
         return self._pages > 1 and tells_none and answer.rows == self._rows
 
     def list_moved(self) -> None:
-        """A row came in front and pushed the rows of the page before onto this one: they are no repetition."""
+        """The rows of the page before may come again: rows came in front and pushed them onto this one."""
         self._rows = []
 
 

@@ -17,7 +17,8 @@ When a list is over, in order of trust:
    short pages in the middle.
 5. A page that does not exist (404), or the last page once more, in a list that tells no total: some
    servers answer so to what lies beyond the end. Not behind the first page alone: a server that does
-   not know the parameter answers every request with that.
+   not know the parameter answers every request with that. A full page is asked for far beyond too: where that is
+   another, the list goes on. Then either it moved by a page or a cache gave the page before, so the page is read anew.
 """
 
 from __future__ import annotations
@@ -104,22 +105,25 @@ class PageNumbers:
                         raise
                     return
                 number += 1
-                if await self._is_beyond_end(number, answer):
+                if (settled := await self._settled(number, answer)) is None:
                     return
+                answer = settled
         finally:
             for task in ahead:
                 task.cancel()
             await asyncio.gather(*ahead, return_exceptions=True)
 
-    async def _is_beyond_end(self, number: int, answer: Answer) -> bool:
+    async def _settled(self, number: int, answer: Answer) -> Answer | None:
+        """`answer`, or what the page is when it is read anew because it repeats the one before; None: it is the last
+        page once more, from beyond the end."""
         if not self._guard.may_be_beyond_end(answer, self._total(answer)):
-            return False
+            return answer
         if len(answer.rows) < self._size:
-            return True
+            return None
         if await _is_there_too(answer.rows, self._read(number + FAR_PAGES)):
-            return True
+            return None
         self._guard.list_moved()
-        return False
+        return await self._read(number)
 
     async def page(self, number: int) -> Page:
         """The page `number` alone; it is the last if it says so, or if by its size the list ends there."""
@@ -264,19 +268,21 @@ class Offsets:
                     raise
                 return
             offset = following
-            if await self._is_beyond_end(offset, answer):
+            if (settled := await self._settled(offset, answer)) is None:
                 return
+            answer = settled
 
-    async def _is_beyond_end(self, offset: int, answer: Answer) -> bool:
+    async def _settled(self, offset: int, answer: Answer) -> Answer | None:
+        """As `PageNumbers._settled`."""
         if not self._guard.may_be_beyond_end(answer, answer.total(self._paginator.total_path)):
-            return False
+            return answer
         if len(answer.rows) < self._size:
-            return True
+            return None
         far = offset + FAR_PAGES * self._paginator.limit
         if await _is_there_too(answer.rows, self._read(far)):
-            return True
+            return None
         self._guard.list_moved()
-        return False
+        return await self._read(offset)
 
     async def page(self, offset: int) -> Page:
         """The page that starts at row `offset`."""
