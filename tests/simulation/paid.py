@@ -136,7 +136,10 @@ class Receipts:
                     )
             place = ending.place(one.at + world.latency / 2, report)
             is_complete = report is not None and report.status == "complete"
-            seen[detail] = None if is_stale and not is_complete else place
+            # Asked for by its key alone, because it slipped from a list that moved: whether its list row changes on
+            # the day that is its version cannot be told the next time.
+            is_unclear = one.name in moving and one.name in vague
+            seen[detail] = None if is_unclear or (is_stale and not is_complete) else place
         for detail, now in seen.items():
             self._places.pop(detail, None)
             if now is not None:
