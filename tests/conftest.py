@@ -74,7 +74,7 @@ REST: Mapping[str, tuple[str, ...]] = {
     "faults/test_storm.py": (),
     "faults/test_unfinished.py": ("what_was_listed", "between_the_kill"),
     "load/test_lake_faults.py": ("reader_beside",),
-    "queries/test_declared.py::test_a_kill": ("[after Warehouse.load (2)-True]",),
+    "queries/test_declared.py::test_a_kill": ("[after Warehouse.load (3)-True]",),
     # Much data, many nights, many processes.
     "foreign/test_foreign.py::test_no_foreign": (),
     "foreign/test_foreign.py::test_a_foreign_api_is_mirrored_into": (),
