@@ -50,6 +50,7 @@ from oa_sync.extract.lists.listing import OpenList
 from oa_sync.extract.lists.order_memory import FULL_SCAN_DAYS, ListFacts, OrderMemory
 from oa_sync.extract.lists.reading import scan
 from oa_sync.extract.lists.scan import Pending, Scan
+from oa_sync.extract.lists.turns import Turns
 from oa_sync.extract.rationing import Budget, Rationing, is_lost
 from oa_sync.extract.runs.followed import FollowedRuns
 from oa_sync.extract.set_aside import told
@@ -117,6 +118,7 @@ class Extraction:
         """What the next sync has to send; known when this one is over."""
         self._unreachable: ConnectionFailedError | None = None
         self._scans: dict[str, Scan] = {}
+        self._turns: dict[str, Turns] = {}
         self._resumed: Mapping[str, MutableMapping[str, Known]] | None = None
         self._deletions = Deletions(client, clock, lists, self.tallies, allow=allow_mass_delete)
         self._details = DetailFetcher(
@@ -304,11 +306,14 @@ class Extraction:
         if ration is not None and is_lost(ration, result):
             ration, result.error = ration.from_the_top(), None
             await scan(result, self._open(result), None, self._emit_full, ration)
-        self._rationing.conclude(result, ration, self.tallies[result.resource.name])
-        if ration is not None and ration.is_part:
+        tally = self.tallies[result.resource.name]
+        self._rationing.conclude(result, ration, tally)
+        if (turns := self._turns.get(result.resource.name)) is not None:
+            self._rationing.conclude_turns(result, turns, tally)
+        if result.is_part or (ration is not None and ration.is_part):
             result.pending.update(to_catch_up(result))
         elif result.finished and (ration is None or ration.start is None):
-            self.tallies[result.resource.name].read_at = result.since
+            tally.read_at = result.since
 
     async def _open(self, result: Scan, start: Onward | None = None) -> AsyncIterator[OpenList]:
         resource = result.resource
@@ -323,10 +328,16 @@ class Extraction:
             result.parents_proven = None
             result.parents_are_asked_for = bool(to_confirm(parents))
         rows = parents.rows or {}
-        keys = iter(rows)
-        async for opened in dependent_lists(self._lists.open_list, resource, rows.values()):
+        turns = self._turns[resource.name] = self._rationing.turns(result, list(rows))
+        keys = iter(turns.order)
+        in_turn = (rows[key] for key in turns.order)
+        async for opened in dependent_lists(self._lists.open_list, resource, in_turn):
+            if not turns.may_begin(result.pages):
+                result.is_part = True
+                return
             before, parent = len(result.seen), next(keys)
             yield opened
+            turns.end_one()
             result.of_parent[parent] = len(result.seen) - before
             if opened.is_missing:
                 result.lists_missing.add(parent)

@@ -18,8 +18,9 @@ from oa_sync.errors import (
 )
 from oa_sync.extract.cost import ROWS_A_PAGE, backlog
 from oa_sync.extract.lists.changes import Known
-from oa_sync.extract.lists.ration import Ration, Reached
+from oa_sync.extract.lists.ration import Ration, Reached, fair_part, kept_for_details
 from oa_sync.extract.lists.scan import Scan
+from oa_sync.extract.lists.turns import Turn, Turns, requests_for
 from oa_sync.extract.tally import Tally, Warned
 
 _MAY_PASS = (ServerError, ConnectionFailedError, NotAuthorisedError, RateLimitedError)
@@ -39,6 +40,12 @@ class Budget(Protocol):
 
     def note_reached(self, resource: Resource, reached: Reached | None) -> None:
         """Remember how far the list was read; None: to its end."""
+
+    def turn(self, resource: Resource) -> Turn | None:
+        """Where an earlier sync ended among the lists of parents; None: it read all of them."""
+
+    def note_turn(self, resource: Resource, turn: Turn | None) -> None:
+        """Remember which list of a parent comes next; None: all were read."""
 
     def enough_for(self, requests: int) -> str | None:
         """What would allow so many requests a day, in words: a plan, or a setting. None: a day has enough."""
@@ -81,17 +88,55 @@ class Rationing:
             before=self._budget.reached(resource),
         )
 
+    def turns(self, scan: Scan, parents: Sequence[str]) -> Turns:
+        """Which lists of the `parents` of `scan` are read now, and in which order."""
+        resource = scan.resource
+        before = self._budget.turn(resource)
+        left = self._budget.budget_left() if self._limited else None
+        if left is None:
+            return Turns(parents, before, None)
+        place = self._resources.index(resource)
+        others = [self._expected(other) for other in self._resources[place + 1 :]]
+        if requests_for(len(parents), before) + sum(others) <= left:
+            return Turns(parents, before, None)
+        kept = kept_for_details(left, self._details) if self._details is not None else 0
+        return Turns(parents, before, fair_part(left - kept, others))
+
+    def conclude_turns(self, scan: Scan, turns: Turns, tally: Tally) -> None:
+        """Remember which list of a parent comes next, and tell of a part."""
+        resource, parents = scan.resource, len(turns.order)
+        turn = turns.reached(scan.pages)
+        if turn is None:
+            if scan.finished:
+                self._budget.note_turn(resource, None)
+            return
+        if not (scan.is_part or _ended(scan)):
+            return
+        self._budget.note_turn(resource, turn)
+        pages = requests_for(parents, turn)
+        self._parts[resource.name] = pages
+        others = sum(self._expected(other) for other in self._resources if other is not resource)
+        if (advice := self._budget.enough_for(pages + others)) is None:
+            return
+        tally.warnings.append(
+            Warned(
+                CODE,
+                f"the lists of {parents:,} rows of {resource.parent} take about {pages:,} requests, too many for this"
+                f" budget: those of {turn.parents:,} were read, and the next sync goes on there. Read in parts, they"
+                f" prove no deletion, and show a change only when their part is read; {advice}",
+            )
+        )
+
     def conclude(self, scan: Scan, ration: Ration | None, tally: Tally) -> None:
         """Remember how far `scan` came, and tell of a part."""
         resource = scan.resource
         reached = ration.reached() if ration is not None else None
-        ended = isinstance(scan.error, BudgetExhausted) and not isinstance(scan.error, Interrupted)
         if scan.finished or reached is None:
             if scan.finished and resource.parent is None:
                 self._budget.note_reached(resource, None)
             return
         assert ration is not None
-        if not (ration.is_part or ended):
+        if not (ration.is_part or _ended(scan)):
             return
         if is_refused(scan.error):
             reached = replace(reached, onward=None)  # else it might fail at this place for ever
@@ -134,6 +179,11 @@ class Rationing:
             return before.pages
         living = sum(not row.deleted for row in self._known[resource.name].values())
         return max(1, -(-living // ROWS_A_PAGE))
+
+
+def _ended(scan: Scan) -> bool:
+    """Whether the budget ended while the list was read."""
+    return isinstance(scan.error, BudgetExhausted) and not isinstance(scan.error, Interrupted)
 
 
 def is_lost(ration: Ration | None, scan: Scan) -> bool:

@@ -32,6 +32,7 @@ from oa_sync.definitions.model import (
 from oa_sync.errors import Interrupted
 from oa_sync.extract.cost import Cost
 from oa_sync.extract.lists.ration import Reached
+from oa_sync.extract.lists.turns import Turn
 from oa_sync.private import home_folder
 from oa_sync.process_wide import hide
 from oa_sync.quota import open_ledger
@@ -245,6 +246,14 @@ class Connection:
         if fact is not None and self.client.redact(place) != place:
             fact["onward"] = None
         self.set_fact("reached", resource, fact)
+
+    def turn(self, resource: Resource) -> Turn | None:
+        """Where an earlier sync ended among the lists of parents; None: it read all of them."""
+        return Turn.from_fact(self.fact("turn", resource))
+
+    def note_turn(self, resource: Resource, turn: Turn | None) -> None:
+        """Remember which list of a parent comes next; None: all were read."""
+        self.set_fact("turn", resource, turn.as_fact() if turn is not None else None)
 
     def recall(self, resource: Resource) -> Any:
         """What was remembered of the order of a list for this destination; None if nothing was."""

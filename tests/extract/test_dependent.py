@@ -85,7 +85,13 @@ async def lists(
 
 
 def asked_for(*parents: dict[str, Any]) -> Asked:
-    return asyncio.run(lists(PLAIN, parents, OneList()))[1]
+    async def read() -> Asked:
+        opened, asked = await lists(PLAIN, parents, OneList())
+        for one in opened:
+            assert [page async for page in one.pages(ahead=True)] == []
+        return asked
+
+    return asyncio.run(read())
 
 
 def pages_of(resource: Resource, source: OneList, *, ahead: bool = True) -> list[ListPage]:

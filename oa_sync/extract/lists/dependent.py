@@ -79,6 +79,21 @@ class ListOfParent:
         return [_PageOfParent(page, self.inherited) for page in pages]
 
 
+@dataclass(frozen=True, slots=True)
+class _Unasked:
+    """The list of a parent that does not say how to ask for it: reading it raises `error`."""
+
+    error: InvalidResponseError
+    without_total: str = ""
+
+    async def pages(self, *, ahead: bool) -> AsyncGenerator[ListPage, None]:
+        for page in await self.across(None, None):
+            yield page
+
+    async def across(self, left: Place | None, right: Place | None) -> list[ListPage]:
+        raise self.error
+
+
 def _with_members(raw: bytes, tail: bytes) -> bytes:
     inside = raw.rstrip()[:-1].rstrip()
     return inside + (tail if inside == b"{" else b"," + tail)
@@ -87,13 +102,14 @@ def _with_members(raw: bytes, tail: bytes) -> bytes:
 async def dependent_lists(
     open_list: Opener, resource: Resource, parents: Iterable[dict[str, Any]]
 ) -> AsyncIterator[ListOfParent]:
-    """The list of `resource` for every row of `parents`.
-
-    Raises:
-        InvalidResponseError: a parent's row lacks a field that the definition resolves.
-    """
+    """The list of `resource` for every row of `parents`. Where a row lacks a field that the definition resolves,
+    reading its list raises InvalidResponseError."""
     for parent in parents:
-        path, params = _bound(resource, parent)
+        try:
+            path, params = _bound(resource, parent)
+        except InvalidResponseError as error:
+            yield ListOfParent(_Unasked(error), {})
+            continue
         inherited = {
             f"_{resource.parent}_{name}": select(parent, name, None)
             for name in resource.include_from_parent

@@ -161,17 +161,22 @@ class Ration:
             return self._left if is_safe else max(1, free * 2 // 3)
         if self._fits(pages) and (is_length or self.start is None):
             return self._left
-        return _fair_part(self._left - self._kept_for_details(onward), self._others)
+        return fair_part(self._left - self._kept_for_details(onward), self._others)
 
     def _kept_for_details(self, onward: Onward) -> int:
         if self._details is None:
             return 0
         assert self._last is not None
         new = max(0, (self._last.total or 0) - self._loaded)
-        return min(self._left // 2, self._details + new + self._left // CHANGES)
+        return kept_for_details(self._left, self._details + new)
 
 
-def _fair_part(pool: int, others: Sequence[int]) -> int:
+def kept_for_details(left: int, details: int) -> int:
+    """How many of `left` requests no list may take where so many `details` are known to be needed."""
+    return min(left // 2, details + left // CHANGES)
+
+
+def fair_part(pool: int, others: Sequence[int]) -> int:
     """What a list gets of `pool` requests beside `others`: an equal part, and what small lists leave over."""
     lists = len(others) + 1
     for pages in sorted(others):

@@ -9,9 +9,11 @@ from contextlib import aclosing
 from oa_sync.errors import (
     ApiError,
     BudgetExhausted,
+    ConnectionFailedError,
     IncompleteListError,
     NotAuthorisedError,
     OaSyncError,
+    RateLimitedError,
     unexpected,
 )
 from oa_sync.extract.lists.absent import MOST_ASKED, may_be_asked, to_confirm, to_sample
@@ -37,6 +39,9 @@ FAR_BEYOND, MANY_PAGES = 10, 100
 """A list that shows more rows than this many times its own total, on more pages than this, beside as many rows as
 are loaded, is taken for one that makes up rows without end. A total that is capped or stale is seldom that low."""
 
+FAILURES_IN_A_ROW = 5
+"""Lists of parents that fail in a row, from which on the others are left for the next sync."""
+
 MOST_PAGES = 10_000
 """Pages of a list without a total, beside those that the loaded rows fill, from which on it is taken for endless."""
 
@@ -59,21 +64,26 @@ async def scan(
     or `BudgetExhausted`: they end the scan and are in `Scan.error`, as is whatever a library raised.
     """
     unproven: list[_Reading] = []
-    failed: IncompleteListError | None = None
+    failed: ApiError | None = None
+    failures_in_a_row = 0
     try:
         async for opened in lists:
             reading = _Reading(result, opened, after_page, ration)
             try:
                 await reading.run(early_stop)
-            except IncompleteListError as error:
+            except ApiError as error:
                 # The lists of other parents are read all the same.
+                failures_in_a_row += not isinstance(error, IncompleteListError)
+                if _is_of_all(error) or failures_in_a_row == FAILURES_IN_A_ROW:
+                    raise
                 failed = failed or error
                 continue
+            failures_in_a_row = 0
             if not (reading.ended_early or reading.evidence.proven):
                 unproven.append(reading)
         if failed is not None:
             raise failed
-        if ration is not None and ration.is_part:
+        if result.is_part or (ration is not None and ration.is_part):
             return
         result.finished = True
         if unproven and _is_worth_repeating(result, unproven):
@@ -94,6 +104,13 @@ async def scan(
     if result.parents_proven is not False:
         asks = to_sample if result.is_mass_absent else to_confirm
         result.pending.update(asks(result))
+
+
+def _is_of_all(error: ApiError) -> bool:
+    """Whether no other list would answer either."""
+    if isinstance(error, ConnectionFailedError | RateLimitedError):
+        return True
+    return isinstance(error, NotAuthorisedError) and error.status == 401
 
 
 def _is_worth_repeating(result: Scan, unproven: Sequence[_Reading]) -> bool:

@@ -70,6 +70,8 @@ class Scan:
     pages: int = 0
     is_bare: bool = False
     finished: bool = False
+    is_part: bool = False
+    """Whether reading ended because its share of the budget did."""
     proven: bool = True
     since: datetime | None = None
     error: ApiError | BudgetExhausted | None = None
