@@ -16,36 +16,30 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TypeVar
 
-from oa_sync.client.wording import printable
 from oa_sync.clock import Clock
+from oa_sync.commands.outcome import Outcome, as_ours
 from oa_sync.commands.results.declared import DeclaredQueries
 from oa_sync.definitions.model import Definition, Query, Resource
 from oa_sync.errors import (
-    ApiError,
-    BudgetExhausted,
     ConfigurationError,
     DiskError,
     LockHeldError,
     OaSyncError,
 )
-from oa_sync.extract.cost import Cost, first_cost
+from oa_sync.extract.cost import first_cost
 from oa_sync.extract.details.unfinished import Unfinished
 from oa_sync.extract.extraction import Extraction
 from oa_sync.extract.lists.changes import Known, has_coarse_versions
-from oa_sync.extract.rationing import CODE
 from oa_sync.extract.runs.followed import FollowedRuns
 from oa_sync.extract.runs.known import runs_resource
-from oa_sync.extract.set_aside import SHOWN
 from oa_sync.extract.tally import Tally, Warned
 from oa_sync.journal.disk import require_writable
 from oa_sync.journal.journal import Journal
 from oa_sync.journal.queue import SegmentQueue
 from oa_sync.journal.segment_writer import SegmentWriter
 from oa_sync.load.destination_errors import destination_errors
-from oa_sync.load.disk_errors import disk_error
 from oa_sync.load.loader import Loader
 from oa_sync.load.opening import open_target
-from oa_sync.quota.headers import as_exhausted
 from oa_sync.settings import Settings
 from oa_sync.tables.agent_runs import followed_runs
 from oa_sync.tables.assembler import Assembler
@@ -195,6 +189,7 @@ class _Sync:
         self._lock: PostgresLock | None = None
         sync_id = str(uuid.UUID(int=around.random.getrandbits(128), version=4))
         self._report = SyncReport(sync_id, settings.workspace, started_at=self._clock.now())
+        self._outcome = Outcome(self._report, self._clock)
 
     async def run(
         self, names: tuple[str, ...], opened: Target | None, stop: Stop | None
@@ -218,7 +213,7 @@ class _Sync:
             except (ConfigurationError, LockHeldError):
                 raise
             except Exception as error:
-                self._fail(_as_ours(error, self._settings))
+                self._outcome.fail(as_ours(error, self._settings))
             finally:
                 if opened is None:
                     await self._loading(lambda: target.__exit__(None, None, None))
@@ -314,9 +309,9 @@ class _Sync:
                     await self._stopping.grant(extraction.run(chosen, known))
                     is_done = True
                 except Exception as error:
-                    self._fail(_as_ours(error, self._settings))
+                    self._outcome.fail(as_ours(error, self._settings))
                 ended = extraction.exhausted or extraction.in_parts
-                self._conclude(ended, extraction.remaining, connection)
+                self._outcome.conclude(ended, extraction.remaining, connection)
                 connection.fill(report.requests)
                 report.rows, report.drift = loader.rows, assembler.drift
                 report.finished_at = self._clock.now()
@@ -370,15 +365,21 @@ class _Sync:
         try:
             await declared.run(queries, report.tallies)
         except OaSyncError as error:
-            self._fail(error)
+            self._outcome.fail(error)
         ended = declared.exhausted or extraction.in_parts
-        self._conclude(ended, extraction.remaining, connection)
+        self._outcome.conclude(ended, extraction.remaining, connection)
         connection.fill(report.requests)
         report.rows = {**report.rows, **declared.rows}
         report.drift = [*report.drift, *declared.drift]
         report.finished_at = self._clock.now()
         written = await self._loading(lambda: target.load([syncs_batch(report)]))
         report.rows = {**report.rows, **written}
+
+    def _last_rows(self, assembler: Assembler, loader: Loader, *, with_report: bool) -> list[Batch]:
+        """Report what was not loaded, which is known only when all rows are shaped. Then the row of `syncs`
+        is written: here, or after the queries."""
+        self._outcome.note_rows(assembler, loader)
+        return [syncs_batch(self._report)] if with_report else []
 
     def _read_back(
         self,
@@ -408,89 +409,9 @@ class _Sync:
         """Run `function` on the loading thread: dlt's objects belong to one thread."""
         return await asyncio.get_running_loop().run_in_executor(self._load_thread, function)
 
-    # -- the outcome ----------------------------------------------------------------------------
-
-    def _last_rows(self, assembler: Assembler, loader: Loader, *, with_report: bool) -> list[Batch]:
-        """Report what was not loaded, which is known only when all rows are shaped. Then the row of `syncs`
-        is written: here, or after the queries."""
-        refused: list[tuple[str, OaSyncError, int]] = [
-            (name, error, assembler.left_out[name]) for name, error in assembler.frozen.items()
-        ]
-        for one in loader.rejected:
-            refused.append((one.resource, one.error, 1))
-            self._report.tallies.setdefault(one.resource, Tally()).set_aside.append(one.row)
-        for name, keys in assembler.mended():
-            more = f" and {len(keys) - SHOWN:,} more" if len(keys) > SHOWN else ""
-            shown = ", ".join(printable(key, 60) for key in keys[:SHOWN])
-            text = (
-                f"in the rows {shown}{more}, values that cannot be kept were replaced (half a"
-                " character by U+FFFD, NaN by null); have them mended at the source"
-            )
-            self._report.tallies.setdefault(name, Tally()).warnings.append(Warned("replaced", text))
-        for failed in loader.set_aside:
-            self._fail(failed)
-        for name, error, count in refused:
-            tally = self._report.tallies.setdefault(name, Tally())
-            tally.errors.append(error)
-            tally.backlog += count
-            if self._report.status != "failed":
-                self._fail(error)
-        return [syncs_batch(self._report)] if with_report else []
-
-    def _conclude(
-        self, exhausted: BudgetExhausted | None, remaining: Cost, connection: Connection
-    ) -> None:
-        """Turn what happened into a status. Call it before the `syncs` row is written."""
-        report = self._report
-        if report.status == "failed":
-            return
-        failed = next((t.errors[0] for t in report.tallies.values() if t.errors), None)
-        if failed is not None:
-            self._fail(failed)
-        elif exhausted is not None:
-            self._fail(exhausted)
-        if report.status == "partial":
-            report.next = connection.forecast(remaining, self._clock.now())
-            if report.next.days_left is None:
-                self._warn_of_lists(remaining.lists, connection)
-
-    def _warn_of_lists(self, pages: int, connection: Connection) -> None:
-        """Tell that lists alone take all that a sync may send, where no list said so for itself."""
-        tallies = self._report.tallies
-        if any(warned.code == CODE for _, warned in self._report.warnings()) or not tallies:
-            return
-        longest = max(tallies.values(), key=lambda tally: tally.listed)
-        text = (
-            f"the lists alone take {pages:,} requests in each sync, which is all that it may send, so details are"
-            f" never fetched; {connection.enough_for(pages) or 'with more requests a sync they are'}"
-        )
-        longest.warnings.append(Warned(CODE, text))
-
-    def _fail(self, error: OaSyncError) -> None:
-        exhausted = as_exhausted(error, self._clock.now())
-        self._report.status = "partial" if exhausted else "failed"
-        self._report.error = exhausted or error
-
 
 def _what(settings: Settings) -> str:
     return f"workspace {settings.workspace!r} into {settings.destination}"
-
-
-def _as_ours(error: Exception, settings: Settings) -> OaSyncError:
-    """`error` as one of ours. The text of an unknown error may hold secrets, so it goes to the log only,
-    where they are replaced."""
-    if isinstance(error, ApiError):
-        return error
-    if (told := disk_error(error, settings)) is not None:
-        return told
-    if isinstance(error, OaSyncError):
-        return error
-    logger.error("the sync failed", exc_info=error)
-    reason = f": {error.strerror}" if isinstance(error, OSError) and error.strerror else ""
-    return OaSyncError(
-        f"{type(error).__name__}{reason}; what was fetched is kept, the log says more. Run again; if"
-        " it stays, report it with the log"
-    )
 
 
 def _chosen(definition: Definition, names: tuple[str, ...]) -> tuple[list[Resource], list[Query]]:
