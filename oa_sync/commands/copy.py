@@ -15,6 +15,7 @@ from oa_sync.settings import Settings
 from oa_sync.shape.learned import HINT
 from oa_sync.tables import syncs
 from oa_sync.tables.batches import WORKSPACE, Batch, TableHints
+from oa_sync.tables.false_marks import without_false_marks
 from oa_sync.tables.target import Target
 from oa_sync.workspace.lock import sync_lock
 
@@ -78,7 +79,7 @@ def _copy_table(loaded: Target, target: Target, table: str, workspace: str, left
         raise ConfigurationError(f"{table} has no key and cannot be copied; use `oa-sync export`")
 
     def batches() -> Iterator[Batch]:
-        for batch in loaded.batches(table):
+        for batch in without_false_marks(loaded.batches(table)):
             rows = pa.Table.from_batches([batch]).replace_schema_metadata(None)
             labels = set(pc.unique(rows[WORKSPACE]).to_pylist())
             left.update(labels - {workspace})

@@ -12,6 +12,7 @@ from oa_sync.errors import ConfigurationError
 from oa_sync.load.lake import export_table
 from oa_sync.load.opening import open_target
 from oa_sync.settings import Settings
+from oa_sync.tables.false_marks import without_false_marks
 from oa_sync.tables.readings import TABLE as READINGS
 from oa_sync.workspace.lock import sync_lock
 
@@ -43,7 +44,8 @@ def export(settings: Settings, folder: Path, clock: Clock | None = None) -> dict
             )
         for table in tables:
             counts[table] = 0
-            export_table(_counted(target.batches(table), table, counts), table, folder, clock)
+            rows = without_false_marks(target.batches(table))
+            export_table(_counted(rows, table, counts), table, folder, clock)
     return counts
 
 

@@ -44,6 +44,7 @@ from oa_sync.settings import Settings
 from oa_sync.tables.agent_runs import followed_runs
 from oa_sync.tables.assembler import Assembler
 from oa_sync.tables.batches import Batch
+from oa_sync.tables.false_marks import drop_false_marks
 from oa_sync.tables.first_look import look_first, tables_of
 from oa_sync.tables.syncs import read_before, syncs_batch
 from oa_sync.tables.target import Target
@@ -266,6 +267,7 @@ class _Sync:
             require_writable(self._settings.home, _ROOM_OF_HOME)
             tables = _tables(connection.possible_definitions(), names)
             await self._loading(lambda: look_first(target, tables))
+            await self._loading(lambda: drop_false_marks(target))
             self._warn_of_a_new_place(target, connection)
             definition = await self._stopping.grant(connection.definition())
             report.dialect = connection.dialect

@@ -226,8 +226,9 @@ class Loader:
     def _counted(self, batches: Iterator[Batch]) -> Iterator[Batch]:
         for batch in batches:
             yield batch
-            rows = batch.rows.num_rows
-            self.rows[batch.hints.name] = self.rows.get(batch.hints.name, 0) + rows
+            if not batch.removes:
+                name = batch.hints.name
+                self.rows[name] = self.rows.get(name, 0) + batch.rows.num_rows
 
     # -- what the destination refuses -------------------------------------------------------------
 

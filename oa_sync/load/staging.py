@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,23 +17,25 @@ from oa_sync.load.destination_errors import destination_errors
 from oa_sync.load.table_schema import (
     TableSchema,
     arriving_schema,
-    identifier,
     identifiers,
     literal,
     projection,
 )
 from oa_sync.shape.tables import ARROW_TYPES
-from oa_sync.tables.batches import DELETED_AT, Batch, TableHints
+from oa_sync.tables.batches import Batch, TableHints
 
 BATCH_ROWS = 16_384
 ROW = "__row"
 """Extra column of a relation: the order in which its rows arrived. No column of ours has such a name."""
+_REMOVES = "__removes"
+"""Another one: whether the row only removes what has its key."""
 
 
 @dataclass(frozen=True)
 class _Part:
     path: Path
     schema: TableSchema
+    removes: bool
 
 
 class StagedTable:
@@ -51,15 +53,18 @@ class StagedTable:
 
     def add(self, batch: Batch) -> None:
         """Append the rows of `batch`."""
+        if batch.removes:
+            batch = replace(batch, rows=batch.rows.select(batch.hints.merge_key))
         arriving = arriving_schema(batch)
         self.schema = self.schema.merged(arriving)
         part = self._parts[-1] if self._parts else None
         if (
             part is None
+            or part.removes != batch.removes
             or part.schema.merged(arriving).columns.keys() != part.schema.columns.keys()
             or part.schema.differs_in_type(arriving)
         ):
-            part = self._next_part(arriving)
+            part = self._next_part(arriving, removes=batch.removes)
         assert self._writer is not None
         self._writer.write_table(_aligned(batch.rows, part.schema))
         self.rows += batch.rows.num_rows
@@ -76,27 +81,28 @@ class StagedTable:
         return sum(part.path.stat().st_size for part in self._parts)
 
     def relation(self, want: TableSchema) -> str:
-        """SQL of all staged rows in the columns of `want`, with `ROW`."""
+        """SQL of all staged rows in the columns of `want`, with two more: see `ROW` and `keeps`."""
         selects = [
             f"SELECT {projection(part.schema, want, list(want.columns))},"
-            f" file_row_number + {number << 40} AS {ROW}"
+            f" file_row_number + {number << 40} AS {ROW}, {part.removes} AS {_REMOVES}"
             f" FROM read_parquet({literal(str(part.path))}, file_row_number = true)"
             for number, part in enumerate(self._parts)
         ]
         return " UNION ALL ".join(selects)
 
-    @property
-    def keeps(self) -> str:
-        """SQL condition for the rows that are written. The other rows only delete."""
-        if self.by_parent and DELETED_AT in self.schema.columns:
-            return f"{identifier(DELETED_AT)} IS NULL"
-        return "true"
+    keeps = f"NOT {_REMOVES}"
+    """SQL condition for the rows that are written. The other rows only remove."""
 
-    def _next_part(self, arriving: TableSchema) -> _Part:
+    @property
+    def only_removes(self) -> bool:
+        """Whether no row is written."""
+        return all(part.removes for part in self._parts)
+
+    def _next_part(self, arriving: TableSchema, *, removes: bool) -> _Part:
         self.close()
-        before = self._parts[-1].schema.columns if self._parts else {}
-        schema = replace(arriving, columns={**before, **arriving.columns})
-        part = _Part(self._folder / f"{len(self._parts)}.parquet", schema)
+        alike = [part.schema.columns for part in self._parts if part.removes == removes]
+        schema = replace(arriving, columns={**(alike[-1] if alike else {}), **arriving.columns})
+        part = _Part(self._folder / f"{len(self._parts)}.parquet", schema, removes)
         self._folder.mkdir(parents=True, exist_ok=True)
         self._writer = pq.ParquetWriter(part.path, _arrow(schema), compression="zstd")
         self._parts.append(part)
@@ -149,21 +155,24 @@ def _aligned(rows: pa.Table, schema: TableSchema) -> pa.Table:
 
 
 def stage(staging: Staging, batches: Iterable[Batch]) -> dict[str, int]:
-    """Put all `batches` into `staging`; returns rows by table. More batches may arrive meanwhile."""
+    """Put all `batches` into `staging`; returns the rows to write by table. More batches may arrive
+    meanwhile."""
     counts: dict[str, int] = {}
     for batch in batches:
         if batch.rows.num_rows:
             name = batch.hints.name
-            counts[name] = counts.get(name, 0) + batch.rows.num_rows
+            if not batch.removes:
+                counts[name] = counts.get(name, 0) + batch.rows.num_rows
             with destination_errors(f"{name}: staging"):
                 staging.add(batch)
     staging.close()
     return counts
 
 
-def children_first(tables: Iterable[StagedTable]) -> list[StagedTable]:
-    """`tables`, child tables first. A row of a resource says that its child rows are loaded, so it is
-    written after them."""
+def children_first(staging: Staging, loaded: Collection[str]) -> list[StagedTable]:
+    """What is to be merged, child tables first: a row of a resource says that its child rows are loaded, so
+    it is written after them. From a table that is not `loaded` there is nothing to remove."""
+    tables = (t for t in staging.tables.values() if t.name in loaded or not t.only_removes)
     return sorted(tables, key=lambda table: not table.by_parent)
 
 

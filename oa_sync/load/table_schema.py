@@ -16,6 +16,7 @@ import pyarrow as pa
 from oa_sync.errors import DestinationError
 from oa_sync.shape.tables import ARROW_TYPES
 from oa_sync.tables.batches import Batch, TableHints
+from oa_sync.tables.false_marks import has_false_marks
 
 _SQL_TYPES = {
     "text": "VARCHAR",
@@ -78,6 +79,10 @@ class TableSchema:
         columns = dict(self.columns)
         columns[column] = replace(columns[column], data_type=data_type)
         return replace(self, columns=columns)
+
+    def without(self, column: str) -> TableSchema:
+        """This schema without `column`."""
+        return replace(self, columns={n: c for n, c in self.columns.items() if n != column})
 
     def lacks_columns_of(self, other: TableSchema) -> bool:
         """Whether `other` has a column that is not here."""
@@ -187,6 +192,7 @@ def to_declare(batches: Iterable[Batch], have: Mapping[str, TableSchema]) -> dic
         if name not in have
         or have[name].lacks_columns_of(schema)
         or have[name].differs_in_type(schema)
+        or has_false_marks(have[name].columns)
     }
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 
 import pyarrow as pa
@@ -18,9 +17,6 @@ VALID_FROM, VALID_TO = "_oa_valid_from", "_oa_valid_to"
 
 INSTANT = pa.timestamp("us", "UTC")
 
-REMOVAL = datetime(1970, 1, 1, tzinfo=UTC)
-"""What `_oa_deleted_at` holds in rows that only remove others; no table ever shows it."""
-
 
 def history_table(table: str) -> str:
     """The table with all versions of the rows of `table`."""
@@ -32,8 +28,7 @@ class TableHints:
     """Name, keys and column hints of one destination table.
 
     A table with `primary_key` is merged row by row. A child table has `merge_key` instead: all rows
-    of a parent are replaced together, so a list that became shorter leaves no old rows. A row whose
-    `_oa_deleted_at` is set only removes what the parent had (dlt's `hard_delete`). `columns` holds
+    of a parent are replaced together, so a list that became shorter leaves no old rows. `columns` holds
     dlt column hints, among them `x-oa-path`, which remembers where a column comes from.
     """
 
@@ -45,10 +40,15 @@ class TableHints:
 
 @dataclass(frozen=True)
 class Batch:
-    """Rows for one table; column names are final."""
+    """Rows for one table; column names are final.
+
+    `removes`: of `rows` only the merge key counts. What has it is removed, and nothing is written. A load
+    has no other rows with such a key.
+    """
 
     hints: TableHints
     rows: pa.Table
+    removes: bool = False
 
 
 class Break:

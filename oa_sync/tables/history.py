@@ -2,7 +2,7 @@
 
 A version is valid from the time when a sync saw it (`_oa_valid_from`) until the time when a sync saw the next
 one, or saw that the row is gone (`_oa_valid_to`; NULL: it is the current one). A history table has the columns
-of its table and these two, and its key is that table's key with `_oa_valid_from`. So one condition, the same
+of its table without `_oa_deleted_at`, and these two; and its key is that table's key with `_oa_valid_from`. So one condition, the same
 for rows and their lists, gives what was there on some day:
 
     _oa_valid_from <= day AND (_oa_valid_to > day OR _oa_valid_to IS NULL)
@@ -171,8 +171,10 @@ class History:
         self._closed.update((name, key) for key in parents)
         ends = {key: self._versions()[key].since for key in parents}
         yield from self._closing(name, parent_key, former, ends)
+        if batch.removes and not self._target.has_table(history_table(name)):
+            return
         hints = self._list_hints(name, parent_key, _without_paths(batch.hints.columns))
-        yield Batch(hints, _with_span(batch.rows, since))
+        yield Batch(hints, _with_span(batch.rows, since), batch.removes)
 
     def _since(
         self, rows: pa.Table, parent_key: Sequence[str]
@@ -332,9 +334,11 @@ def _values(rows: pa.Table, names: Sequence[str]) -> list[tuple[Any, ...]]:
 
 
 def _with_span(rows: pa.Table, since: Any, until: Any = None) -> pa.Table:
-    """`rows` with the two columns of a history."""
+    """`rows` with the two columns of a history, which say when a row was gone."""
     if until is None:
         until = pa.nulls(rows.num_rows, INSTANT)
+    if DELETED_AT in rows.column_names:
+        rows = rows.drop_columns([DELETED_AT])
     return rows.append_column(VALID_FROM, since).append_column(VALID_TO, until)
 
 

@@ -25,9 +25,6 @@ from oa_sync.shape.shaper import Shaped, Shaper
 from oa_sync.shape.spec import Bounds
 from oa_sync.shape.spooled import SpooledRows
 from oa_sync.tables.batches import (
-    DELETED_AT,
-    INSTANT,
-    REMOVAL,
     WORKSPACE,
     Batch,
     Break,
@@ -125,8 +122,6 @@ class _Form:
         self._constants = {WORKSPACE: settings.workspace}
 
     def _batch(self, name: str, table: pa.Table, columns: Mapping[str, dict[str, Any]]) -> Batch:
-        if table.schema.get_field_index(DELETED_AT) < 0:
-            table = table.append_column(DELETED_AT, pa.nulls(table.num_rows, INSTANT))
         self._changes.emitted(name, table.column_names)
         return self._hinted(name, table, columns)
 
@@ -151,15 +146,13 @@ class _Form:
         name = self._child.table
         if not self._target.has_table(name):
             kinds = {"report_id": pa.string(), "position": pa.int64(), **self._more}
-            kinds |= {WORKSPACE: pa.string(), DELETED_AT: INSTANT}
+            kinds[WORKSPACE] = pa.string()
             yield self._hinted(name, pa.schema(kinds.items()).empty_table(), self._more_hints)
 
-    def _removal(self, name: str, report_id: str, rest: tuple[str, ...] = ("position",)) -> Batch:
-        """A row that only removes what `report_id` has in the table `name`."""
-        row = {"report_id": [report_id], **{column: [-1] for column in rest}}
-        row[WORKSPACE] = [self._workspace]
-        table = pa.table(row).append_column(DELETED_AT, pa.array([REMOVAL], INSTANT))
-        return self._batch(name, table, {})
+    def _removal(self, name: str, report_id: str) -> Batch:
+        """Removes what `report_id` has in the table `name`."""
+        key = pa.table({"report_id": [report_id], WORKSPACE: [self._workspace]})
+        return replace(self._batch(name, key, {}), removes=True)
 
 
 class _AsJson(_Form):
@@ -274,9 +267,9 @@ class _Typed(_Form):
         yield from self._shaped(shaped, self._shaper.learned)
 
     def _without_rows(self, report_id: str) -> Iterator[Output]:
-        for name, table in self._shaper.tables.items():
+        for name in self._shaper.tables:
             if self._target.has_table(name):
-                yield self._removal(name, report_id, table.key[1:])
+                yield self._removal(name, report_id)
 
 
 class _RowTables(_Form):
@@ -294,9 +287,9 @@ class _RowTables(_Form):
         name = str(fields.get("name") or item.key)
         shaper = self._reports.shaper(item.key, name)
         if item.replaces:
-            for table_name, table in shaper.tables.items():
-                if self._target.has_table(table_name) and (rows is None or len(rows) == 0):
-                    yield self._removal(table_name, item.key, table.key[1:])
+            for table in shaper.tables:
+                if self._target.has_table(table) and (rows is None or len(rows) == 0):
+                    yield self._removal(table, item.key)
         yield from self._emit(item.key, name, shaper, rows, len(rows) if rows is not None else 0)
 
     def _emit(

@@ -25,7 +25,6 @@ from oa_sync.tables.agent_runs import FIRST_SEEN_AT, FIRST_SEEN_BY, STALLED_AT
 from oa_sync.tables.batches import (
     DELETED_AT,
     INSTANT,
-    REMOVAL,
     WORKSPACE,
     Batch,
     Output,
@@ -127,7 +126,8 @@ class ResourceTables:
         declared = declared_tables(self._spec, self._shaper.learned, extras)
         for name, table in declared.items():
             if name not in LONG_LISTS and not self._target.has_table(name):
-                types = {**table.types, DELETED_AT: "timestamp"}
+                marks = {DELETED_AT: "timestamp"} if name == self._name else {}
+                types = {**table.types, **marks}
                 rows = pa.schema([(n, ARROW_TYPES[kind]) for n, kind in types.items()])
                 yield Batch(self._hints(name, rows.names, table.columns), rows.empty_table())
         for long_list in self._long_lists.values():
@@ -202,10 +202,11 @@ class ResourceTables:
             typed = {key: tuple(row[n] for n in self._root_key) for key, row in loaded.items()}
             loaded = {key: loaded[key] for key in self._guessed.really_gone(typed)}
         for key, row in loaded.items():
-            row[column] = REMOVAL if removes else when[key]
+            row[column] = when[key]
             row["_oa_synced_at"] = when[key]
         if loaded:
-            yield self._batch(self._name, self._as_table(list(loaded.values())))
+            table = self._as_table(list(loaded.values()))
+            yield self._batch(self._name, table, removes=removes)
 
     def _report_gone(self, root: pa.Table, items: Sequence[Item], texts: Sequence[bytes]) -> None:
         columns, present = self._learned(self._name), root.column_names
@@ -278,7 +279,6 @@ class ResourceTables:
         self, name: str, parents: pa.Table, present: pa.Table | None
     ) -> Iterator[Batch]:
         """A batch that only removes, for the `parents` without rows in `present`."""
-        key = self._shaper.tables[name].key
         ours = list(self._merged_by(name))
         theirs = [KEY] if ours == [KEY] else list(self._root_key)
         empty = parents.select(theirs).rename_columns(ours)
@@ -289,16 +289,9 @@ class ResourceTables:
                 present.select(ours).group_by(ours).aggregate([]), ours, join_type="left anti"
             )
         if empty.num_rows:
-            yield self._batch(name, self._removal(empty, key[len(self._root_key) :]))
-
-    def _removal(self, parents: pa.Table, rest: Sequence[str]) -> pa.Table:
-        count = parents.num_rows
-        table = parents.combine_chunks()
-        for name in rest:
-            table = table.append_column(name, pa.array([-1] * count, pa.int64()))
-        workspace = pa.repeat(pa.scalar(self._workspace), count)
-        deleted = pa.array([REMOVAL] * count, INSTANT)
-        return table.append_column(WORKSPACE, workspace).append_column(DELETED_AT, deleted)
+            workspace = pa.repeat(pa.scalar(self._workspace), empty.num_rows)
+            keys = empty.combine_chunks().append_column(WORKSPACE, workspace)
+            yield self._batch(name, keys, removes=True)
 
     def _loaded(self, keys: set[str]) -> dict[str, dict[str, Any]]:
         """The loaded rows with `keys`, with all their columns, by key."""
@@ -346,12 +339,13 @@ class ResourceTables:
                 table = table.set_column(place, table.schema.field(place), texts)
         return table
 
-    def _batch(self, name: str, table: pa.Table) -> Batch:
-        if table.schema.get_field_index(DELETED_AT) < 0:
+    def _batch(self, name: str, table: pa.Table, *, removes: bool = False) -> Batch:
+        if name == self._name and table.schema.get_field_index(DELETED_AT) < 0:
             nulls = pa.nulls(table.num_rows, INSTANT)
             table = table.append_column(DELETED_AT, nulls)
         self._changes.emitted(name, table.column_names)
-        return Batch(self._hints(name, table.column_names, self._learned(name)), table)
+        hints = self._hints(name, table.column_names, self._learned(name))
+        return Batch(hints, table, removes)
 
     def _hints(self, name: str, names: Sequence[str], known: Sequence[LearnedColumn]) -> TableHints:
         learned = {column.name: column for column in known}

@@ -36,9 +36,7 @@ from oa_sync.shape.spec import TableSpec
 from oa_sync.shape.tables import ARROW_TYPES
 from oa_sync.shape.temporal import TimesInText
 from oa_sync.tables.batches import (
-    DELETED_AT,
     INSTANT,
-    REMOVAL,
     WORKSPACE,
     Batch,
     TableHints,
@@ -259,8 +257,6 @@ class _Result:
         table = table.select(list(dict.fromkeys([*first, *learned, *table.column_names])))
         if not self._merges:
             table = table.append_column(RESULT, pa.array([self._number] * table.num_rows))
-        if DELETED_AT not in table.column_names:
-            table = table.append_column(DELETED_AT, pa.nulls(table.num_rows, INSTANT))
         hints = {column.name: column_hint(column) for column in learned.values()}
         self._written[name] = self._written.get(name, 0) + table.num_rows
         return Batch(self._hints(name, hints), table)
@@ -277,36 +273,28 @@ class _Result:
     # -- what is removed ------------------------------------------------------------------------
 
     def _outdated(self, name: str, count: int) -> Iterator[Batch]:
-        """With `replace`: for each loaded result without new rows, one row that only removes it."""
+        """With `replace`: removes each loaded result without new rows."""
         if self._table.disposition != "replace" or not self._target.has_table(name):
             return
         numbers = self._target.distinct(name, RESULT) - ({self._number} if count else set())
         if numbers:
-            keys = [*self._shaper.tables[name].key] if name != self._table.name else [POSITION]
-            columns = {key: pa.array([-1] * len(numbers)) for key in keys}
-            columns[RESULT] = pa.array(sorted(numbers), pa.int64())
-            yield self._removal(name, pa.table(columns))
+            yield self._removal(name, pa.table({RESULT: pa.array(sorted(numbers), pa.int64())}))
 
     def _without_rows(
         self, name: str, parents: pa.Table, present: pa.Table | None
     ) -> Iterator[Batch]:
-        """With `merge`: for each of `parents` without rows in `present`, one row that only removes."""
-        key = self._shaper.tables[name].key
-        ours = list(key[: len(parents.column_names)])
+        """With `merge`: removes what those of `parents` had that have no rows in `present`."""
+        ours = list(self._shaper.tables[name].key[: len(parents.column_names)])
         empty = parents.rename_columns(ours)
         if present is not None:
             with_rows = present.select(ours).group_by(ours).aggregate([])
             empty = empty.join(with_rows, ours, join_type="left anti")
-        for column in key[len(ours) :]:
-            empty = empty.append_column(column, pa.array([-1] * empty.num_rows, pa.int64()))
         if empty.num_rows:
             yield self._removal(name, empty.combine_chunks())
 
-    def _removal(self, name: str, rows: pa.Table) -> Batch:
-        workspace = pa.repeat(pa.scalar(self._workspace, pa.string()), rows.num_rows)
-        deleted = pa.array([REMOVAL] * rows.num_rows, INSTANT)
-        rows = rows.append_column(WORKSPACE, workspace).append_column(DELETED_AT, deleted)
-        return Batch(self._hints(name, {}), rows)
+    def _removal(self, name: str, keys: pa.Table) -> Batch:
+        workspace = pa.repeat(pa.scalar(self._workspace, pa.string()), keys.num_rows)
+        return Batch(self._hints(name, {}), keys.append_column(WORKSPACE, workspace), removes=True)
 
 
 def _check_layout(table: ResultTable, target: Target) -> None:

@@ -103,6 +103,9 @@ class Target(Protocol):
     def widen(self, table: str, column: str, data_type: str) -> None:
         """Change the type of a loaded column to a wider one, keeping its values."""
 
+    def drop_column(self, table: str, column: str) -> None:
+        """Remove a loaded column, with its values, which is no part of a key. May be repeated."""
+
     def require(self, tables: Collection[str]) -> None:
         """Make sure, without changing a table, that rows may be written, and that those of `tables` that are
         there are ours. It is asked before the first request of every sync, so it is cheap.

@@ -22,7 +22,7 @@ import pyarrow.csv as csv
 
 from oa_sync.load.postgres import Postgres
 from oa_sync.settings import Settings
-from oa_sync.tables.batches import DELETED_AT, INSTANT, WORKSPACE, Batch, TableHints
+from oa_sync.tables.batches import WORKSPACE, Batch, TableHints
 from tests.support.postgres import running_postgres
 
 ROWS_A_REPORT = 5_000
@@ -55,7 +55,6 @@ def rows(start: int, stop: int) -> pa.Table:
             "report_id": pa.array([f"rpt_{number // ROWS_A_REPORT:08d}" for number in numbers]),
             "position": pa.array([number % ROWS_A_REPORT for number in numbers]),
             "row": pa.array(texts),
-            DELETED_AT: pa.nulls(len(texts), INSTANT),
         }
     )
 
@@ -72,8 +71,7 @@ def plain_copy(url: str, file: Path) -> float:
     """Seconds of COPY from the CSV `file` into a table without an index."""
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(
-            f"CREATE TABLE plain ({WORKSPACE} text, report_id text, position bigint, row jsonb,"
-            f" {DELETED_AT} timestamptz)"
+            f"CREATE TABLE plain ({WORKSPACE} text, report_id text, position bigint, row jsonb)"
         )
         start = time.perf_counter()
         with (

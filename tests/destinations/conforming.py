@@ -5,14 +5,14 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from oa_sync.errors import DestinationError
 from oa_sync.load.opening import open_target
 from oa_sync.settings import Settings
-from oa_sync.tables.batches import DELETED_AT, REMOVAL, WORKSPACE, Batch, TableHints
+from oa_sync.tables.batches import DELETED_AT, WORKSPACE, Batch, TableHints
 from oa_sync.tables.target import Target
 from tests.destinations.places import Place, Places, Servers
 from tests.support.lake_model import batch
@@ -175,16 +175,23 @@ def lists(
     workspace: str = "default",
     parent: str = "text",
 ) -> Batch:
-    """All rows of some parents; an empty list only removes."""
+    """All rows of some parents."""
     flat: list[Row] = []
     for key, values in found.items():
         own = {WORKSPACE: workspace, "parent_id": key}
         flat += [{**own, "position": n, "value": value} for n, value in enumerate(values)]
-        if not values:
-            flat.append({**own, "position": -1, DELETED_AT: REMOVAL})
     types = {"parent_id": parent, "position": "bigint", "value": "text"}
     hints = TableHints(table, merge_key=(WORKSPACE, "parent_id"))
-    return batch(hints, flat, {**types, WORKSPACE: "text", DELETED_AT: "timestamp"})
+    return batch(hints, flat, {**types, WORKSPACE: "text"})
+
+
+def removal(table: str, *keys: Any, workspace: str = "default", **types: str) -> Batch:
+    """Removes all rows with `keys`: values of `parent_id`, or of all columns of `types`."""
+    columns = {WORKSPACE: "text", **(types or {"parent_id": "text"})}
+    found = [key if isinstance(key, tuple) else (key,) for key in keys]
+    flat = [dict(zip(columns, (workspace, *key), strict=True)) for key in found]
+    hints = TableHints(table, merge_key=tuple(columns))
+    return replace(batch(hints, flat, columns), removes=True)
 
 
 # -- reading ------------------------------------------------------------------------------------

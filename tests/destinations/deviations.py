@@ -138,12 +138,6 @@ DEVIATES: dict[tuple[str, str], Differs] = {
         [("a", 1), ("a", 2)],
     ),
     **each(
-        "test_a_removal_of_what_is_not_there_makes_no_row",
-        DLT,
-        "a first load is appended, so the rows that only remove stay, deleted in 1970",
-        [("a",), ("b",), ("c",)],
-    ),
-    **each(
         "test_the_key_of_a_table_is_read_back",
         DLT,
         "dlt keeps no order of key columns: they come in the order of the columns",

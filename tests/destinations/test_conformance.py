@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
@@ -14,7 +15,6 @@ from oa_sync.errors import DestinationError, UnusableDestinationError
 from oa_sync.extract.lists.changes import Known
 from oa_sync.tables.batches import (
     DELETED_AT,
-    REMOVAL,
     VALID_FROM,
     VALID_TO,
     WORKSPACE,
@@ -32,6 +32,7 @@ from tests.destinations.conforming import (
     lists,
     outcome,
     read,
+    removal,
     rows,
     types_of,
 )
@@ -273,16 +274,71 @@ def test_rows_of_a_parent_that_come_in_two_batches_are_all_kept(at: At) -> None:
 
 def test_a_removal_removes_and_is_never_seen(at: At) -> None:
     at.target.load([lists(at.table, {"a": ["1", "2"], "b": ["1"]})])
-    at.target.load([lists(at.table, {"a": [], "b": ["2"], "unknown": []})])
-    assert read(at.target, at.table, "parent_id", "value", DELETED_AT) == [("b", "2", None)]
+    at.target.load([removal(at.table, "a", "unknown"), lists(at.table, {"b": ["2"]})])
+    assert read(at.target, at.table, "parent_id", "value", "position") == [("b", "2", 0)]
 
 
 def test_a_removal_of_what_is_not_there_makes_no_row(at: At) -> None:
-    at.target.load([lists(at.table, {"a": [], "b": []}), lists(at.table, {"c": []})])
-    assert read(at.target, at.table, "parent_id") == at.expected([])
+    at.target.load([removal(at.table, "a", "b"), removal(at.table, "c")])
+    assert not at.target.has_table(at.table)
     at.target.load([lists(at.table, {"a": ["1"]})])
-    at.target.load([lists(at.table, {"a": []})])
-    assert [row for row in read(at.target, at.table, "parent_id") if row == ("a",)] == []
+    at.target.load([removal(at.table, "a")])
+    assert read(at.target, at.table, "parent_id") == []
+
+
+def test_removals_of_many_and_odd_keys(at: At) -> None:
+    keys = [f"k{n}" for n in range(1_200)]
+    odd = ["it's", 'a"b', "%s", "100%", "?", ":id", "\\", "Ä 🎈", "", "a\nb"]
+    at.target.load([lists(at.table, {key: ["1"] for key in [*keys, *odd, "kept"]})])
+    at.target.load([removal(at.table, *keys, *odd)])
+    assert read(at.target, at.table, "parent_id") == [("kept",)]
+
+
+def test_removals_by_keys_of_several_types(at: At) -> None:
+    kinds = {"n": "bigint", "at": "timestamp", "day": "date"}
+    keys = [
+        (1, moment(1, 5, 7), date(2026, 1, 1)),
+        (1, moment(1, 5, 8), date(2026, 1, 1)),
+        (2, moment(1), date(2026, 1, 2)),
+    ]
+
+    def whole(*found: tuple[Any, ...]) -> Batch:
+        flat = [
+            {WORKSPACE: "default", **dict(zip(kinds, key, strict=True)), "v": "1"} for key in found
+        ]
+        hints = TableHints(at.table, merge_key=(WORKSPACE, *kinds))
+        return batch(hints, flat, {WORKSPACE: "text", **kinds, "v": "text"})
+
+    at.target.load([whole(*keys)])
+    at.target.load([removal(at.table, keys[0], **kinds)])
+    assert read(at.target, at.table, "n") == [(1,), (2,)]
+    at.target.load([removal(at.table, *keys, **kinds)])
+    assert read(at.target, at.table, "n") == []
+
+
+def test_a_column_is_dropped_with_its_values_and_the_rest_stays(at: At) -> None:
+    def marked(*values: str) -> Batch:
+        flat = [
+            {WORKSPACE: "default", "parent_id": "a", "position": n, "value": v}
+            for n, v in enumerate(values)
+        ]
+        types = {WORKSPACE: "text", "parent_id": "text", "position": "bigint", "value": "text"}
+        hints = TableHints(at.table, merge_key=(WORKSPACE, "parent_id"))
+        return batch(hints, flat, {**types, DELETED_AT: "timestamp"})
+
+    with at.opened() as target:
+        target.load([marked("1", "2")])
+        assert DELETED_AT in types_of(target, at.table)
+        for _ in "twice":
+            target.drop_column(at.table, DELETED_AT)
+        target.drop_column("unknown", DELETED_AT)
+        assert DELETED_AT not in types_of(target, at.table)
+        assert read(target, at.table, "position", "value") == [(0, "1"), (1, "2")]
+        target.load([lists(at.table, {"b": ["3"]}), removal(at.table, "unknown")])
+    with at.opened() as target:
+        assert DELETED_AT not in types_of(target, at.table)
+        assert target.hints(at.table).merge_key == (WORKSPACE, "parent_id")
+        assert read(target, at.table, "parent_id", "value") == [("a", "1"), ("a", "2"), ("b", "3")]
 
 
 def test_rows_that_are_replaced_as_a_whole_can_be_removed(at: At) -> None:
@@ -290,11 +346,12 @@ def test_rows_that_are_replaced_as_a_whole_can_be_removed(at: At) -> None:
 
     def whole(*found: Row) -> Batch:
         hints = TableHints(at.table, merge_key=(WORKSPACE, "id"))
-        types = {WORKSPACE: "text", "id": "text", "n": "bigint", DELETED_AT: "timestamp"}
+        types = {WORKSPACE: "text", "id": "text", "n": "bigint"}
         return batch(hints, [{WORKSPACE: "default", **row} for row in found], types)
 
     at.target.load([whole({"id": "a", "n": 1}, {"id": "b", "n": 1})])
-    at.target.load([whole({"id": "a", "n": 1, DELETED_AT: REMOVAL}, {"id": "b", "n": 2})])
+    gone = replace(whole({"id": "a", "n": 1}), removes=True)
+    at.target.load([gone, whole({"id": "b", "n": 2})])
     assert read(at.target, at.table, "id", "n") == [("b", 2)]
 
 
@@ -341,7 +398,11 @@ def test_repeating_loads_changes_nothing(at: At) -> None:
             rows(one, {"id": "a", "n": 1}, {"id": "b", "n": 1}, n="bigint"),
             lists(other, {"a": ["1", "2"]}),
         ],
-        [rows(one, {"id": "a", "n": 2}, n="bigint"), lists(other, {"a": [], "b": ["1"]})],
+        [
+            rows(one, {"id": "a", "n": 2}, n="bigint"),
+            removal(other, "a"),
+            lists(other, {"b": ["1"]}),
+        ],
     ]
     for night in nights:
         at.target.load(night)
@@ -359,7 +420,7 @@ def test_a_load_says_how_many_rows_it_wrote(at: At) -> None:
         rows(one, {"id": "b"}, {"id": "c"}),
     ]
     assert at.target.load(night) == {one: 3, other: 2}
-    assert at.target.load([lists(other, {"a": []})]) == {other: 1}
+    assert at.target.load([removal(other, "a")]) == {}
 
 
 def test_nothing_and_empty_batches_load_nothing(at: At) -> None:
@@ -694,6 +755,7 @@ def test_workspaces_in_one_place_never_touch_each_other_s_rows(at: At) -> None:
         return [
             rows(one, *own, workspace=workspace, types={"n": "bigint", **STATE}),
             lists(other, found, workspace=workspace),
+            removal(other, *(k for k, values in found.items() if not values), workspace=workspace),
         ]
 
     mine = at.target
@@ -841,15 +903,16 @@ def test_lists_of_a_version_are_replaced_together(at: At) -> None:
         own = {WORKSPACE: "default", "parent_id": "a", VALID_FROM: moment(since)}
         end = {VALID_TO: moment(until) if until else None}
         found = [{**own, **end, "position": n, "value": value} for n, value in enumerate(values)]
-        found = found or [{**own, "position": -1, DELETED_AT: REMOVAL}]
         types = {
             "parent_id": "text",
             "position": "bigint",
             "value": "text",
-            DELETED_AT: "timestamp",
         }
         spans = {VALID_FROM: "timestamp", VALID_TO: "timestamp"}
         hints = TableHints(at.table, merge_key=(WORKSPACE, "parent_id", VALID_FROM))
+        removed = batch(hints, [own], {WORKSPACE: "text", **types, **spans})
+        if not values:
+            return replace(removed, removes=True)
         return batch(hints, found, {WORKSPACE: "text", **types, **spans})
 
     def stands() -> list[tuple[Any, ...]]:

@@ -87,6 +87,7 @@ def check(place: Place, source: Source) -> None:
     }.items():
         parent = next(c for c in place.read(table)[0] if c.endswith("_id"))
         steps = sorted(str(row[parent]) for row in place.read(table))
+        assert "_oa_deleted_at" not in place.columns(table)
         present = [str(row["id"]) for row in place.read(of) if row["v"] in living(place, of)]
         assert [step for step in steps if step in present] == sorted(present * 2), table
 

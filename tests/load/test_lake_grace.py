@@ -12,7 +12,14 @@ import pytest
 
 from oa_sync.load.lake.kept import noted
 from tests.support.clock import ManualClock
-from tests.support.lake_model import children, lake, parents, seen_by_duckdb, seen_by_pyarrow
+from tests.support.lake_model import (
+    childless,
+    children,
+    lake,
+    parents,
+    seen_by_duckdb,
+    seen_by_pyarrow,
+)
 
 
 class Night:
@@ -143,7 +150,7 @@ def test_without_a_grace_time_nothing_is_kept(tmp_path: Path) -> None:
 def test_a_file_that_is_emptied_still_serves_who_reads_its_rows(tmp_path: Path) -> None:
     def load(values: list[str]) -> Path:
         with lake(tmp_path / "lake", tmp_path / "home") as target:
-            target.load([children({"r1": values})])
+            target.load([children({"r1": values}) if values else childless("r1")])
         (path,) = (tmp_path / "lake/data/report_rows").iterdir()
         return path
 

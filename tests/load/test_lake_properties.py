@@ -15,6 +15,7 @@ from oa_sync.tables.batches import DELETED_AT, Batch
 from tests.support.lake_model import (
     INSTANT,
     Model,
+    childless,
     children,
     lake,
     parents,
@@ -75,7 +76,8 @@ class Synced:
             }
             for id_, deleted in step.rows.items()
         ]
-        return [parents(rows, **used), children(step.lists)]
+        empty = [id_ for id_, values in step.lists.items() if not values]
+        return [parents(rows, **used), children(step.lists), childless(*empty)]
 
     def widen(self, column: str) -> str | None:
         """Convert the model's values as the lake must; the new type."""

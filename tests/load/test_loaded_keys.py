@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from oa_sync.errors import DestinationError
 from oa_sync.load.dlt.loaded_keys import WORTH_ASKING
 from oa_sync.load.dlt.warehouse import Warehouse
 from oa_sync.settings import Settings
-from oa_sync.tables.batches import DELETED_AT, INSTANT, REMOVAL, WORKSPACE, Batch, TableHints
+from oa_sync.tables.batches import WORKSPACE, Batch, TableHints
 from tests.support.syncing import query
 
 MANY = WORTH_ASKING + 1
@@ -28,18 +29,21 @@ def settings(tmp_path: Path) -> Settings:
 
 
 def rows(hints: TableHints = HINTS, **counts: int) -> Batch:
-    """As many rows of each parent; -1 is a row that only removes."""
-    parents = [name for name, count in counts.items() for _ in range(abs(count))]
-    deleted = [REMOVAL if counts[name] < 0 else None for name in parents]
+    """As many rows of each parent."""
+    parents = [name for name, count in counts.items() for _ in range(count)]
     table = pa.table(
         {
             WORKSPACE: ["default"] * len(parents),
             "report_id": parents,
             "position": list(range(len(parents))),
-            DELETED_AT: pa.array(deleted, INSTANT),
         }
     )
     return Batch(hints, table)
+
+
+def childless(parent: str) -> Batch:
+    """Removes what `parent` has."""
+    return replace(rows(**{parent: 1}), removes=True)
 
 
 def load(settings: Settings, *packages: list[Batch]) -> None:
@@ -61,7 +65,7 @@ def has_staging(settings: Settings) -> bool:
 
 
 def test_parents_that_have_no_rows_are_appended(settings: Settings) -> None:
-    load(settings, [rows(a=MANY)], [rows(b=MANY), rows(b=5, c=-1)], [rows(d=MANY)])
+    load(settings, [rows(a=MANY)], [rows(b=MANY), rows(b=5), childless("c")], [rows(d=MANY)])
     assert loaded(settings) == {"a": MANY, "b": MANY + 5, "d": MANY}
     assert not has_staging(settings)
 
@@ -69,7 +73,7 @@ def test_parents_that_have_no_rows_are_appended(settings: Settings) -> None:
 def test_a_loaded_parent_among_new_ones_is_replaced(settings: Settings) -> None:
     """Its rows and those of a new one share a batch that is not the first of its table."""
     load(settings, [rows(a=MANY, b=3)])
-    load(settings, [rows(c=MANY), rows(c=2, a=7, b=-1)], [rows(c=MANY + 1), rows(a=1)])
+    load(settings, [rows(c=MANY), rows(c=2, a=7), childless("b")], [rows(c=MANY + 1), rows(a=1)])
     assert loaded(settings) == {"a": 1, "c": MANY + 1}
 
 

@@ -15,7 +15,7 @@ from oa_sync.shape.result import json_rows
 from oa_sync.tables.results import Disposition, Loaded, ResultTable, load_result
 
 NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)
-SYSTEM = ("_oa_workspace", "_oa_result", "_oa_synced_at", "_oa_deleted_at")
+SYSTEM = ("_oa_workspace", "_oa_result", "_oa_synced_at")
 
 
 class Blocks:
@@ -59,7 +59,7 @@ def table_of(place: Settings, table: str = "query_x") -> list[dict[str, Any]]:
         if not target.has_table(table):
             return []
         found = [row for batch in target.batches(table) for row in batch.to_pylist()]
-    assert not any(row["_oa_deleted_at"] for row in found)
+    assert not any("_oa_deleted_at" in row for row in found), "no row of a result is ever marked"
     rows = [
         {name: row[name] for name in row if row[name] is not None and name not in SYSTEM}
         for row in found

@@ -88,6 +88,7 @@ def alarms(seen: Seen) -> Iterator[Alarm]:
     seen = replace(seen, rows=_with_whole_numbers(seen))
     yield from _each_key_once(seen)
     yield from _no_living_row_is_deleted(seen)
+    yield from _no_marks_that_nobody_sets(seen)
     yield from _complete_means_equal(seen)
     yield from _status_fits(seen)
     yield from _within_limits(seen)
@@ -157,6 +158,15 @@ def _no_living_row_is_deleted(seen: Seen) -> Iterator[Alarm]:
             # A sync that did not come so far has not yet seen that it is back.
             if lives and seen.report is not None and seen.report.status == "complete":
                 yield Alarm("a living row is deleted", f"{plan.name} {key}")
+
+
+def _no_marks_that_nobody_sets(seen: Seen) -> Iterator[Alarm]:
+    """Only rows of resources are marked. In the tables of their lists and in histories a mark would always be NULL:
+    whoever asked for rows without one would see those of deleted parents."""
+    for table, rows in seen.rows.items():
+        is_other = table.endswith(("_parts", "_history")) or "__" in table
+        if is_other and any("_oa_deleted_at" in row for row in rows):
+            yield Alarm("a table has marks that nobody sets", table)
 
 
 def _complete_means_equal(seen: Seen) -> Iterator[Alarm]:

@@ -16,7 +16,7 @@ from types import FrameType
 from typing import Any
 
 from oa_sync.tables.batches import Batch
-from tests.support.lake_model import children, lake, parents
+from tests.support.lake_model import childless, children, lake, parents
 
 IDS = [f"r{n}" for n in range(24)]
 TARGET_BYTES = 3_000
@@ -29,7 +29,8 @@ def round_of_batches(number: int) -> list[Batch]:
     rows = [{"id": id_, "n": number} for id_ in ids]
     lists = {id_: [f"[{number}]"] * chosen.randrange(4) for id_ in ids}
     new = {"id": f"new{number}", "n": number}
-    return [parents([*rows, new], n="bigint"), children(lists)]
+    empty = [id_ for id_, values in lists.items() if not values]
+    return [parents([*rows, new], n="bigint"), children(lists), childless(*empty)]
 
 
 def load_round(folder: Path, number: int) -> None:

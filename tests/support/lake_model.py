@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -69,16 +70,22 @@ def parents(rows: Sequence[Row], workspace: str = "default", **types: str) -> Ba
 
 
 def children(rows: Mapping[str, Sequence[Any]], workspace: str = "default") -> Batch:
-    """All rows of some parents in the table `report_rows`; no values: only remove."""
+    """All rows of some parents in the table `report_rows`."""
     hints = TableHints("report_rows", merge_key=(WORKSPACE, "report_id"))
     flat: list[Row] = []
     for parent, values in rows.items():
         key = {WORKSPACE: workspace, "report_id": parent}
         flat += [{**key, "position": n, "row": value} for n, value in enumerate(values)]
-        if not values:
-            flat.append({**key, "position": -1, DELETED_AT: INSTANT})
     types = {"report_id": "text", "position": "bigint", "row": "json", WORKSPACE: "text"}
-    return batch(hints, flat, {**types, DELETED_AT: "timestamp"})
+    return batch(hints, flat, types)
+
+
+def childless(*parents: str) -> Batch:
+    """Removes what `parents` have in the table `report_rows`."""
+    hints = TableHints("report_rows", merge_key=(WORKSPACE, "report_id"))
+    keys = [{WORKSPACE: "default", "report_id": parent} for parent in parents]
+    found = batch(hints, keys, {WORKSPACE: "text", "report_id": "text"})
+    return replace(found, removes=True)
 
 
 class Model:
@@ -96,7 +103,7 @@ class Model:
                 group = groups.setdefault(tuple(row[name] for name in key), [])
                 if one.hints.primary_key:
                     group.clear()
-                if one.hints.primary_key or row.get(DELETED_AT) is None:
+                if not one.removes:
                     group.append(row)
         for name, groups in arrived.items():
             self.tables.setdefault(name, {}).update(groups)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from types import TracebackType
 from typing import Any, Self
@@ -220,9 +220,12 @@ class MemoryTarget:
         staged: dict[str, list[Batch]] = {}
         counts: dict[str, int] = {}
         for batch in batches:
+            name = batch.hints.name
+            if batch.removes and name not in self._store.tables and name not in staged:
+                continue
             if batch.rows.num_rows:
-                name = batch.hints.name
                 staged.setdefault(name, []).append(batch)
+            if batch.rows.num_rows and not batch.removes:
                 counts[name] = counts.get(name, 0) + batch.rows.num_rows
         # A resource's row says that its lists are loaded.
         for name in sorted(staged, key=lambda name: bool(staged[name][0].hints.primary_key)):
@@ -255,12 +258,23 @@ class MemoryTarget:
         )
         found.groups = _grouped(rows, found.schema.key)
 
+    def drop_column(self, table: str, column: str) -> None:
+        """Remove a loaded column."""
+        found = self._store.tables.get(table)
+        if found is not None and column in found.schema.columns:
+            self._may_write(f"drop {table}.{column}")
+            found.schema = found.schema.without(column)
+            rows = ({n: v for n, v in row.items() if n != column} for row in found.rows())
+            found.groups = _grouped(rows, found.schema.key)
+
     def _merge(self, name: str, batches: Sequence[Batch]) -> None:
         """Merge the rows of one table: all of them, or none."""
         self._may_write(f"load {name}")
         found = self._store.tables.get(name, MemoryTable())
         schema, changed = found.schema, dict[Key, list[Row]]()
         for batch in batches:
+            if batch.removes:
+                batch = replace(batch, rows=batch.rows.select(batch.hints.merge_key))
             arriving = arriving_schema(batch)
             schema = _extended(name, schema, arriving)
             for row in _rows(batch, arriving, schema):
@@ -270,7 +284,7 @@ class MemoryTarget:
                 group = changed.setdefault(key, [])
                 if not schema.by_parent:
                     group[:] = [row]
-                elif row.get(DELETED_AT) is None:
+                elif not batch.removes:
                     group.append(row)
         if found.schema.key != schema.key:
             found.groups = _grouped(found.rows(), schema.key)

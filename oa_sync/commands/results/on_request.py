@@ -21,6 +21,7 @@ from oa_sync.load.disk_errors import disk_error
 from oa_sync.load.opening import open_target
 from oa_sync.quota.headers import as_exhausted
 from oa_sync.settings import Settings
+from oa_sync.tables.false_marks import drop_false_marks
 from oa_sync.tables.first_look import look_first
 from oa_sync.tables.results import Loaded, ResultTable, RowSource, load_result
 from oa_sync.tables.target import Target
@@ -161,6 +162,7 @@ async def _run(
                 try:
                     await on_thread(target.__enter__)
                     await on_thread(lambda: look_first(target, [report.table]))
+                    await on_thread(lambda: drop_false_marks(target))
                     definition = await stopping.grant(connection.definition())
                     report.dialect = await stopping.grant(connection.api_dialect())
                     _check_not_a_resource(

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
 
 from oa_sync.private import fresh_folder
-from oa_sync.tables.batches import Batch, TableHints
+from oa_sync.tables.batches import Batch
 
 
 class HeldBack:
@@ -17,7 +18,7 @@ class HeldBack:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._held: list[tuple[TableHints, Path]] = []
+        self._held: list[tuple[Batch, Path]] = []
 
     def __enter__(self) -> HeldBack:
         fresh_folder(self._folder)
@@ -31,10 +32,10 @@ class HeldBack:
         path = self._folder / f"{len(self._held)}.arrow"
         with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, batch.rows.schema) as writer:
             writer.write_table(batch.rows)
-        self._held.append((batch.hints, path))
+        self._held.append((replace(batch, rows=batch.rows.schema.empty_table()), path))
 
     def batches(self) -> Iterator[Batch]:
         """The kept batches. A file is opened only when its batch is asked for."""
-        for hints, path in self._held:
+        for batch, path in self._held:
             with pa.memory_map(str(path)) as file:
-                yield Batch(hints, pa.ipc.open_file(file).read_all())
+                yield replace(batch, rows=pa.ipc.open_file(file).read_all())

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from oa_sync.tables.batches import DELETED_AT, WORKSPACE, Batch
+from oa_sync.tables.batches import WORKSPACE, Batch
 
 WORTH_ASKING = 1_000
 """From this many rows in the first batch, it pays to ask the destination for its keys."""
@@ -45,15 +45,12 @@ class LoadedKeys:
         return self._loaded[table].isdisjoint(values) and self._are_alike(table, values)
 
     def split(self, batch: Batch) -> tuple[Batch, Batch]:
-        """`batch` as rows of new keys, to be appended, and rows of loaded keys, to be merged. A row that
-        only deletes is in neither if its key is new."""
+        """`batch` as rows of new keys, to be appended, and rows of loaded keys, to be merged."""
         column = _key_column(batch)
         assert column is not None, "asked by are_new"
         loaded = pa.array(self._loaded[batch.hints.name], batch.rows[column].type)
         is_loaded = pc.is_in(batch.rows[column], loaded)
         new = batch.rows.filter(pc.invert(is_loaded))
-        if batch.hints.merge_key and DELETED_AT in new.column_names:
-            new = new.filter(pc.is_null(new[DELETED_AT]))
         return replace(batch, rows=new), replace(batch, rows=batch.rows.filter(is_loaded))
 
     def sent(self, batch: Batch) -> None:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 KEYS_PER_QUERY = 500
 ROWS_PER_FETCH = 50_000
+_TIMES_AS_TEXTS = frozenset({"sqlalchemy", "clickhouse"})
 _COMPARED = ("_oa_version", "_oa_row_hash", "_oa_detail_version", DELETED_AT)
 
 
@@ -101,18 +102,24 @@ class SqlReads(ABC):
         names = list(self._logical(table).types)
         also = f" AND {self._quoted([null])} IS NULL" if null is not None else ""
         found: list[dict[str, Any]] = []
-        for start in range(0, len(keys), KEYS_PER_QUERY):
-            part = keys[start : start + KEYS_PER_QUERY]
-            if len(key_columns) == 1:
-                marks = ", ".join(["%s"] * len(part))
-                condition = f"{self._quoted(key_columns)} IN ({marks})"
-            else:
-                one = "(" + " AND ".join(f"{self._quoted([c])} = %s" for c in key_columns) + ")"
-                condition = "(" + " OR ".join([one] * len(part)) + ")"
-            values = [self._parameter(value) for key in part for value in key]
+        for condition, values in self._by_keys(key_columns, keys):
             rows = self._select(table, names, f" AND {condition}{also}", values)
             found.extend(dict(zip(names, row, strict=True)) for row in rows)
         return found
+
+    def _by_keys(
+        self, columns: Sequence[str], keys: Sequence[tuple[Any, ...]]
+    ) -> Iterator[tuple[str, list[Any]]]:
+        """Conditions that together find the rows with `keys`, each with its parameters."""
+        for start in range(0, len(keys), KEYS_PER_QUERY):
+            part = keys[start : start + KEYS_PER_QUERY]
+            if len(columns) == 1:
+                marks = ", ".join(["%s"] * len(part))
+                condition = f"{self._quoted(columns)} IN ({marks})"
+            else:
+                one = "(" + " AND ".join(f"{self._quoted([c])} = %s" for c in columns) + ")"
+                condition = "(" + " OR ".join([one] * len(part)) + ")"
+            yield condition, [self._parameter(value) for key in part for value in key]
 
     def distinct(self, table: str, column: str) -> set[Any]:
         """The values of `column` in this workspace's rows of `table`."""
@@ -212,8 +219,8 @@ class SqlReads(ABC):
 
     def _parameter(self, value: Any) -> Any:
         """`value` as it is compared in a query. SQLAlchemy stores times as texts in SQLite: in UTC, without a
-        zone, and always with six digits after the second."""
-        if isinstance(value, datetime) and self._settings.destination == "sqlalchemy":
+        zone, and always with six digits after the second. ClickHouse's driver would leave out these digits."""
+        if isinstance(value, datetime) and self._settings.destination in _TIMES_AS_TEXTS:
             return value.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
         return value
 

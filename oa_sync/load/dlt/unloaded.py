@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from oa_sync.tables.batches import WORKSPACE, Batch
+from oa_sync.tables.false_marks import has_false_marks
 
 if TYPE_CHECKING:
     import dlt
@@ -26,7 +27,8 @@ class UnloadedTables:
         self._pipeline, self._loaded = pipeline, loaded
 
     def make(self, batches: Iterable[Batch]) -> None:
-        """Make the tables of `batches` that are not there, and again those that lack a column."""
+        """Make the tables of `batches` that are not there, and again those that lack a column, or have one that
+        earlier versions made (see `oa_sync.tables.false_marks`)."""
         tables = {batch.hints.name: _described(batch) for batch in batches}
         with self._pipeline.destination_client(self._loaded) as client:
             if not client.is_storage_initialized():
@@ -36,6 +38,7 @@ class UnloadedTables:
                 name: columns
                 for name, columns in found.items()
                 if not {column.lower() for column in tables[name]["columns"]} <= columns.keys()
+                or has_false_marks(columns)
             }
             dropped = _dropped(client, lacking)
         if new := [table for name, table in tables.items() if name not in found or name in dropped]:

@@ -46,7 +46,7 @@ from oa_sync.load.table_schema import described_columns
 from oa_sync.load.widening import can_widen, widen_sql
 from oa_sync.private import fresh_folder
 from oa_sync.settings import Settings
-from oa_sync.tables.batches import DELETED_AT, WORKSPACE, Batch
+from oa_sync.tables.batches import WORKSPACE, Batch
 
 if TYPE_CHECKING:
     import dlt
@@ -158,21 +158,53 @@ class Warehouse(SqlReads):
         The batches are pulled while dlt writes, so the iterable may still be producing. A key must be in
         them at most once. Safe to repeat after any failure.
 
-        Child tables are loaded first, in a package of their own; rows with a primary key wait on the local
-        disk. A resource's row says that its lists are loaded, and dlt commits table by table.
+        Child tables are loaded first, in a package of their own, and what only removes child rows follows;
+        rows with a primary key wait on the local disk. A resource's row says that its lists are loaded, and
+        dlt commits table by table.
         """
         counts: dict[str, int] = {}
-        with HeldBack(self._workdir / "held_back") as own:
-            self._load_rows(self._children(batches, own), counts)
+        with (
+            HeldBack(self._workdir / "held_back") as own,
+            HeldBack(self._workdir / "to_remove") as to_remove,
+        ):
+            self._load_rows(self._children(batches, own, to_remove), counts)
+            self._remove(to_remove)
             self._load_rows(own.batches(), counts)
         return counts
 
-    def _children(self, batches: Iterable[Batch], own: HeldBack) -> Iterator[Batch]:
+    def _children(
+        self, batches: Iterable[Batch], own: HeldBack, to_remove: HeldBack
+    ) -> Iterator[Batch]:
         for batch in batches:
-            if batch.hints.primary_key:
+            if batch.removes:
+                to_remove.add(batch)
+            elif batch.hints.primary_key:
                 own.add(batch)
             else:
                 yield batch
+
+    def _remove(self, removals: HeldBack) -> None:
+        """Delete what has the keys of `removals`. Not by dlt: its merge removes only by a column of marks
+        (`hard_delete`), which would stand in every child table and never say anything."""
+        try:
+            with self.held_open():
+                for batch in removals.batches():
+                    if self.has_table(batch.hints.name):
+                        self._delete(batch)
+        except Exception as error:
+            raise _as_ours(error) from error
+
+    def _delete(self, batch: Batch) -> None:
+        columns = [name for name in batch.hints.merge_key if name != WORKSPACE]
+        keys = list(zip(*(batch.rows[name].to_pylist() for name in columns), strict=True))
+        own = f"{self._quoted([WORKSPACE])} = %s"
+        with self._client as client:
+            for condition, values in self._by_keys(columns, keys):
+                client.execute_sql(
+                    f"DELETE FROM {self._qualified(batch.hints.name)} WHERE {own} AND {condition}",
+                    self._settings.workspace,
+                    *values,
+                )
 
     def _load_rows(self, batches: Iterable[Batch], counts: dict[str, int]) -> None:
         """Load in one package, or in two: the second merges rows of tables that the first appends to."""
@@ -348,6 +380,28 @@ class Warehouse(SqlReads):
         ):
             client.sql_client.execute_sql(statement)
 
+    def drop_column(self, table: str, column: str) -> None:
+        """Remove a loaded column. The next load stores the schema without it."""
+        if column not in self._stored(table):
+            return
+        try:
+            with self._pipeline.destination_client(SCHEMA_NAME) as client:
+                self._drop(client, table, column)
+                with client.with_staging_dataset():  # type: ignore[attr-defined]
+                    self._drop(client, table, column)
+        except Exception as error:
+            raise _as_ours(error) from error
+        self._schema.tables[table]["columns"].pop(column)
+
+    def _drop(self, client: Any, table: str, column: str) -> None:
+        """Drop a column in the current dataset of `client`, if it is there: a sync may have been killed between
+        this and the load that stores the schema."""
+        [(_, columns)] = client.get_storage_tables([table])
+        if column in columns:
+            name = client.sql_client.make_qualified_table_name(table)
+            quoted = client.sql_client.escape_column_name(column)
+            client.sql_client.execute_sql(f"ALTER TABLE {name} DROP COLUMN {quoted}")
+
     def require(self, tables: Collection[str]) -> None:
         """Look for tables of these names without our column. What a killed load left has it already."""
         new = [table for table in tables if WORKSPACE not in self._stored(table)]
@@ -429,9 +483,6 @@ class Warehouse(SqlReads):
             described = described_columns(hints.name, batch.rows.schema, hints.columns)
             for name, column in described.items():
                 columns.setdefault(name, {"name": name})["data_type"] = column.data_type
-        if hints.merge_key:
-            deleted = {"name": DELETED_AT, "data_type": "timestamp", "hard_delete": True}
-            columns[DELETED_AT] = {**columns.get(DELETED_AT, {}), **deleted}
         return dlt.mark.make_hints(
             table_name=hints.name,
             write_disposition=_MERGE if merge else "append",

@@ -64,6 +64,7 @@ class LakeTable:
         self._own_name = re.compile(re.escape(owner) + r"-(\d{5,})\.parquet")
         self._owner = owner
         self._widened: dict[str, tuple[str, str]] = {}
+        self._dropped: set[str] = set()
 
     @property
     def own(self) -> list[LakeFile]:
@@ -94,6 +95,11 @@ class LakeTable:
         before = self.schema.columns[column].data_type
         self._widened[column] = (before, data_type)
         self.schema = self._common_schema(self.schema.retyped(column, data_type))
+
+    def drop(self, column: str) -> None:
+        """Forget `column`, which files may still have."""
+        self._dropped.add(column)
+        self.schema = self._common_schema(self.schema)
 
     def extend(self, arriving: TableSchema) -> None:
         """Let the schema hold the columns of `arriving` as well."""
@@ -127,7 +133,7 @@ class LakeTable:
         return " UNION ALL ".join(selects)
 
     def _common_schema(self, schema: TableSchema) -> TableSchema:
-        """The schema of all files and `schema`. What `widen` was told wins over the general rule."""
+        """The schema of all files and `schema`. What `widen` and `drop` were told wins over the general rule."""
         merged = TableSchema()
         written = sorted((file.schema for file in self.files), key=lambda part: part.version)
         for part in (*written, schema):
@@ -135,6 +141,8 @@ class LakeTable:
                 if column in part.columns and part.columns[column].data_type == before:
                     part = part.retyped(column, after)
             merged = merged.merged(part)
+        for column in self._dropped:
+            merged = merged.without(column)
         newest = written[-1] if written else TableSchema()
         version = newest.version + (newest.columns != merged.columns)
         return replace(merged, version=version)

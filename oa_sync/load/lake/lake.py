@@ -154,7 +154,7 @@ class Lake(DuckReads):
         """
         with Staging(self._workdir / "staged") as staging:
             counts = stage(staging, batches)
-            for staged in children_first(staging.tables.values()):
+            for staged in children_first(staging, self._tables):
                 self._merge(staged)
         return counts
 
@@ -181,6 +181,16 @@ class Lake(DuckReads):
         loaded = self._tables.get(table)
         if loaded is not None and column in loaded.schema.columns:
             loaded.widen(column, data_type)
+
+    def drop_column(self, table: str, column: str) -> None:
+        """Remove a loaded column: each file is written anew without it."""
+        loaded = self._tables.get(table)
+        if loaded is None or column not in loaded.schema.columns:
+            return
+        with destination_errors(f"{self._store.shown}: {table}"), self._store.lock(table):
+            loaded.refresh()
+            loaded.drop(column)
+            self._merging(loaded).conform(columns=True)
 
     def _merge(self, staged: StagedTable) -> None:
         name = staged.name

@@ -73,11 +73,11 @@ class Merge:
 
     def conform(self, *, columns: bool) -> None:
         """Give every file of the table, of whichever workspace, the types of the schema, and with
-        `columns` its columns too."""
+        `columns` its columns too, and no others."""
         table = self._table
         for file in list(table.files):
             if file.schema.differs_in_type(table.schema) or (
-                columns and file.schema.lacks_columns_of(table.schema)
+                columns and file.schema.columns.keys() != table.schema.columns.keys()
             ):
                 self._rewrite(file, table.relation([file], list(table.schema.columns)))
         table.refresh()

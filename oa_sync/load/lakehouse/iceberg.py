@@ -138,7 +138,8 @@ class Iceberg:
             transaction.append(_reader(rows.rows(), schema))
 
     def rewrite(self, table: str, schema: TableSchema, batches: Iterable[pa.RecordBatch]) -> None:
-        """Make the columns whose type changed again, and write all rows, in one transaction."""
+        """Drop the columns that are no more, make those again whose type changed, and write all rows, in one
+        transaction."""
         target = self._open(table)
         before = self.schema(table) or schema
         changed = [
@@ -148,7 +149,7 @@ class Iceberg:
         ]
         with _conflicts(), target.transaction() as transaction:
             with transaction.update_schema(allow_incompatible_changes=True) as update:
-                for name in changed:
+                for name in [*changed, *(n for n in before.columns if n not in schema.columns)]:
                     update.delete_column(name)
             with transaction.update_schema() as update:
                 for name in changed:

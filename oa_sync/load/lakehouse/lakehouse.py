@@ -114,7 +114,7 @@ class Lakehouse(DuckReads):
         """
         with Staging(self._workdir / "staged") as staging:
             counts = stage(staging, batches)
-            for staged in children_first(staging.tables.values()):
+            for staged in children_first(staging, self._tables):
                 self._committed(staged.name, functools.partial(self._merge, staged))
         return counts
 
@@ -133,6 +133,15 @@ class Lakehouse(DuckReads):
     def widen(self, table: str, column: str, data_type: str) -> None:
         """Change the type of a loaded column to a wider one, keeping its values."""
         self._committed(table, lambda: self._widen(table, {column: data_type}))
+
+    def drop_column(self, table: str, column: str) -> None:
+        """Remove a loaded column, in one commit that writes the table anew."""
+        self._committed(table, lambda: self._drop(table, column))
+
+    def _drop(self, table: str, column: str) -> None:
+        before = self._tables.get(table)
+        if before is not None and column in before.columns:
+            self._rewrite(table, before, before.without(column))
 
     def require(self, tables: Collection[str]) -> None:
         """Try to write, and look for tables of these names that are not ours."""
@@ -179,9 +188,12 @@ class Lakehouse(DuckReads):
             if column in before.columns and before.columns[column].data_type != data_type:
                 after = after.retyped(column, data_type)
         if after is not before:
-            with self._copied(self._all_rows(table, before, after)) as batches:
-                self._format.rewrite(table, after, batches)
-            self._refresh(table)
+            self._rewrite(table, before, after)
+
+    def _rewrite(self, table: str, before: TableSchema, after: TableSchema) -> None:
+        with self._copied(self._all_rows(table, before, after)) as batches:
+            self._format.rewrite(table, after, batches)
+        self._refresh(table)
 
     def _committed(self, table: str, write: Callable[[], None]) -> None:
         """Call `write`, and again if another writer committed first."""

@@ -6,6 +6,7 @@ import hashlib
 import logging
 from collections import defaultdict
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -14,6 +15,8 @@ from psycopg import sql
 
 from oa_sync.load.table_schema import TableSchema, schema_of_text
 from oa_sync.load.widening import widen_sql
+from oa_sync.tables.batches import DELETED_AT
+from oa_sync.tables.false_marks import has_false_marks
 
 logger = logging.getLogger(__name__)
 
@@ -141,6 +144,9 @@ class Catalog:
         else:
             schema = self._become(connection, name, before, schema)
         self._store(connection, name, schema)
+        if has_false_marks(schema.columns):
+            with suppress(psycopg.errors.DependentObjectsStillExist), connection.transaction():
+                self.drop_column(connection, name, DELETED_AT)
 
     def widen(self, connection: Connection, name: str, changed: str, data_type: str) -> None:
         """Give the column `changed` of a table the type `data_type`, converting its values."""
@@ -155,6 +161,14 @@ class Catalog:
         ):
             connection.execute(statement.encode())
         self._store(connection, name, schema.retyped(changed, data_type))
+
+    def drop_column(self, connection: Connection, name: str, column: str) -> None:
+        """Drop a column; not what uses it: somebody else made that."""
+        connection.execute(
+            sql.SQL("ALTER TABLE {} DROP COLUMN {}").format(self.table(name), quoted(column))
+        )
+        schema = self.tables.get(name) or self.declared[name]
+        self._store(connection, name, schema.without(column))
 
     def create_index(self, connection: Connection, name: str) -> None:
         """The index on the key of a table, if it is not there; unique where a row has a key of its own."""

@@ -248,7 +248,7 @@ class Postgres:
         """
         with Staging(self._workdir / "staged") as staging:
             counts = stage(staging, batches)
-            tables = children_first(staging.tables.values())
+            tables = children_first(staging, self._catalog.tables)
             if tables:
                 with self._errors():
                     self._lasting(lambda: self._extend(tables))
@@ -283,6 +283,17 @@ class Postgres:
             loaded = self._catalog.tables[table].columns.get(column)
             if loaded is not None and loaded.data_type != data_type:
                 self._catalog.widen(self._connection, table, column, data_type)
+
+    def drop_column(self, table: str, column: str) -> None:
+        """Remove a loaded column."""
+        with self._errors(table):
+            self._lasting(lambda: self._drop_column(table, column))
+
+    def _drop_column(self, table: str, column: str) -> None:
+        with self._changing_tables():
+            loaded = self._catalog.tables.get(table)
+            if loaded is not None and column in loaded.columns:
+                self._catalog.drop_column(self._connection, table, column)
 
     def require(self, tables: Collection[str]) -> None:
         """Read the rights of the role, and look for relations of these names that are not ours."""
