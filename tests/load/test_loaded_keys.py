@@ -136,3 +136,24 @@ def test_lists_are_there_before_the_row_that_says_they_are_loaded(
     assert loaded(settings) == {"a": 3}
     tables = query(settings, "SELECT table_name FROM information_schema.tables")
     assert ("reports",) not in tables
+
+
+def test_lists_are_removed_before_the_row_that_says_they_are_empty(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parents = TableHints("reports", primary_key=(WORKSPACE, "report_id"))
+    load(settings, [rows(parents, a=1), rows(a=3, b=1)])
+
+    def stopped(*_: object) -> None:
+        raise OSError("the machine stops here")
+
+    night = [rows(parents, a=1, c=1), childless("a")]
+    for step, left in (("_delete", {"a": 3, "b": 1}), ("_run", {"b": 1})):
+        with monkeypatch.context() as patch, pytest.raises(DestinationError, match="stops here"):
+            patch.setattr(Warehouse, step, stopped)
+            load(settings, night)
+        assert loaded(settings) == left
+        assert query(settings, "SELECT report_id FROM reports") == [("a",)]
+    load(settings, night)
+    assert loaded(settings) == {"b": 1}
+    assert sorted(query(settings, "SELECT report_id FROM reports")) == [("a",), ("c",)]

@@ -387,17 +387,17 @@ class Warehouse(SqlReads):
         try:
             with self._pipeline.destination_client(SCHEMA_NAME) as client:
                 self._drop(client, table, column)
+                self._schema.tables[table]["columns"].pop(column)
                 with client.with_staging_dataset():  # type: ignore[attr-defined]
                     self._drop(client, table, column)
         except Exception as error:
             raise _as_ours(error) from error
-        self._schema.tables[table]["columns"].pop(column)
 
     def _drop(self, client: Any, table: str, column: str) -> None:
         """Drop a column in the current dataset of `client`, if it is there: a sync may have been killed between
         this and the load that stores the schema."""
         [(_, columns)] = client.get_storage_tables([table])
-        if column in columns:
+        if column in map(str.lower, columns):
             name = client.sql_client.make_qualified_table_name(table)
             quoted = client.sql_client.escape_column_name(column)
             client.sql_client.execute_sql(f"ALTER TABLE {name} DROP COLUMN {quoted}")
