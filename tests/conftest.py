@@ -27,7 +27,7 @@ REST: Mapping[str, tuple[str, ...]] = {
     ),
     "destinations/test_history.py": ("[postgres]", "nothing_changed", "in_its_definition"),
     "destinations/test_keys.py": ("again[duckdb]", "digits[postgres]", "on[parquet]", "beyond"),
-    "destinations/test_marks.py": ("api[duckdb]", "json]", "[False-postgres]", "[True-duckdb]"),
+    "destinations/test_marks.py": ("api[duckdb]", "[json]", "[postgres-False]", "[duckdb-True]"),
     "destinations/test_matrix.py": ("[postgres]", "by_the_next[parquet]"),
     "destinations/test_odd_values.py": ("[duckdb-half an emoji]", "[duckdb-null]", "[duckdb]"),
     "destinations/test_probe.py::test_a_": ("[duckdb]", "[parquet]", "[postgres]"),
