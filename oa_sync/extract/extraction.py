@@ -291,8 +291,8 @@ class Extraction:
                 self._unreachable = result.error
         elif resource.endpoint.optional and result.finished:
             self._lists.note_answered(resource)
-        if result.set_aside:
-            tally.set_aside += result.set_aside.values()
+        if result.set_aside or result.same_key:
+            tally.set_aside += [*result.set_aside.values(), *result.same_key.values()]
             tally.errors.append(told(resource.name, tally.set_aside))
         self._progress("list", resource.name, tally.listed, tally.listed)
         return result
