@@ -40,6 +40,7 @@ from oa_sync.errors import (
 from oa_sync.extract.cost import Cost, cost_of, total_cost, unseen_backlog
 from oa_sync.extract.deletions import Deletions, Facts
 from oa_sync.extract.details.fetching import DetailFetcher
+from oa_sync.extract.details.identity import DetailIdentity
 from oa_sync.extract.details.refused import Refusals
 from oa_sync.extract.details.tasks import DetailTask, in_order, row_item
 from oa_sync.extract.details.unfinished import Unfinished, known_after
@@ -128,6 +129,7 @@ class Extraction:
             progress=progress,
             tallies=self.tallies,
             deletions=self._deletions,
+            identity=DetailIdentity(lists),
         )
 
     async def run(
