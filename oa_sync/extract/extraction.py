@@ -40,6 +40,7 @@ from oa_sync.errors import (
 from oa_sync.extract.cost import Cost, cost_of, total_cost, unseen_backlog
 from oa_sync.extract.deletions import Deletions, Facts
 from oa_sync.extract.details.fetching import DetailFetcher
+from oa_sync.extract.details.identity import DetailIdentity
 from oa_sync.extract.details.refused import Refusals
 from oa_sync.extract.details.tasks import DetailTask, in_order, row_item
 from oa_sync.extract.details.unfinished import Unfinished, known_after
@@ -128,6 +129,7 @@ class Extraction:
             progress=progress,
             tallies=self.tallies,
             deletions=self._deletions,
+            identity=DetailIdentity(lists),
         )
 
     async def run(
@@ -291,8 +293,8 @@ class Extraction:
                 self._unreachable = result.error
         elif resource.endpoint.optional and result.finished:
             self._lists.note_answered(resource)
-        if result.set_aside:
-            tally.set_aside += result.set_aside.values()
+        if result.set_aside or result.same_key:
+            tally.set_aside += [*result.set_aside.values(), *result.same_key.values()]
             tally.errors.append(told(resource.name, tally.set_aside))
         self._progress("list", resource.name, tally.listed, tally.listed)
         return result

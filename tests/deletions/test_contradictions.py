@@ -137,3 +137,42 @@ def test_a_total_of_hidden_rows_fails_until_the_words_that_are_told_are_typed(
         report = source.sync()
         assert (report.exit_code, report.tallies["things"].deleted) == (0, 1)
         assert source.living() == source.ids
+
+
+ERRORS_BESIDE_ROWS: dict[str, Body] = {
+    "errors": {"errors": [{"message": "shard 3 timed out"}]},
+    "error": {"error": {"code": "PARTIAL"}},
+    "success": {"success": False},
+}
+
+
+@pytest.mark.parametrize("kind", ERRORS_BESIDE_ROWS)
+@pytest.mark.parametrize("by", PAGERS)
+def test_a_list_that_tells_of_an_error_beside_its_rows_is_not_whole(
+    by: str, kind: str, tmp_path: Path
+) -> None:
+    """All fits otherwise: one row of 12 is left out, and the total is that of the others."""
+    source = FaultyList(things(12), PAGERS[by])
+    with faulty_list(tmp_path, source):
+        assert source.sync().exit_code == 0
+        source.rows.append({"id": "new", "name": "new", "changed": "2026-02-01T00:00:00.1Z"})
+        left_out = source.rows.pop(3)
+        source.fault = lambda body, query: {**body, **ERRORS_BESIDE_ROWS[kind]}
+        for _ in range(2):
+            report = source.sync()
+            assert (report.exit_code, report.as_json()["error"]["code"]) == (1, "incomplete")
+            assert "tells of an error beside its rows" in str(report.error)
+            assert source.living() == {*source.ids, left_out["id"]}
+        source.fault = lambda body, query: {**body, "errors": [], "error": None, "success": True}
+        assert source.sync().exit_code == 0
+        assert source.living() == source.ids
+
+
+def test_rows_may_be_errors(tmp_path: Path) -> None:
+    source = FaultyList(
+        things(5), definition={"endpoint": {"path": "things", "paginator": "single_page"}}
+    )
+    source.fault = lambda body, query: {"errors": body["data"]}
+    with faulty_list(tmp_path, source):
+        assert source.sync().exit_code == 0
+        assert source.living() == source.ids

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from oa_sync.commands.sync import sync_async
+from oa_sync.workspace.report import SyncReport
 from tests.support.faulty_list import PAGERS, Body, FaultyList, faulty_list, things
+from tests.support.memory_target import MemoryStore, MemoryTarget
+from tests.support.raw_api import raw_api
+from tests.support.syncing import settings_for
 
 COUNTED = ["page", "offset", "cursor"]
 
@@ -172,3 +178,52 @@ def test_a_copy_in_one_answer_proves_no_row_gone(by: str, tmp_path: Path) -> Non
         source.fault = once
         assert source.sync().tallies["things"].deleted == 0
         assert source.living() == source.ids
+
+
+# -- two rows, and one key -------------------------------------------------------------------------
+
+ONE_KEY: dict[str, tuple[bytes, bytes]] = {
+    "a key that needs a further field": (b'{"id": "k", "shop": "a"}', b'{"id": "k", "shop": "b"}'),
+    "a number and its digits": (b'{"id": 5, "v": 1}', b'{"id": "5", "v": 2}'),
+    "half an emoji": (rb'{"id": "k\ud83d", "v": 1}', rb'{"id": "k\ude00", "v": 2}'),
+    "NUL": (rb'{"id": "k\u0000", "v": 1}', rb'{"id": "k\ufffd", "v": 2}'),
+    "no UTF-8": (b'{"id": "k\xe9", "v": 1}', b'{"id": "k\xe8", "v": 2}'),
+    "more digits than a double": (
+        b'{"id": 0.12345678901234567891, "v": 1}',
+        b'{"id": 0.12345678901234567892, "v": 2}',
+    ),
+}
+ONE_PAGE = """
+name: copies
+client: {paginator: single_page}
+resources: [{name: things, primary_key: id, endpoint: {path: things, data_selector: data}}]
+"""
+
+
+@pytest.mark.parametrize("kind", ONE_KEY)
+def test_of_two_rows_with_one_key_one_is_set_aside_by_name(kind: str, tmp_path: Path) -> None:
+    """Neither is a copy of the other, so no sync that loads one of them alone is complete."""
+    one, other = ONE_KEY[kind]
+    (tmp_path / "copies.yaml").write_text(ONE_PAGE)
+    store = MemoryStore()
+    with raw_api() as api:
+        settings = settings_for(
+            api.base_url, tmp_path, source=str(tmp_path / "copies.yaml"), api_key=None
+        )
+
+        def night(*rows: bytes) -> SyncReport:
+            api.replies["/things"] = b'{"data": [%s]}' % b", ".join(rows)
+            return asyncio.run(sync_async(settings, target=MemoryTarget(settings, store)))
+
+        for _ in range(2):
+            report = night(b'{"id": "x"}', b'{"id": "y"}', one, other, one)
+            tally = report.tallies["things"]
+            assert (report.exit_code, report.as_json()["error"]["code"]) == (1, "set_aside")
+            [apart] = tally.set_aside
+            assert (apart.where, apart.key is not None) == ("page 1, row 4", True)
+            assert "primary_key in the definition needs a further field" in apart.reason
+            assert len(store.rows("things")) == 3
+        assert (tally.new, tally.changed, tally.unchanged) == (0, 0, 3)
+        # Its key is known, so it is none of the rows that are absent.
+        assert night(b'{"id": "x"}', one, other).tallies["things"].deleted == 1
+        assert night(b'{"id": "x"}', one, one).exit_code == 0

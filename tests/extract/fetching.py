@@ -16,6 +16,7 @@ from oa_sync.clock import Clock
 from oa_sync.definitions.model import Resource
 from oa_sync.extract.deletions import Deletions
 from oa_sync.extract.details.fetching import DetailFetcher
+from oa_sync.extract.details.identity import DetailIdentity
 from oa_sync.extract.details.tasks import DetailTask
 from oa_sync.extract.lists.changes import Change, Known, Listed
 from oa_sync.extract.lists.scan import Pending, Scan
@@ -163,6 +164,7 @@ async def _fetched(
             progress=lambda *step: progress.append(step),
             tallies=tallies,
             deletions=deletions_after(client, clock, tallies, chain(*calls)),
+            identity=DetailIdentity(NoFacts()),
             max_in_flight=max_in_flight,
         )
         outcome = Outcome(server, fetcher, clock, progress=progress, tallies=tallies)

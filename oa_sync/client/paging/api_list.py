@@ -77,7 +77,7 @@ class ApiList:
             InvalidResponseError: a page without a list of objects, or paging that goes in circles.
             RedirectRefusedError: a link to the next page leaves the configured origin.
             IncompleteListError: the first answer does not tell how the list goes on, and nothing proves that
-                it ends there (`oa_sync.client.paging.ends`).
+                it ends there (`oa_sync.client.paging.ends`); or, behind the last page, an answer told of an error.
             BudgetExhausted, ApiError: as `ApiClient.request`.
         """
         first, self._first = self._first, None
@@ -96,6 +96,11 @@ class ApiList:
                 yield page
         finally:
             await walk.aclose()
+        if self._listing.failure is not None:
+            raise IncompleteListError(
+                f"{self._listing.failure}: the answer tells of an error beside its rows, so rows may be missing. Those"
+                " that came are loaded, and no row is taken for deleted. Run again; if it stays so, tell the vendor"
+            )
 
     def _look_at(self, answer: Answer) -> None:
         """See whether the first answer tells how the list goes on, where that is declared."""

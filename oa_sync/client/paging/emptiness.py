@@ -12,18 +12,19 @@ from collections.abc import Iterator
 from typing import Any
 
 from oa_sync.client.paging.envelope import (
+    ERRORS,
     OTHER_KEYS,
     RECORD_KEYS,
     doubt,
     is_row_count,
     scalars,
+    tells_failure,
 )
 from oa_sync.definitions.paths import MISSING, parse_path, select
 
 _ABOUT_PAGING = frozenset(
     {"meta", "metadata", "_meta", "pagination", "paging", "page_info", "pageinfo"}
 )
-_ERRORS = frozenset({"error", "errors", "exception", "fault"})
 _FAILED = frozenset({"error", "fail", "failed", "failure"})
 
 
@@ -43,7 +44,7 @@ def says_empty(document: Any, selector: str | None, count_paths: tuple[str, ...]
         and all(_is_zero(count) or count in (MISSING, None) for count in counts)
         and doubt(values, 0) is None
         and not any(_tells_failure(keys, value) for keys, value in values)
-        and not any(document.get(name) for name in document if name.lower() in _ERRORS)
+        and not tells_failure(document)
     )
 
 
@@ -63,7 +64,7 @@ def _tells_failure(keys: tuple[str, ...], value: Any) -> bool:
         return value is False
     if name == "status":
         return isinstance(value, str) and value.lower() in _FAILED
-    return name in _ERRORS and bool(value)
+    return name in ERRORS and bool(value)
 
 
 def _holds_another_list(document: dict[str, Any]) -> bool:

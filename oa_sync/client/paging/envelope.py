@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from oa_sync.client.wording import printable
@@ -30,6 +30,7 @@ NEXT_ONES = (
     ),
     *("next_cursor", "nextcursor", "@odata.nextlink", "odata.nextlink", "@nextlink"),
 )
+ERRORS = frozenset({"error", "errors", "exception", "fault"})
 _DEEPEST = 3
 
 Found = tuple[tuple[str, ...], Any]
@@ -49,6 +50,15 @@ def scalars(document: Any, rows_path: str, above: tuple[str, ...] = ()) -> Itera
 def is_row_count(name: str) -> bool:
     """Whether a field of this name counts the rows of the list."""
     return name.lower() in ROW_COUNTS or name.lower() == "count"
+
+
+def tells_failure(fields: Mapping[str, Any]) -> bool:
+    """Whether the top of an answer says that something went wrong, whatever its status says."""
+    for key, value in fields.items():
+        name = key.lower()
+        if (name in ERRORS and value) or (name in ("success", "ok") and value is False):
+            return True
+    return False
 
 
 def says_more(document: Any, rows_path: str) -> bool:

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from oa_sync.client.paging.emptiness import says_empty
+from oa_sync.client.paging.envelope import tells_failure
 from oa_sync.client.paging.rows import find_rows
 from oa_sync.client.response import NO_CONTENT, EmptyBodyError, Response
 from oa_sync.client.rows import UndecodedRows
 from oa_sync.client.session import ApiClient
 from oa_sync.definitions.model import Endpoint
-from oa_sync.definitions.paths import select
+from oa_sync.definitions.paths import parse_path, select
 from oa_sync.errors import InvalidResponseError, NotFoundError
 
 
@@ -83,10 +84,12 @@ class Listing:
         self._selector = endpoint.data_selector
         self._deadline, self._count_paths = deadline, count_paths
         self._started = self._looked = False
+        self.failure: str | None = None
+        """Which answer of this reading tells of an error beside its rows."""
 
     def begin(self) -> None:
         """The next answer is the first one of a reading."""
-        self._looked = False
+        self._looked, self.failure = False, None
 
     async def read(self, params: Mapping[str, Any], note: str) -> Answer:
         """One page, asked for by `params` beside those of the endpoint.
@@ -123,6 +126,11 @@ class Listing:
         """`answer`; the first one of a reading is looked at before its rows are used."""
         if not self._looked:
             self._on_first(answer)
+        if isinstance(answer.document, dict):
+            rows_key = parse_path(answer.rows_path)[:1]
+            envelope = {key: value for key, value in answer.document.items() if (key,) != rows_key}
+            if tells_failure(envelope):
+                self.failure = self.failure or answer.what
         self._started = self._looked = True
         return answer
 

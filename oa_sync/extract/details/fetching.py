@@ -26,6 +26,7 @@ from oa_sync.errors import (
 )
 from oa_sync.extract.deletions import Deletions, Verdict, shown_but_missing
 from oa_sync.extract.details.concurrency import Concurrency
+from oa_sync.extract.details.identity import DetailIdentity
 from oa_sync.extract.details.tasks import DetailTask, detail_item, second_ends
 from oa_sync.extract.statuses import has_ended
 from oa_sync.extract.tally import Tally
@@ -64,11 +65,12 @@ class DetailFetcher:
         progress: Callable[[str, str, int, int | None], None],
         tallies: Mapping[str, Tally],
         deletions: Deletions,
+        identity: DetailIdentity,
         max_in_flight: int = MAX_IN_FLIGHT,
     ) -> None:
         self._client, self._clock = client, clock
         self._emit, self._progress = emit, progress
-        self._tallies, self._deletions = tallies, deletions
+        self._tallies, self._deletions, self._identity = tallies, deletions, identity
         self._concurrency = Concurrency(max_in_flight)
         self._failures: Counter[str] = Counter()
         self._second_chance: list[tuple[DetailTask, ApiError]] = []
@@ -219,6 +221,7 @@ class DetailFetcher:
             document = await asyncio.to_thread(read_document, task.resource, body)
         else:
             document = read_document(task.resource, body)
+        self._identity.check(task, document.fields)
         return detail_item(task, body, document, document.fields, self._clock.now())
 
     # -- failures -------------------------------------------------------------------------------

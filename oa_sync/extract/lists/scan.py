@@ -31,6 +31,11 @@ from oa_sync.journal.list_keys import MOST, keys_of_row, without_inner
 REFUSED_ROWS = 20
 """So many rows without a readable key, and none with one, are no odd rows."""
 
+_SAME_KEY = (
+    "the same answer has another row with this key and other content; if both are right, primary_key in the"
+    " definition needs a further field"
+)
+
 
 @dataclass(slots=True)
 class Pending:
@@ -89,6 +94,8 @@ class Scan:
     """The pages in turn, of a list whose rows have a detail."""
     set_aside: dict[str, SetAside] = field(default_factory=dict)
     """The rows without a readable key, by a stand-in for it. They are in `seen` too."""
+    same_key: dict[tuple[str, str], SetAside] = field(default_factory=dict)
+    """The rows that one answer shows beside another row of the same key, by key and content."""
     parents_are_asked_for: bool = False
     """The details of absent parents are asked for, and tell before the rows of this list are decided about."""
     read_before: datetime | None = None
@@ -147,13 +154,17 @@ class Scan:
         return known is not None and not known.deleted
 
     def add(self, page: ListPage) -> list[Listed]:
-        """Take in one page. A row seen before in this scan is replaced by its later state."""
+        """Take in one page. A row seen on an earlier page is replaced by its later state."""
         self.pages += 1
         if page.total is not None and self.resource.parent is None:
             self.total = page.total
         entries = self._entries(page)
         raws: list[bytes] = []
+        here: set[str] = set()
         for number, entry in enumerate(entries):
+            if entry.key in here:
+                continue
+            here.add(entry.key)
             if entry.key in self.set_aside:
                 self.seen.add(entry.key)
                 continue
@@ -202,8 +213,10 @@ class Scan:
         self.unchanged += count
 
     def _entries(self, page: ListPage) -> list[Listed]:
-        """The rows of `page`, each reduced at once, so that one decoded row is held at a time."""
+        """The rows of `page`, each reduced at once, so that one decoded row is held at a time. A row that comes
+        again is a copy of the first; if its content is another, it is set aside."""
         entries: list[Listed] = []
+        firsts: dict[str, Listed] = {}
         keys: set[str] = set()
         rows: dict[str, dict[str, Any]] = {}
         refused: dict[str, SetAside] = {}
@@ -215,7 +228,12 @@ class Scan:
                 if number == len(page.rows) == len(refused) and self._is_at_fault(page, refused):
                     raise
                 continue
-            entries.append(entry)
+            first = firsts.setdefault(entry.key, entry)
+            entries.append(first)
+            if first.row_hash != entry.row_hash:
+                place = f"page {self.pages}, row {number}"
+                self.same_key[entry.key, entry.row_hash] = SetAside(place, entry.key, _SAME_KEY)
+                continue
             keys.update(keys_of_row(row, inside=self._looks_inside))
             if self.rows is not None:
                 rows[entry.key] = row
