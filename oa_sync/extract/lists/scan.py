@@ -85,6 +85,9 @@ class Scan:
     """The parents that are listed, and whose list answered 404."""
     handed_on: dict[str, Known] = field(default_factory=dict)
     """What will be loaded of the rows that `take_full` took, by key."""
+    may_be_cut: bool = False
+    """The list ends with a full page, as one does that is cut, though it has a total or proves itself complete; the
+    details of absent rows can tell."""
     pages_shown: list[Shown] = field(default_factory=list)
     """The pages in turn, of a list whose rows have a detail."""
     set_aside: dict[str, SetAside] = field(default_factory=dict)
@@ -131,6 +134,11 @@ class Scan:
         sure = sum(has_key and not self.known[key].is_key_guessed for key in absent)
         fewer = max(0, living - len(self.seen))
         return is_mass(sure + min(len(absent) - sure, fewer), living)
+
+    @property
+    def is_in_doubt(self) -> bool:
+        """Whether absence from `seen` proves nothing before details of absent rows are asked for."""
+        return self.may_be_cut or self.is_mass_absent
 
     def absent(self) -> list[str]:
         """The loaded, living ids that were not seen."""
