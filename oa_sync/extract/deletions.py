@@ -243,6 +243,13 @@ class Deletions:
             self._settled.add(name)
         return marks
 
+    def left_out(self, scan: Scan) -> list[str]:
+        """The loaded rows that a list left out, and that answer when they are asked for. None where the list is in
+        doubt: then it has failed."""
+        if not scan.finished or self._is_in_doubt(scan):
+            return []
+        return [key for key in scan.absent() if key in self._alive[scan.resource.name]]
+
     def to_ask(self, scan: Scan) -> dict[str, Pending]:
         """The absent rows of a list that was in doubt, is confirmed, and proves nothing on its own."""
         name = scan.resource.name

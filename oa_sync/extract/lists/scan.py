@@ -180,6 +180,19 @@ class Scan:
                 self.pending[entry.key] = Pending(entry, change, loaded, raws[number], wants_detail)
         return entries
 
+    def take_in(self, more: Scan) -> None:
+        """Take in the lists of further parents."""
+        self.seen |= more.seen
+        self.list_keys |= more.list_keys
+        self.pending |= more.pending
+        self.of_parent |= more.of_parent
+        self.lists_missing |= more.lists_missing
+        self.set_aside |= more.set_aside
+        if self.rows is not None:
+            self.rows |= more.rows or {}
+        self.finished = self.finished and more.finished
+        self.proven = self.proven and more.proven
+
     def _wants_detail(self, entry: Listed, loaded: Known | None) -> bool:
         if needs_detail(self.resource, entry, loaded):
             return True
