@@ -17,8 +17,9 @@ When a list is over, in order of trust:
    short pages in the middle.
 5. A page that does not exist (404), or the last page once more, in a list that tells no total: some
    servers answer so to what lies beyond the end. A 404 counts when it comes twice. The last page does not count
-   behind the first page alone: a server that does not know the parameter answers every request with that. A full page is asked for far beyond too: where that is
-   another, the list goes on. Then either it moved by a page or a cache gave the page before, so the page is read anew.
+   behind the first page alone: a server that does not know the parameter answers every request with that. A full
+   page is asked for far beyond too: where that is another, the list goes on. Then either it moved by a page or a
+   cache gave the page before, so the page is read anew.
 """
 
 from __future__ import annotations
