@@ -115,6 +115,21 @@ REST: Mapping[str, tuple[str, ...]] = {
     "test_demo.py::test_demo_runs_again": (),
     "test_demo.py::test_progress": (),
     "test_suites.py::test_the_shared": (),
+    "deletions/test_nothing_in_the_middle.py::test_it_is": (
+        "[link-total-null, total 0]",
+        "[cursor with a flag-flag-empty, total 0]",
+        "[auto-neither-204]",
+        "[page-neither-no list, total 0]",
+        "[offset-flag-empty, total 0, no more]",
+    ),
+    "deletions/test_nothing_in_the_middle.py::test_where_it": (
+        "[link-empty, total 0]",
+        "[page-204]",
+    ),
+    "deletions/test_nothing_in_the_middle.py::test_a_list_that_truly": (
+        "[cursor-204]",
+        "[offset-null, total 0]",
+    ),
     # What needs a program of a Debian package: faketime, openssl.
     "sync/test_days.py": ("nightly",),
     "webhooks/test_serve.py::test_key_with_a_password": (),

@@ -6,6 +6,8 @@ A row is marked as deleted only if something says so that is not the answer in d
   chain of answers, so it counts for a few rows at a time. All rows at once, or more than a fifth of a list of
   more than 20 (`oa_sync.extract.lists.mass`), are likelier a fault: a filter, a key with fewer rights, a
   server that restores itself. Then the list is *in doubt*, and see below.
+  A list that was cut ends with a full page. So where rows are absent from a list that does, and they have details,
+  it is in doubt as well, and the details of three absent rows decide.
 - *A 404 of the detail* of a row that no list showed in this sync. List and detail agree then. It does not
   count where details of rows that the list does show answered 404 as well and none answered 200: that route
   is broken. A 404 of a row that the list shows in the same sync is a contradiction, so it is a failure. But a row
@@ -143,7 +145,7 @@ class Deletions:
         """Take in a list that was read, and return the rows that it proves gone on its own."""
         self._scans[scan.resource.name] = scan
         self._look_at_missing_lists(scan)
-        if not scan.is_complete or scan.is_mass_absent or self._is_contradicted(scan):
+        if not scan.is_complete or scan.is_in_doubt or self._is_contradicted(scan):
             return []
         return self._marks(scan, scan.gone())
 
@@ -212,7 +214,7 @@ class Deletions:
         return self._marks(scan, [key])
 
     def _is_in_doubt(self, scan: Scan) -> bool:
-        return scan.is_mass_absent and scan.resource.name not in self._believed
+        return scan.is_in_doubt and scan.resource.name not in self._believed
 
     # -- the decision ---------------------------------------------------------------------------
 
@@ -240,6 +242,13 @@ class Deletions:
         if self._gone[name].issuperset(absent):
             self._settled.add(name)
         return marks
+
+    def left_out(self, scan: Scan) -> list[str]:
+        """The loaded rows that a list left out, and that answer when they are asked for. None where the list is in
+        doubt: then it has failed."""
+        if not scan.finished or self._is_in_doubt(scan):
+            return []
+        return [key for key in scan.absent() if key in self._alive[scan.resource.name]]
 
     def to_ask(self, scan: Scan) -> dict[str, Pending]:
         """The absent rows of a list that was in doubt, is confirmed, and proves nothing on its own."""
@@ -324,11 +333,13 @@ class Deletions:
         if alive := [key for key in absent if key in self._alive[name]]:
             tally.errors.append(IncompleteListError(_disproved(scan, absent, alive[0])))
             return []
-        if self._not_found[name] and await self._shows_rows_that_answer(scan):
+        is_mass = scan.is_mass_absent
+        if self._not_found[name] and (not is_mass or await self._shows_rows_that_answer(scan)):
             self._believed.add(name)
             self._facts.set_fact(_KEPT, scan.resource, None)
-            how = "details of some answer 404, and one of a row in the list answers"
-            tally.warnings.append(_unusual(len(absent), scan.living, how))
+            if is_mass:
+                how = "details of some answer 404, and one of a row in the list answers"
+                tally.warnings.append(_unusual(len(absent), scan.living, how))
             return self._proven(scan, absent)
         if cut and may_be_asked(scan.resource) and not self._not_found[name]:
             text = (

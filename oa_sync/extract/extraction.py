@@ -26,12 +26,14 @@ from typing import Any, Protocol
 
 from oa_sync.client import ApiClient
 from oa_sync.client.paging import Onward
+from oa_sync.client.wording import named
 from oa_sync.clock import Clock
 from oa_sync.definitions.model import Resource
 from oa_sync.errors import (
     ApiError,
     BudgetExhausted,
     ConnectionFailedError,
+    IncompleteListError,
     NotAuthorisedError,
     NotFoundError,
     OaSyncError,
@@ -44,7 +46,7 @@ from oa_sync.extract.details.identity import DetailIdentity
 from oa_sync.extract.details.refused import Refusals
 from oa_sync.extract.details.tasks import DetailTask, in_order, row_item
 from oa_sync.extract.details.unfinished import Unfinished, known_after
-from oa_sync.extract.lists.absent import to_catch_up, to_confirm
+from oa_sync.extract.lists.absent import to_catch_up, to_confirm, unseen
 from oa_sync.extract.lists.changes import Known
 from oa_sync.extract.lists.dependent import dependent_lists
 from oa_sync.extract.lists.listing import OpenList
@@ -163,6 +165,7 @@ class Extraction:
                 wanted = (task for task in in_order(scans) if task.row in found)
                 done = await self._details.fetch(deque(wanted))
             self.exhausted = self._details.exhausted
+            done = await self._read_left_out(scans, done)
         done = await self._delete(scans, done)
         await self._write(self._runs.gone_unseen(done))
         for result in scans:
@@ -261,8 +264,18 @@ class Extraction:
         elif self.exhausted is None and self._unreachable is None:
             self._progress("list", resource.name, 0, None)
             await self._read(result)
-        tally.listed, tally.total = len(result.seen) + result.rest_known, result.total
-        tally.new, tally.changed, tally.unchanged = result.new, result.changed, result.unchanged
+        tally.total = result.total
+        self._tell(result)
+        self._progress("list", resource.name, tally.listed, tally.listed)
+        return result
+
+    def _tell(self, result: Scan) -> None:
+        """Add what came of reading a list to its tally."""
+        resource, tally = result.resource, self.tallies[result.resource.name]
+        tally.listed += len(result.seen) + result.rest_known
+        tally.new += result.new
+        tally.changed += result.changed
+        tally.unchanged += result.unchanged
         if result.shows_more:
             tally.warnings.append(
                 Warned(
@@ -296,8 +309,6 @@ class Extraction:
         if result.set_aside or result.same_key:
             tally.set_aside += [*result.set_aside.values(), *result.same_key.values()]
             tally.errors.append(told(resource.name, tally.set_aside))
-        self._progress("list", resource.name, tally.listed, tally.listed)
-        return result
 
     async def _read(self, result: Scan) -> None:
         """Read the list, or as much of it as its ration allows."""
@@ -331,9 +342,16 @@ class Extraction:
             result.parents_are_asked_for = bool(to_confirm(parents))
         rows = parents.rows or {}
         turns = self._turns[resource.name] = self._rationing.turns(result, list(rows))
+        async for opened in self._of_parents(result, rows, turns):
+            yield opened
+
+    async def _of_parents(
+        self, result: Scan, rows: Mapping[str, dict[str, Any]], turns: Turns
+    ) -> AsyncIterator[OpenList]:
+        """The lists of the parents in `rows`, which are by key, as `turns` allows."""
         keys = iter(turns.order)
         in_turn = (rows[key] for key in turns.order)
-        async for opened in dependent_lists(self._lists.open_list, resource, in_turn):
+        async for opened in dependent_lists(self._lists.open_list, result.resource, in_turn):
             if not turns.may_begin(result.pages):
                 result.is_part = True
                 return
@@ -343,6 +361,46 @@ class Extraction:
             result.of_parent[parent] = len(result.seen) - before
             if opened.is_missing:
                 result.lists_missing.add(parent)
+
+    async def _read_left_out(
+        self, scans: Sequence[Scan], done: set[tuple[str, str]]
+    ) -> set[tuple[str, str]]:
+        """Read the lists of parents that no list showed and whose details answer: else their rows would stay as they
+        were, in a sync that is complete. Returns the details that are settled now."""
+        late: dict[str, dict[str, dict[str, Any]]] = {}
+        for result in scans:
+            resource = result.resource
+            left_out = self._deletions.left_out(result)
+            late[resource.name] = {key: unseen(result, key).listed.row for key in left_out}
+            parents = late.get(resource.parent or "", {})
+            if not parents or not result.finished or self.exhausted is not None:
+                continue
+            needed = {*resource.include_from_parent}
+            needed |= {one.field for one in resource.endpoint.resolved.values()}
+            if not needed <= set(self._scans[resource.parent or ""].resource.primary_key):
+                self.tallies[resource.name].errors.append(_not_read(resource, list(parents)))
+                continue
+            more = Scan(
+                resource, result.known, parents_proven=False, read_before=result.read_before
+            )
+            more.rows = {} if result.rows is not None else None
+            await scan(
+                more,
+                self._of_parents(more, parents, Turns(list(parents), None, None)),
+                None,
+                self._emit_full,
+            )
+            self._tell(more)
+            late[resource.name] |= more.rows or {}
+            result.take_in(more)
+            keys = tuple(sorted(result.list_keys))
+            rows = [row for row in more.pending.values() if not row.wants_detail]
+            await self._emit_all(self._row_items(resource, rows, keys))
+            tasks = (task for task in in_order([more]) if task.row not in done)
+            done = await self._details.fetch(deque(tasks))
+            if self._details.exhausted is not None:
+                self.exhausted = self._details.exhausted
+        return done
 
     async def _emit(self, item: Item) -> None:
         await self._write(self._runs.completed(item))
@@ -391,3 +449,10 @@ class Extraction:
         ]
         self.tallies[result.resource.name].backlog += unseen_backlog(result) + len(unreached)
         await self._emit_all(self._row_items(result.resource, unreached, keys))
+
+
+def _not_read(resource: Resource, parents: list[str]) -> IncompleteListError:
+    return IncompleteListError(
+        f"{resource.name}: the list of {resource.parent} leaves out {named(parents, 3)}, which answers when it is asked"
+        " for, and its row there is needed to read the lists below it. Run again; if it stays so, tell the vendor"
+    )

@@ -181,10 +181,16 @@ class Connection:
         if self._detected is not None and endpoint.path == PROBE_PATH:
             first, self._detected = self._detected.first, None
         paginator = self._definition.paginator_for(resource)
-        before = self.fact("paging", resource)
+        before, beside = self.fact("paging", resource), self.fact("beside", resource)
+
+        def remember(held: list[str], beside: list[str]) -> None:
+            self.set_fact("paging", resource, held)
+            self.set_fact("beside", resource, beside)
+
         signs = Signs(
             frozenset(map(str, before)) if isinstance(before, list) else frozenset(),
-            lambda held: self.set_fact("paging", resource, held),
+            frozenset(map(str, beside)) if isinstance(beside, list) else frozenset(),
+            remember,
             self._full_pages(resource, paginator),
         )
         return OpenedList(

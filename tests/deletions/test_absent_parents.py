@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +14,7 @@ import pytest
 
 from oa_sync.commands.sync import sync_async
 from oa_sync.settings import Settings
+from oa_sync.workspace.report import SyncReport
 from oa_sync.workspace.surroundings import Surroundings
 from tests.support.clock import ManualClock
 from tests.support.json_api import Server, json_api
@@ -23,22 +24,28 @@ from tests.support.syncing import settings_for
 
 @dataclass
 class Family:
-    """Parents and the ids of their parts, a row a page. Only parents have a detail, if any has."""
+    """Parents and the ids of their parts, a row a page. Only parents have a detail, if any has. `left_out`: the
+    parent that the list of them does not show."""
 
     parts: dict[str, list[str]]
+    tells_total: bool = True
+    left_out: str = ""
     store: MemoryStore = field(default_factory=MemoryStore)
     settings: Settings = field(init=False)
     server: Server = field(init=False)
 
     def complete(self) -> None:
         """A sync that is complete."""
-        self.server.asked.clear()
-        target, around = MemoryTarget(self.settings, self.store), Surroundings(ManualClock())
-        report = asyncio.run(sync_async(self.settings, around=around, target=target))
+        report = self.sync()
         assert report.exit_code == 0, report.error
 
-    def living(self) -> set[str]:
-        return {row["id"] for row in self.store.rows("parts") if row["_oa_deleted_at"] is None}
+    def sync(self) -> SyncReport:
+        self.server.asked.clear()
+        target, around = MemoryTarget(self.settings, self.store), Surroundings(ManualClock())
+        return asyncio.run(sync_async(self.settings, around=around, target=target))
+
+    def living(self, table: str = "parts") -> set[str]:
+        return {row["id"] for row in self.store.rows(table) if row["_oa_deleted_at"] is None}
 
     def asked(self, path: str) -> int:
         return sum(one == f"/{path}" for one, _ in self.server.asked)
@@ -46,12 +53,20 @@ class Family:
     def answer(self, path: str, query: dict[str, str]) -> Any:
         match path.strip("/").split("/"):
             case ["parents"]:
-                return {**_page(list(self.parts), query), "total": len(self.parts)}
+                ids = [parent for parent in self.parts if parent != self.left_out]
+                total = {"total": len(self.parts)} if self.tells_total else {}
+                return {**_page(ids, query), **total}
             case ["parents", parent] if parent in self.parts:
                 return {"id": parent}
             case ["parents", parent, "parts"] if parent in self.parts:
                 return _page(self.parts[parent], query)
+            case ["parts", part, "bits"]:
+                return _page([f"bit of {part}"], query)
         return None
+
+
+def _all(family: Family) -> set[str]:
+    return {part for parts in family.parts.values() for part in parts}
 
 
 def _page(ids: list[str], query: dict[str, str]) -> dict[str, Any]:
@@ -60,7 +75,14 @@ def _page(ids: list[str], query: dict[str, str]) -> dict[str, Any]:
 
 
 @contextmanager
-def served(family: Family, folder: Path, *, has_detail: bool) -> Iterator[Family]:
+def served(
+    family: Family,
+    folder: Path,
+    *,
+    has_detail: bool,
+    has_bits: bool = False,
+    inherits: Sequence[str] = (),
+) -> Iterator[Family]:
     class Routes(dict[str, Any]):
         def get(self, path: str, default: Any = None) -> Any:
             return lambda query: family.answer(path, query)
@@ -71,10 +93,17 @@ def served(family: Family, folder: Path, *, has_detail: bool) -> Iterator[Family
 
     parent = {"type": "resolve", "resource": "parents", "field": "id"}
     parts = {**endpoint("parents/{parent}/parts", None), "params": {"parent": parent}}
+    total = "total" if family.tells_total else None
     resources: list[dict[str, Any]] = [
-        {"name": "parents", "primary_key": "id", "endpoint": endpoint("parents", "total")},
+        {"name": "parents", "primary_key": "id", "endpoint": endpoint("parents", total)},
         {"name": "parts", "primary_key": "id", "endpoint": parts},
     ]
+    if inherits:
+        resources[1]["include_from_parent"] = list(inherits)
+    if has_bits:
+        part = {"type": "resolve", "resource": "parts", "field": "id"}
+        bits = {**endpoint("parts/{part}/bits", None), "params": {"part": part}}
+        resources.append({"name": "bits", "primary_key": "id", "endpoint": bits})
     if has_detail:
         resources[0]["detail"] = {"path": "parents/{id}"}
     definition = folder / "family.yaml"
@@ -101,3 +130,39 @@ def test_they_go_though_a_new_row_is_in_the_list_of_another_parent(
         assert family.asked("parents/p0") == has_detail
         assert family.living() == {part for parts in family.parts.values() for part in parts}
         assert family.asked("parents/p1/parts") == 2 * (once + 1)
+
+
+@pytest.mark.parametrize("has_grandchildren", [False, True], ids=["two levels", "three levels"])
+def test_the_lists_of_a_parent_that_its_list_left_out_are_read_where_its_detail_answers(
+    has_grandchildren: bool, tmp_path: Path
+) -> None:
+    parts = {f"p{n}": [f"a{n}"] for n in range(4)}
+    family = Family(parts, tells_total=False)
+    with served(family, tmp_path, has_detail=True, has_bits=has_grandchildren):
+        family.complete()
+        family.left_out = "p1"
+        family.parts["p1"] = ["b", "c"]
+        family.complete()
+        # What is absent below a parent that its list left out is decided when the list shows it again.
+        assert family.living() == {"a1", *_all(family)}
+        assert family.asked("parents/p1/parts") == 3
+        if has_grandchildren:
+            assert {"bit of b", "bit of c"} <= family.living("bits")
+        family.left_out = ""
+        family.complete()
+        assert family.living() == _all(family)
+        if has_grandchildren:
+            assert family.living("bits") == {f"bit of {part}" for part in _all(family)}
+
+
+def test_a_parent_whose_fields_the_detail_does_not_tell_is_no_complete_sync(tmp_path: Path) -> None:
+    family = Family({f"p{n}": [f"a{n}"] for n in range(4)}, tells_total=False)
+    with served(family, tmp_path, has_detail=True, inherits=["name"]):
+        family.complete()
+        family.left_out = "p1"
+        report = family.sync()
+        assert (report.exit_code, report.as_json()["error"]["code"]) == (1, "incomplete")
+        assert "p1" in str(report.error)
+        assert len(family.living()) == 4
+        family.left_out = ""
+        family.complete()

@@ -207,6 +207,43 @@ def test_a_page_of_one_row_is_full_where_such_pages_were_followed(by: str, tmp_p
         assert source.living() == source.ids
 
 
+@pytest.mark.parametrize("new", ["meta.onwards", "onwards"])
+@pytest.mark.parametrize("by", WAYS)
+def test_a_page_that_became_shorter_when_the_field_was_renamed_is_not_the_end(
+    by: str, new: str, tmp_path: Path
+) -> None:
+    """In a list without a total and without details a second reading would say the same again."""
+    source = FaultyList(things(15), WAYS[by])
+    source.fault = terse(source)
+    with faulty_list(tmp_path, source):
+        assert source.sync().exit_code == 0
+
+        def renamed(body: Body, query: dict[str, str]) -> Body:
+            rows, where = body["data"][:9], {"onwards": "9"}
+            return {"data": rows, **(where if new == "onwards" else {"meta": where})}
+
+        source.fault = renamed
+        for _ in range(2):
+            report = source.sync()
+            assert (report.exit_code, report.as_json()["error"]["code"]) == (1, "incomplete")
+            assert f"new in it: {new}" in str(report.error)
+            assert source.living() == source.ids
+
+
+@pytest.mark.parametrize("by", WAYS)
+def test_fields_that_were_there_before_do_not_speak_against_the_end(
+    by: str, tmp_path: Path
+) -> None:
+    source = FaultyList(things(15), WAYS[by])
+    source.fault = terse(source, lambda body, query: {**body, "asked_as": str(query)})
+    with faulty_list(tmp_path, source):
+        assert source.sync().exit_code == 0
+        del source.rows[8:]
+        for _ in range(2):
+            assert source.sync().exit_code == 0
+            assert source.living() == source.ids
+
+
 def test_rows_that_a_silent_answer_leaves_out_need_another_proof(tmp_path: Path) -> None:
     """A list of two pages is cut to three rows, and its paging is lost with the others, once."""
     source = FaultyList(things(15), SIZED)

@@ -151,9 +151,10 @@ KEPT: tuple[Kept, ...] = (
     Kept(
         1734947,
         20,
-        "complete, with a row of a parent that is gone",
-        "a row stayed one night longer than its parent: of eight parents that went, six had been kept before and were"
-        " allowed, and the absence of the other two stayed unproven, so their rows stayed too",
+        None,
+        "complete, with a row of a parent that is gone: of eight parents that went, six had been kept before and were"
+        " allowed, and the absence of the other two stayed unproven, so the rows of all of them rightly stayed; the"
+        " oracle looked at the source alone",
         Kinds(),
     ),
 )

@@ -208,9 +208,15 @@ def _has_news(seen: Seen, plan: ListPlan) -> bool:
 
 
 def _lost_its_parent(seen: Seen, plan: ListPlan, row: Row) -> bool:
-    if plan.parent is None:
+    """Whether the parent of the row is gone, and its absence proven. A list does not say of which parent a row was,
+    so as long as one parent that is gone is not marked as deleted, the rows of all of them rightly stay."""
+    parents = next((one for one in seen.world.lists if one.name == plan.parent), None)
+    if parents is None:
         return False
-    return not any(str(key[0]) == str(row["parent"]) for key in seen.before[plan.parent])
+    true = seen.before[parents.name]
+    if not living(parents, seen.rows.get(parents.name, ())) <= true.keys():
+        return False
+    return not any(str(key[0]) == str(row["parent"]) for key in true)
 
 
 def _fields_equal(seen: Seen, plan: ListPlan, key: Key, row: Row, true: Row) -> Iterator[Alarm]:

@@ -3,14 +3,14 @@
 A list is over when `has_more` is false, or when the cursor is null, empty or absent. A total alone ends nothing while
 there is a cursor: it may be capped, stale, or count the rows of its page. But some servers give a cursor on their
 last page too. So a total that is just the rows that came ends the list with a page that is shorter than others; in
-any other case, one request more looks, and no row there, the first page once more, or 404, is the end. A page that is as long as
-those before, and silent where they told how the list goes on, is asked for once more (see
-`oa_sync.client.paging.ends`).
+any other case, one request more looks, and no row there, the first page once more, or 404, is the end. A page that may
+be no true end is asked for once more (`oa_sync.client.paging.silence`).
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
+from functools import partial
 from typing import Any
 
 from oa_sync.client.paging.listing import (
@@ -23,7 +23,7 @@ from oa_sync.client.paging.listing import (
 )
 from oa_sync.client.paging.onward import Onward
 from oa_sync.client.paging.page import Page
-from oa_sync.client.paging.silence import is_silent
+from oa_sync.client.paging.silence import LaterPages
 from oa_sync.definitions.model import CursorPaginator
 from oa_sync.definitions.paths import select
 from oa_sync.errors import InvalidResponseError
@@ -43,7 +43,7 @@ class Cursors:
         self._size = self._empty = 0
         self._is_behind = False
         """Whether the newest page was asked for to see whether the total ends the list."""
-        self._least: int | None = None
+        self._later = LaterPages(paginator, self._goes_on, before)
         self._first: Sequence[Any] = ()
 
     async def pages(
@@ -78,9 +78,8 @@ class Cursors:
                     return
                 answer = behind
                 continue
-            answer = await self._read(asked_by, number)
-            if self._is_doubtful(answer):
-                answer = await self._read(asked_by, number)
+            read = partial(self._read, asked_by, number)
+            answer = await self._later.settled(read(), read)
 
     def _is_total_reached(self, answer: Answer) -> bool:
         """Whether as many rows came as the total says, and nothing else tells whether there are more."""
@@ -95,14 +94,9 @@ class Cursors:
             return None
         return None if answer.rows == self._first else answer
 
-    def _is_doubtful(self, answer: Answer) -> bool:
-        """Whether a later page does not tell how the list goes on, and is as long as any before."""
-        rows = len(answer.rows)
-        if self._count.is_reached(self._count.seen + rows) or not is_silent(
-            answer, self._paginator
-        ):
-            return False
-        return self._least is not None and rows >= self._least
+    def _goes_on(self, answer: Answer) -> bool:
+        has_more = answer.flag(self._paginator.has_more_path)
+        return has_more if has_more is not None else self._cursor(answer) is not None
 
     async def _read(self, cursor: str | None, number: int) -> Answer:
         asked = self._paginator
@@ -115,10 +109,10 @@ class Cursors:
 
     def _learn(self, answer: Answer, total: int | None) -> None:
         rows = len(answer.rows)
+        self._later.note(answer)
         self._count.seen += rows
         self._count.tell(total)
         self._size = max(self._size, rows)
-        self._least = rows if self._least is None else min(self._least, rows)
         self._empty = 0 if rows else self._empty + 1
 
     def _cursor(self, answer: Answer) -> str | None:

@@ -10,7 +10,8 @@ So the silence of a first page is believed in these cases, by the first that hol
   as no page of one row was followed by another).
 - *It has fewer rows than any page that another one followed*, in this list, asked for in the same way
   (`FullPages`). Such pages were found by the very field, so the definition has no typo; and were the field
-  renamed since, a page that is not full would still be the last.
+  renamed since, a page that is not full would still be the last. But pages may have become shorter in the same
+  night, so this does not hold where a value stands in the answer that earlier ones did not have (`Signs.beside`).
 - By position: the next page is empty, or does not exist. One request, which such a list costs anyway.
 - By cursor, where the size can be chosen: *the list is read once more in two pages*, the first one row short
   of all. The first must have the field, so that is spelled right and in use; the second must have the last row,
@@ -62,6 +63,14 @@ class FullPages:
         bound = self.least if self.least is not None else self.room
         return rows < (bound if bound is not None else 2)
 
+    def is_full(self, rows: int) -> bool:
+        """Whether a page of `rows` rows is as long as one that is known to be full."""
+        return self.least is not None and rows >= self.least
+
+    def forget(self) -> None:
+        """Let the pages of earlier readings prove nothing in this one."""
+        self.least = self.room = None
+
     def followed(self, rows: int) -> None:
         """A page of `rows` rows was followed by another one with rows."""
         if self.least is None or rows < self.least:
@@ -96,7 +105,8 @@ class Ends:
                 if before is not None and before.rows and one.rows:
                     self._full.followed(len(before.rows))
                 before = one
-                yield one
+                is_full = one.is_last and self._full.is_full(len(one.rows))
+                yield replace(one, is_full=True) if is_full else one
 
     async def _settled(self, first: Page, walk: Pages, doubt: IncompleteListError) -> list[Page]:
         """The pages of `walk` up to the one that settles it."""

@@ -1,19 +1,19 @@
 """Lists whose pages link to the next one, in the body or in the `Link` header (RFC 8288).
 
-Links are followed on the configured origin only; the last page is the one without a link. A page that is as
-long as those before, and has no place for a link where they had one, is asked for once more (see
-`oa_sync.client.paging.ends`).
+Links are followed on the configured origin only; the last page is the one without a link. One that may be no true
+end is asked for once more (`oa_sync.client.paging.silence`).
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import AsyncGenerator
+from functools import partial
 
 from oa_sync.client.paging.listing import Answer, Listing, RepeatGuard
 from oa_sync.client.paging.onward import Onward
 from oa_sync.client.paging.page import Page
-from oa_sync.client.paging.silence import is_silent
+from oa_sync.client.paging.silence import LaterPages
 from oa_sync.definitions.model import HeaderLinkPaginator, JsonLinkPaginator, SinglePagePaginator
 from oa_sync.definitions.paths import select
 from oa_sync.errors import InvalidResponseError, RedirectRefusedError
@@ -37,10 +37,11 @@ async def linked_pages(
         answer = await listing.read_link(str(start.at), "page 1")
     else:
         answer = first or await listing.read({}, "page 1")
-    least = len(answer.rows)
+    later = LaterPages(paginator, lambda one: _next_link(one, paginator) is not None, seen)
     while True:
+        later.note(answer)
         guard.check(answer, None, "the API may not take its own links")
-        size, least = max(size, len(answer.rows)), min(least, len(answer.rows))
+        size = max(size, len(answer.rows))
         seen += len(answer.rows)
         link = _next_link(answer, paginator)
         yield Page(
@@ -62,9 +63,8 @@ async def linked_pages(
             )
         followed.add(url)
         number += 1
-        answer = await listing.read_link(url, f"page {number}")
-        if len(answer.rows) >= least and is_silent(answer, paginator):
-            answer = await listing.read_link(url, f"page {number}")
+        read = partial(listing.read_link, url, f"page {number}")
+        answer = await later.settled(read(), read)
 
 
 def _onward(

@@ -19,12 +19,14 @@ from oa_sync.errors import InvalidResponseError, NotFoundError
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An answer with rows in it. `document` is the decoded body, its list of rows may be empty."""
+    """An answer with rows in it. `document` is the decoded body, its list of rows may be empty. `has_list`: there is
+    a list, though perhaps an empty one; else something says that there is none."""
 
     response: Response
     document: Any
     rows: Sequence[Any]
     rows_path: str
+    has_list: bool = True
 
     @property
     def is_bare(self) -> bool:
@@ -120,7 +122,7 @@ class Listing:
     def _empty(self, response: Response, document: Any) -> Answer:
         """An answer without a list, which stands for an empty one."""
         rows = UndecodedRows([], response.what)
-        return self._taken(Answer(response, document, rows, self._selector or "$"))
+        return self._taken(Answer(response, document, rows, self._selector or "$", has_list=False))
 
     def _taken(self, answer: Answer) -> Answer:
         """`answer`; the first one of a reading is looked at before its rows are used."""

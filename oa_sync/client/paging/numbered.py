@@ -2,7 +2,7 @@
 
 When a list is over, in order of trust:
 
-1. `has_more` at its path.
+1. `has_more` at its path. Where it is false, and the same answer leads to another page, that is asked for.
 2. The number of rows at the total's path, by the newest page: over once that many were seen (page
    numbers) or passed (offsets). Pages are counted by the rows that came, never by the size that
    was asked for: a server that gives 7 rows where 100 were asked, or hides some, loses nothing.
@@ -16,9 +16,10 @@ When a list is over, in order of trust:
    pages; a short page is not taken for the last, because servers that filter after paging send
    short pages in the middle.
 5. A page that does not exist (404), or the last page once more, in a list that tells no total: some
-   servers answer so to what lies beyond the end. Not behind the first page alone: a server that does
-   not know the parameter answers every request with that. A full page is asked for far beyond too: where that is
-   another, the list goes on. Then either it moved by a page or a cache gave the page before, so the page is read anew.
+   servers answer so to what lies beyond the end. A 404 counts when it comes twice. The last page does not count
+   behind the first page alone: a server that does not know the parameter answers every request with that. A full
+   page is asked for far beyond too: where that is another, the list goes on. Then either it moved by a page or a
+   cache gave the page before, so the page is read anew.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from oa_sync.client.paging.envelope import says_more
@@ -40,6 +42,7 @@ from oa_sync.client.paging.listing import (
 )
 from oa_sync.client.paging.onward import Onward
 from oa_sync.client.paging.page import Page
+from oa_sync.client.paging.silence import LaterPages
 from oa_sync.definitions.model import OffsetPaginator, PageNumberPaginator
 
 FAR_PAGES = 1_000
@@ -54,9 +57,13 @@ async def _is_there_too(rows: Sequence[Any], far: Awaitable[Answer]) -> bool:
         return False
 
 
-def _tells_length(answer: Answer, page: Page, pages_path: str | None) -> bool:
-    """Whether `page`, with its `answer`, says how long the list is."""
-    return page.total is not None or answer.count(pages_path) is not None
+def _later_pages(paginator: PageNumberPaginator | OffsetPaginator, seen: int) -> LaterPages:
+    """The pages of a list that tells no length. One with rows may be followed by another."""
+
+    def goes_on(answer: Answer) -> bool:
+        return len(answer.rows) > 0 or answer.flag(paginator.has_more_path) is True
+
+    return LaterPages(paginator, goes_on, seen, ends_missing=True)
 
 
 class PageNumbers:
@@ -74,6 +81,7 @@ class PageNumbers:
         self._size = start.size if start is not None else size
         self._first = int(start.at) if start is not None else paginator.first_page
         self._count = Count(start.rows if start is not None else 0)
+        self._later = _later_pages(paginator, self._count.seen)
         self._total_at: datetime | None = None
         self._guard = RepeatGuard(1 if start is not None and start.rows else 0)
 
@@ -90,6 +98,7 @@ class PageNumbers:
         answer = first or await self._read(number)
         try:
             while True:
+                self._later.note(answer)
                 page = self._next(number, answer)
                 known_last = self._last_number() if concurrency > 1 and not page.is_last else 0
                 read_ahead(min(known_last, number + concurrency))
@@ -97,11 +106,13 @@ class PageNumbers:
                 if page.is_last:
                     return
                 read_ahead(number + 1)
+                following, read = ahead.popleft(), partial(self._read, number + 1)
+                pages = answer.count(self._paginator.total_path)
+                is_told = page.total is not None or pages is not None
                 try:
-                    answer = await ahead.popleft()
+                    answer = await (following if is_told else self._later.settled(following, read))
                 except NoSuchPageError:
-                    is_end = self._is_total_reached(answer)
-                    if _tells_length(answer, page, self._paginator.total_path) and not is_end:
+                    if is_told and not self._is_total_reached(answer):
                         raise
                     return
                 number += 1
@@ -164,9 +175,9 @@ class PageNumbers:
         return self._says_last(number, answer, self._count.total)
 
     def _is_total_reached(self, answer: Answer) -> bool:
-        """Whether as many rows came as the total says, and no flag tells whether there are more."""
+        """Whether as many rows came as the total says, and no flag tells that there are more."""
         has_more = answer.flag(self._paginator.has_more_path)
-        return has_more is None and self._count.is_reached(self._count.seen)
+        return not has_more and self._count.is_reached(self._count.seen)
 
     def _goes_on(self, number: int, answer: Answer) -> bool:
         """Whether `answer` says, beside its total, that another page follows it."""
@@ -197,7 +208,7 @@ class PageNumbers:
             if asked.stop_after_empty_page or self._size == 0:
                 return True
         if has_more is not None:
-            return not has_more
+            return not has_more and not self._goes_on(number, answer)
         if total is not None:
             if self._goes_on(number, answer):
                 return False
@@ -246,6 +257,7 @@ class Offsets:
         self._size = start.size if start is not None else size
         self._first = int(start.at) if start is not None else paginator.offset
         self._count = Count()
+        self._later = _later_pages(paginator, self._first)
         self._guard = RepeatGuard(1 if start is not None and start.rows else 0)
 
     async def pages(self, first: Answer | None) -> AsyncGenerator[Page, None]:
@@ -253,6 +265,7 @@ class Offsets:
         offset = self._first
         answer = first or await self._read(offset)
         while True:
+            self._later.note(answer)
             cause = f"the API may not know the parameter {self._paginator.offset_param!r}"
             self._guard.check(answer, answer.total(self._paginator.total_path), cause)
             page = self._page(offset, answer)
@@ -261,10 +274,12 @@ class Offsets:
                 return
             # An empty page that is no end (`stop_after_empty_page: false`) is stepped over.
             following = offset + (len(answer.rows) or self._paginator.limit)
+            read = partial(self._read, following)
+            is_told = page.total is not None
             try:
-                answer = await self._read(following)
+                answer = await (read() if is_told else self._later.settled(read(), read))
             except NoSuchPageError:
-                if _tells_length(answer, page, None) and not self._is_total_reached(offset, answer):
+                if is_told and not self._is_total_reached(offset, answer):
                     raise
                 return
             offset = following
@@ -324,15 +339,16 @@ class Offsets:
                 refuse_empty(answer)
             if asked.stop_after_empty_page or self._count.total is None:
                 return True
+        goes_on = len(answer.rows) > 0 and says_more(answer.document, answer.rows_path)
         if has_more is not None:
-            return not has_more
+            return not has_more and not goes_on
         is_short = len(answer.rows) < self._size == asked.limit
         if not (self._is_total_reached(offset, answer) or (self._count.is_passed and is_short)):
             return False
-        return not answer.rows or not says_more(answer.document, answer.rows_path)
+        return not goes_on
 
     def _is_total_reached(self, offset: int, answer: Answer) -> bool:
         """Whether the rows up to the end of this page are as many as the total says, and no flag tells more."""
         end = offset + (len(answer.rows) or self._paginator.limit)
         flag = answer.flag(self._paginator.has_more_path)
-        return flag is None and self._count.is_reached(end)
+        return not flag and self._count.is_reached(end)

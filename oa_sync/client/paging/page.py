@@ -27,7 +27,7 @@ class Place:
     is_bare: the answer had no body, and its status did not say so: taken for empty, but no proof.
     is_end_told: the server says that the list ends here, other than by a total; False also where it was silent,
         and that was believed (`oa_sync.client.paging.ends`). Of other pages it says nothing.
-    onward: as in `Page`.
+    onward, is_full: as in `Page`.
     """
 
     start: int | None
@@ -41,6 +41,7 @@ class Place:
     is_bare: bool = False
     is_end_told: bool = True
     onward: Onward | None = None
+    is_full: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,7 @@ class Page:
     response: the answer; its body is the page's exact bytes.
     start, cursor, is_end_told: as in `Place`.
     onward: where the list goes on after this page; None where it does not, or nobody can say.
+    is_full: it is the last, and as long as a page that another one followed: a list that is cut ends so.
     """
 
     number: int
@@ -71,6 +73,7 @@ class Page:
     cursor: str | None = None
     is_end_told: bool = True
     onward: Onward | None = None
+    is_full: bool = False
 
     @property
     def body(self) -> Body:
@@ -102,6 +105,7 @@ class Page:
             is_bare=not len(self.body) and self.response.status != NO_CONTENT,
             is_end_told=self.is_end_told,
             onward=self.onward,
+            is_full=self.is_full,
         )
 
     def raw_rows(self) -> list[bytes]:

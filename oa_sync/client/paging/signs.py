@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 from oa_sync.client.paging.auto import tells_total, unused_next
 from oa_sync.client.paging.ends import FullPages
+from oa_sync.client.paging.envelope import scalars
 from oa_sync.client.paging.links import header_link
 from oa_sync.client.paging.listing import Answer
 from oa_sync.client.paging.silence import may_be_left_out, paging_paths
@@ -26,17 +27,19 @@ from oa_sync.definitions.model import (
     Paginator,
     SinglePagePaginator,
 )
-from oa_sync.definitions.paths import MISSING, select
+from oa_sync.definitions.paths import MISSING, format_path, select
 from oa_sync.errors import IncompleteListError
 
 
 @dataclass(frozen=True)
 class Signs:
-    """The fields of paging of one list. `before`: the paths that its first answers held earlier; `remember`
-    is called with those that this one holds. `full`: what is known of its full pages."""
+    """The fields of paging of one list. `before`: the paths that its first answers held earlier; `beside`: all
+    plain values that stood beside the rows then (empty: not known). `remember` is called with both of this one.
+    `full`: what is known of its full pages."""
 
     before: frozenset[str]
-    remember: Callable[[list[str]], None]
+    beside: frozenset[str]
+    remember: Callable[[list[str], list[str]], None]
     full: FullPages = field(default_factory=FullPages)
 
     def check(
@@ -64,18 +67,25 @@ class Signs:
         }
         named = {path for name, path in paths.items() if name in paginator.model_fields_set}
         wanted = {path for path in named | before if not may_be_left_out(path)}
+        beside = _beside(answer)
         if wanted and not held:
+            new = sorted(
+                path for path, value in beside.items() if value and path not in self.beside
+            )
+            renamed = f"; new in it: {', '.join(new[:5])}" if new and self.beside else ""
             error = IncompleteListError(
                 f"{answer.what}: the answer has none of the fields that tell how the list goes on"
-                f" ({', '.join(sorted(wanted))}); {keys_of(answer)}. {_advice(paginator)}"
+                f" ({', '.join(sorted(wanted))}); {keys_of(answer)}{renamed}. {_advice(paginator)}"
             )
+            if renamed:
+                self.full.forget()
             if unused_next(answer, paginator) is not None:
                 raise error
             return None if tells_total(answer) else error
         if isinstance(paginator, HeaderLinkPaginator | JsonLinkPaginator | CursorPaginator):
             self._check_others(answer, paginator, held)
         if held:
-            self.remember(sorted(held))
+            self.remember(sorted(held), sorted(beside))
         return None
 
     def _check_others(self, answer: Answer, paginator: Paginator, held: set[str]) -> None:
@@ -91,6 +101,12 @@ class Signs:
                 f"{answer.what}: by its paginator {paginator.type} the list has one page, but {other}. Correct"
                 " the paginator in the definition, or set single_page if this is the whole list"
             )
+
+
+def _beside(answer: Answer) -> dict[str, object]:
+    """The plain values beside the rows, by their paths. A truth value tells no place to go on at."""
+    values = scalars(answer.document, answer.rows_path)
+    return {format_path(keys): value is not True and value for keys, value in values}
 
 
 def _advice(paginator: Paginator) -> str:

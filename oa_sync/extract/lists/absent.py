@@ -39,7 +39,7 @@ def to_confirm(scan: Scan) -> dict[str, Pending]:
 def to_sample(scan: Scan) -> dict[str, Pending]:
     """A few absent ids from all over `scan`, which is in doubt."""
     absent = scan.absent()
-    if not may_be_asked(scan.resource):
+    if not absent or not may_be_asked(scan.resource):
         return {}
     last = len(absent) - 1
     chosen = {absent[last * n // max(1, SAMPLE - 1)] for n in range(SAMPLE)}

@@ -202,6 +202,11 @@ class Evidence:
         return reached and not self._in_turn[-1].place.is_end_told
 
     @property
+    def ends_full(self) -> bool:
+        """Whether the last page is as long as those that others follow, as in a list that is cut."""
+        return bool(self._in_turn) and self._in_turn[-1].place.is_full
+
+    @property
     def has_unclear(self) -> bool:
         """Whether a row was seen that may have come meanwhile."""
         return bool(self._unclear)

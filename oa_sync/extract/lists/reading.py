@@ -66,6 +66,7 @@ async def scan(
     unproven: list[_Reading] = []
     failed: ApiError | None = None
     failures_in_a_row = 0
+    ends_full = False
     try:
         async for opened in lists:
             reading = _Reading(result, opened, after_page, ration)
@@ -79,6 +80,7 @@ async def scan(
                 failed = failed or error
                 continue
             failures_in_a_row = 0
+            ends_full |= reading.evidence.ends_full
             if not (reading.ended_early or reading.evidence.proven):
                 unproven.append(reading)
         if failed is not None:
@@ -102,7 +104,9 @@ async def scan(
     # A row without a readable key may be any of the absent ones.
     result.proven = result.proven and not result.set_aside and not result.is_bare
     if result.parents_proven is not False:
-        asks = to_sample if result.is_mass_absent else to_confirm
+        claims_all = result.is_complete or result.total is not None
+        result.may_be_cut = ends_full and claims_all and may_be_asked(result.resource)
+        asks = to_sample if result.is_in_doubt else to_confirm
         result.pending.update(asks(result))
 
 

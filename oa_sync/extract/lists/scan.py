@@ -90,6 +90,9 @@ class Scan:
     """The parents that are listed, and whose list answered 404."""
     handed_on: dict[str, Known] = field(default_factory=dict)
     """What will be loaded of the rows that `take_full` took, by key."""
+    may_be_cut: bool = False
+    """The list ends with a full page, as one does that is cut, though it has a total or proves itself complete; the
+    details of absent rows can tell."""
     pages_shown: list[Shown] = field(default_factory=list)
     """The pages in turn, of a list whose rows have a detail."""
     set_aside: dict[str, SetAside] = field(default_factory=dict)
@@ -139,6 +142,11 @@ class Scan:
         fewer = max(0, living - len(self.seen))
         return is_mass(sure + min(len(absent) - sure, fewer), living)
 
+    @property
+    def is_in_doubt(self) -> bool:
+        """Whether absence from `seen` proves nothing before details of absent rows are asked for."""
+        return self.may_be_cut or self.is_mass_absent
+
     def absent(self) -> list[str]:
         """The loaded, living ids that were not seen."""
         return [key for key in self.known if self.is_loaded(key) and key not in self.seen]
@@ -182,6 +190,19 @@ class Scan:
                 raws = raws or page.raw_rows()
                 self.pending[entry.key] = Pending(entry, change, loaded, raws[number], wants_detail)
         return entries
+
+    def take_in(self, more: Scan) -> None:
+        """Take in the lists of further parents."""
+        self.seen |= more.seen
+        self.list_keys |= more.list_keys
+        self.pending |= more.pending
+        self.of_parent |= more.of_parent
+        self.lists_missing |= more.lists_missing
+        self.set_aside |= more.set_aside
+        if self.rows is not None:
+            self.rows |= more.rows or {}
+        self.finished = self.finished and more.finished
+        self.proven = self.proven and more.proven
 
     def _wants_detail(self, entry: Listed, loaded: Known | None) -> bool:
         if needs_detail(self.resource, entry, loaded):
