@@ -641,6 +641,91 @@ def test_a_folder_cannot_say_where_the_catalog_is(folder: Path) -> None:
     assert ".pyiceberg.yaml" in refusal("status", *flags)
 
 
+PLANTED: Mapping[str, str] = {
+    "statements": 'destination.duckdb.credentials]\nstatements = ["{}"]',
+    "pragma": 'destination.duckdb.credentials]\npragmas = ["threads = 1; {}"]',
+    "setting": 'destination.duckdb.credentials.local_config]\n"threads = 1; {}; SET threads" = 1',
+}
+"""What dlt runs as SQL when it opens a DuckDB file, and reads from the files of a folder."""
+
+
+@pytest.mark.parametrize("file", ["secrets.toml", "config.toml", "dev.secrets.toml"])
+@pytest.mark.parametrize("place", PLANTED)
+def test_a_folder_has_nothing_run_in_the_database(place: str, file: str, ours: Recorder) -> None:
+    """SQL of DuckDB reads and writes every file that the user may."""
+    Path(".dlt/.workspace").touch()  # dlt then reads the files of profiles too
+    planted = Path(".dlt") / file
+    planted.touch(0o600)
+    planted.write_text("[" + PLANTED[place].format("COPY (SELECT 1) TO 'written'") + "\n")
+    flags = ("--base-url", ours.url, "--dialect", "page", "--rpm", "0")
+    # dlt reads its files once in a process.
+    done = subprocess.run([*OA_SYNC, "sync", *flags], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert not Path("written").exists()
+
+
+@pytest.mark.parametrize("file", ["config.toml", "secrets.toml"])
+@pytest.mark.parametrize(
+    "said",
+    [
+        'sentry_dsn = "http://k@{}/1"',
+        'slack_incoming_hook = "http://{}/x"',
+        'dlthub_dsn = "http://{}/x"',
+        'dlthub_telemetry = true\ndlthub_telemetry_endpoint = "http://{}/x"\nlog_level = "DEBUG"',
+    ],
+)
+def test_a_folder_has_nobody_told_of_what_a_sync_does(
+    said: str, file: str, theirs: Recorder, ours: Recorder
+) -> None:
+    planted = Path(".dlt") / file
+    planted.touch(0o600)
+    planted.write_text(f"[runtime]\n{said.format(theirs.host)}\n")
+    flags = ("--base-url", ours.url, "--dialect", "page", "--rpm", "0")
+    done = subprocess.run([*OA_SYNC, "sync", *flags], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "DEBUG" not in done.stderr
+    assert nothing_arrived(theirs)
+
+
+def test_a_folder_with_its_own_key_has_nothing_run_in_a_database_of_dlt(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Where no secret of the user goes along, there is still SQL that runs as the user."""
+    for name in ("OPENANALYST_API_KEY", "AWS_SECRET"):
+        monkeypatch.delenv(name)
+    configured(destination="ducklake", api_key="oa_test_of_the_folder")
+    secret("[destination.ducklake.credentials]", "statements = [\"COPY (SELECT 1) TO 'written'\"]")
+    assert "oa-sync trust" in refusal("status")
+
+
+def test_what_dlt_cannot_use_is_said_as_what_it_is(ours: Recorder) -> None:
+    Path(".dlt/config.toml").write_text('[runtime]\nrequest_timeout = "long"\n')
+    flags = ("--base-url", ours.url, "--dialect", "page")
+    done = subprocess.run([*OA_SYNC, "sync", *flags], capture_output=True, text=True, check=False)
+    assert done.returncode == 2, done.stderr
+    assert "request_timeout" in done.stderr
+    assert ".dlt" in done.stderr
+
+
+def test_the_files_of_a_profile_of_dlt_are_of_the_folder_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PGPASSWORD", STOLEN)
+    Path(".dlt/.workspace").touch()
+    configured(destination="postgres")
+    with listening() as server:
+        planted = Path(".dlt/dev.secrets.toml")
+        planted.touch(0o600)
+        port = server.server_address[1]
+        planted.write_text(
+            f'[destination.postgres]\ncredentials = "postgresql://u@127.0.0.1:{port}/d"\n'
+        )
+        done = subprocess.run([*OA_SYNC, "status"], capture_output=True, text=True, check=False)
+        assert done.returncode == 2
+        assert "oa-sync trust" in done.stderr
+        assert calls(server) == 0
+
+
 # -- ways out of the host --------------------------------------------------------------------------------
 
 
