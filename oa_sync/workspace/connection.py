@@ -40,6 +40,7 @@ from oa_sync.quota.account import Forecast, QuotaAccount, QuotaStatus, daily_bud
 from oa_sync.quota.limits import Limits, limits_of, smallest_plan
 from oa_sync.quota.pacer import QuotaLimiter
 from oa_sync.settings import Settings
+from oa_sync.shape.naming import snake_case
 from oa_sync.workspace.access import Access, allow, allow_quota, definition_of, find_access
 from oa_sync.workspace.memory import Memory
 from oa_sync.workspace.report import Requests
@@ -360,7 +361,8 @@ async def connect(
     """
     access, clock = find_access(settings), around.clock
     allow(access, also_sent, posts=posts)
-    hide((settings.api_key or "", *access.secrets))
+    secrets = (settings.api_key or "", *access.secrets)
+    hide((*secrets, *map(snake_case, secrets)))  # a field that is called so becomes a column
     with _open_account(settings, access, clock) as account:
         limiter = QuotaLimiter(
             account.ledger,

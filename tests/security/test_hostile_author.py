@@ -17,14 +17,16 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 
-from oa_sync.cli import cli
+from oa_sync.cli import cli, printing
 from oa_sync.commands.check import run_checks
 from oa_sync.commands.plan import plan
 from oa_sync.commands.sync import sync
 from oa_sync.errors import ConfigurationError, OaSyncError
+from oa_sync.process_wide import hide
 from oa_sync.settings import resolve
 from tests.support.command import OA_SYNC
 from tests.support.recording import Recorder, recording
@@ -944,3 +946,39 @@ def test_no_report_shows_a_secret_that_the_server_put_into_keys_and_names(ours: 
     shown += [run(*arguments, *more).output for more in forms]
     shown += [run("status", *more).output for more in forms[:2]]
     assert [text for text in shown if TOKEN in text] == []
+
+
+@pytest.mark.parametrize("command", ["sync", "query"])
+def test_no_report_shows_a_secret_that_became_the_name_of_a_column(
+    command: str, ours: Recorder
+) -> None:
+    """A server that tells a key as the name of a field; columns have their names in small letters."""
+    odd, column = "Shop-T0ken/45Ab", "shop_t0ken_45_ab"
+    os.environ["SHOP_TOKEN"] = odd
+    os.environ["OPENANALYST_BASE_URL"] = ours.url
+    asks(ours, client=", headers: {X-T: '${SHOP_TOKEN}'}, paginator: single_page")
+    rows: list[dict[str, Any]] = [{"id": 1}]
+    ours.answer = lambda request: (200, {}, {"data": rows, "status": "completed"})
+    words = {"sync": ("sync",), "query": ("query", "ds_1", "SELECT 1", "--table", "t")}[command]
+    flags = ("--source", "shop.yaml", "--env", "SHOP_TOKEN", "--rpm", "0", "--dialect", "page")
+    shown = [run(*words, *flags).output]
+    for number, form in enumerate(((), ("--json",), ("--log-format", "json"))):
+        rows[0] |= {f"{odd}{'x' * number}": 1}
+        shown.append(run(*words, *flags, *form).output)
+    assert "schema: " in shown[1], "the column is told"
+    assert [text for text in shown if column in text or odd in text] == []
+
+
+def test_no_way_out_shows_what_is_hidden(capfd: pytest.CaptureFixture[str]) -> None:
+    hide([STOLEN])
+    error = RuntimeError(STOLEN)
+    printing.say(STOLEN)
+    printing.say_lines(f"a\n{STOLEN}")
+    printing.say_cells(STOLEN, STOLEN)
+    printing.say_json({STOLEN: (STOLEN, [STOLEN])})
+    printing.say_usage(click.UsageError(STOLEN))
+    printing.tell_crash(RuntimeError, error, None)
+    printing.screen().print(printing.cell(STOLEN))
+    shown = "".join(capfd.readouterr())
+    assert shown.count("***") == 10
+    assert STOLEN not in shown
