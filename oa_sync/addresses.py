@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import socket
 
 
 def is_loopback(host: str) -> bool:
@@ -13,9 +14,30 @@ def is_loopback(host: str) -> bool:
     """
     if host.lower() == "localhost":
         return True
+    address = _address(host)
+    return address is not None and address.is_loopback
+
+
+def is_public(host: str) -> bool:
+    """Whether `host` is out on the internet: no address of it is this machine's or of a network around it (loopback,
+    private, link-local, where clouds keep their metadata). A name is looked up; one without an address is public,
+    because nothing can be sent to it."""
+    address = _address(host)
+    if address is not None:
+        return address.is_global
+    try:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        return True
+    addresses = (_address(str(each[4][0])) for each in found)
+    return all(address is not None and address.is_global for address in addresses)
+
+
+def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """The address that `host` is, None for a name. IPv4 inside IPv6 is IPv4."""
     try:
         address = ipaddress.ip_address(host.strip("[]"))
     except ValueError:
-        return False
+        return None
     mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-    return (mapped or address).is_loopback
+    return mapped or address

@@ -85,7 +85,7 @@ def shown(value: Any) -> Any:
         return without(value, hidden())
     if isinstance(value, dict):
         return {shown(name): shown(inner) for name, inner in value.items()}
-    return [shown(inner) for inner in value] if isinstance(value, list) else value
+    return [shown(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
 def _forms(secret: str) -> tuple[str, ...]:

@@ -48,15 +48,18 @@ def brought_along(file: Path) -> bool:
 
 
 def dlt_values(folder: Path) -> dict[str, Any]:
-    """What the files of a `.dlt` say to dlt of destinations, by dotted name.
+    """What the files of a `.dlt` say to dlt of destinations, by dotted name. Profiles have files of their own there
+    (`dev.secrets.toml`), which dlt reads where the folder is one of its workspaces.
 
     Raises:
         ConfigurationError: a file cannot be read.
     """
     found: dict[str, Any] = {}
-    for name in _NAMES:
+    profiles = [path.name for name in _NAMES for path in folder.glob(f"*.{name}")]
+    for name in (*_NAMES, *sorted(profiles)):
         tables = _document(folder / name).items()
-        found |= _leaves({k: v for k, v in tables if k not in _NO_DESTINATION})
+        above = "" if name in _NAMES else f"{name}: "
+        found |= _leaves({k: v for k, v in tables if k not in _NO_DESTINATION}, above)
     return found
 
 
@@ -85,7 +88,7 @@ def _openanalyst_table(path: Path) -> dict[str, Any]:
 
 
 def _document(path: Path) -> dict[str, Any]:
-    check_trusted(path, is_secret=path.name == "secrets.toml")
+    check_trusted(path, is_secret=path.name.endswith("secrets.toml"))
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):

@@ -14,16 +14,18 @@ from typing import TextIO
 import orjson
 
 from oa_sync.foreign_text import visible, visible_json
-from oa_sync.process_wide import hidden, without
+from oa_sync.process_wide import hidden, hide, without
 
 _STANDARD = set(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
 
 
 def configure(log_format: str, verbose: bool, secrets: tuple[str, ...] = ()) -> None:
-    """Send the log of this package to stderr as `log_format` (text or json); replaces what was set."""
+    """Send the log of this package to stderr as `log_format` (text or json); replaces what was set. `secrets` are
+    shown nowhere from now on."""
+    hide(secrets)
     handler = _Stderr()
     lines = _JsonLines() if log_format == "json" else _Lines()
-    handler.setFormatter(Redacting(lines, secrets))
+    handler.setFormatter(Redacting(lines))
     root = logging.getLogger("oa_sync")
     root.handlers[:] = [handler]
     root.propagate = False
@@ -48,16 +50,15 @@ def formatted(record: logging.LogRecord, *, as_json: bool) -> str:
 
 
 class Redacting(logging.Formatter):
-    """Formats as `lines` does, with `***` in place of each of `secrets`, and of those that became known later."""
+    """Formats as `lines` does, with `***` in place of each secret that is known by then."""
 
-    def __init__(self, lines: logging.Formatter, secrets: tuple[str, ...]) -> None:
+    def __init__(self, lines: logging.Formatter) -> None:
         super().__init__()
         self._lines = lines
-        self._secrets = secrets
 
     def format(self, record: logging.LogRecord) -> str:
         """The line of `record`, without secrets."""
-        return without(self._lines.format(record), {*self._secrets, *hidden()})
+        return without(self._lines.format(record), hidden())
 
 
 class _Lines(logging.Formatter):

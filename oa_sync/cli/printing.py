@@ -1,4 +1,5 @@
-"""The one way out to the terminal. What others wrote cannot act on it (`oa_sync/foreign_text.py`).
+"""The one way out to the terminal. What others wrote cannot act on it (`oa_sync/foreign_text.py`), and no secret
+that was sent is in it (`oa_sync/process_wide.py:hide`).
 
 Every command prints by these, and nothing else in the package writes to stdout or stderr but the log
 (`cli/logs.py`), which cleans its lines in the same way. tests/security/test_hostile_text.py holds that.
@@ -16,39 +17,44 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from oa_sync.foreign_text import visible, visible_json
+from oa_sync.process_wide import hidden, shown, without
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 
+def _told(text: object, keep: str = "") -> str:
+    return visible(without(str(text), hidden()), keep)
+
+
 def say(text: object = "", *, mark: str = "", err: bool = False) -> None:
     """Print one line. `mark` is our own text before it, and may have a colour."""
-    click.echo(mark + visible(str(text)), err=err)
+    click.echo(mark + _told(text), err=err)
 
 
 def say_lines(text: object, *, err: bool = False) -> None:
     """Print text that has lines of its own, such as the list of all faults of a definition."""
-    click.echo(visible(str(text), "\n"), err=err)
+    click.echo(_told(text, "\n"), err=err)
 
 
 def say_cells(*cells: object) -> None:
     """Print one line of cells with tabs between them."""
-    click.echo("\t".join(visible(str(cell)) for cell in cells))
+    click.echo("\t".join(map(_told, cells)))
 
 
 def say_json(value: Any, *, indent: bool = True) -> None:
     """Print `value` as the one object on stdout."""
     import orjson
 
-    text = orjson.dumps(value, option=orjson.OPT_INDENT_2 if indent else 0).decode()
+    text = orjson.dumps(shown(value), option=orjson.OPT_INDENT_2 if indent else 0).decode()
     click.echo(visible_json(text))
 
 
 def say_usage(error: click.ClickException) -> None:
     """Print an error of the command line with click's usage line."""
-    shown = io.StringIO()
-    error.show(shown)
-    say_lines(shown.getvalue().rstrip("\n"), err=True)
+    usage = io.StringIO()
+    error.show(usage)
+    say_lines(usage.getvalue().rstrip("\n"), err=True)
 
 
 def tell_crash(
@@ -82,7 +88,7 @@ def cell(text: object) -> str:
     """`text` for a `screen`, with nothing in it that the screen would take for its markup."""
     from rich.markup import escape
 
-    return escape(visible(str(text)))
+    return escape(_told(text))
 
 
 def screen(*, err: bool = False, width: int | None = None) -> Console:

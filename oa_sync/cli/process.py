@@ -37,6 +37,18 @@ def start_lightly() -> None:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
+def report_to_nobody() -> None:
+    """Keep dlt from telling anybody of what this process does: its files may name a place (Sentry, Slack, its own
+    beacon), also those of the current folder, and it sends the text of errors there, before a pipeline of ours is
+    open. The environment goes before them.
+
+    Meant for the command line: in a library call, dlt is configured by the program around it.
+    """
+    for name in ("SENTRY_DSN", "SLACK_INCOMING_HOOK", "DLTHUB_DSN"):
+        os.environ[f"RUNTIME__{name}"] = ""
+    os.environ["RUNTIME__DLTHUB_TELEMETRY"] = "false"
+
+
 def give_memory_back() -> None:
     """Keep the peak of memory low: two arenas, only very large buffers as mappings of their own, and Arrow's
     buffers from the system. The garbage collector also skips everything imported so far.

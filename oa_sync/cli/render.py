@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from oa_sync.cli.printing import cell, screen
 from oa_sync.clock import isoformat
-from oa_sync.process_wide import shown
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -90,7 +89,7 @@ def print_problems(console: Console, report: SyncReport) -> None:
     for change in report.drift:
         was = f"was {change['before']}, now" if change["before"] else "new column,"
         line = f"schema: {change['table']}.{change['column']}: {was} {change['after'] or 'not sent any more'}"
-        console.print(cell(shown(line)), soft_wrap=True)
+        console.print(cell(line), soft_wrap=True)
     for name, warned in report.warnings():
         line = cell(f"{name}: {warned.message}" if name else warned.message)
         console.print(f"[yellow]warning:[/yellow] {line}", soft_wrap=True)

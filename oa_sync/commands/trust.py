@@ -11,6 +11,7 @@ from oa_sync.errors import ConfigurationError
 from oa_sync.quota.postgres_address import server_of
 from oa_sync.settings import Settings
 from oa_sync.workspace.access import (
+    POSTS,
     Access,
     allow_own_key,
     find_access,
@@ -89,4 +90,5 @@ def _lines(access: Access, file: str) -> tuple[str, ...]:
 
 def _accept(access: Access) -> None:
     assert access.file is not None, "a built-in was refused"
-    grants_of(access.settings).trust_file(access.file, access.variables, access.host)
+    names = [*access.variables, *([POSTS] * access.posts)]
+    grants_of(access.settings).trust_file(access.file, names, access.host)

@@ -55,7 +55,7 @@ def register_webhook(
             raise InvalidResponseError(f"{response.what} answered with no object", status=None)
         return _without_secret(hook)
 
-    return _asked(settings, register, () if secret is None else (SECRET_VARIABLE,))
+    return _asked(settings, register, () if secret is None else (SECRET_VARIABLE,), posts=True)
 
 
 def registered_webhooks(settings: Settings) -> list[dict[str, Any]]:
@@ -92,16 +92,20 @@ def delete_webhook(settings: Settings, webhook_id: str) -> None:
                 f"no webhook {webhook_id!r}; `oa-sync webhook list` shows those that are registered"
             ) from None
 
-    _asked(settings, delete)
+    _asked(settings, delete, posts=True)
 
 
 def _asked(
-    settings: Settings, ask: Callable[[Connection], Awaitable[T]], sent: Sequence[str] = ()
+    settings: Settings,
+    ask: Callable[[Connection], Awaitable[T]],
+    sent: Sequence[str] = (),
+    *,
+    posts: bool = False,
 ) -> T:
-    """What `ask` returns; `sent` are variables of ours that it sends."""
+    """What `ask` returns; `sent` are variables of ours that it sends. `posts`: it changes the registry."""
 
     async def connected() -> T:
-        async with connect(settings, Surroundings(), also_sent=sent) as connection:
+        async with connect(settings, Surroundings(), also_sent=sent, posts=posts) as connection:
             if await connection.api_dialect() != "cursor":
                 raise ConfigurationError(
                     "the page dialect has no registry of webhooks: name the address with each run,"

@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from oa_sync.addresses import is_public
 from oa_sync.client.origin import base_url, same_origin
 from oa_sync.client.wording import printable
 from oa_sync.definitions.environment import Variables
@@ -32,6 +33,8 @@ from oa_sync.workspace.grants import Grants
 
 KEY = "OPENANALYST_API_KEY"
 """How the key of the settings is called, wherever it was read."""
+POSTS = "POST requests"
+"""How grants call it that a file sends them; no variable has such a name."""
 _HOST_TEXT = 200
 
 
@@ -52,6 +55,15 @@ class Access:
     def needs_key(self) -> bool:
         """Whether the key of the settings is sent."""
         return isinstance(self.config.auth, BearerAuth) and self.config.auth.token is None
+
+    @property
+    def posts(self) -> bool:
+        """Whether a sync sends requests that may change something at the API."""
+        definition = self.definition
+        return definition is not None and (
+            bool(definition.queries)
+            or any(resource.endpoint.method == "POST" for resource in definition.resources)
+        )
 
     @property
     def file(self) -> Path | None:
@@ -84,7 +96,7 @@ class Access:
 
     def sends(self) -> list[tuple[str, str]]:
         """What is sent, by its name, and the host that gets it, as it may be shown."""
-        names = [*([KEY] if self.needs_key else []), *self.variables]
+        names = [*([KEY] if self.needs_key else []), *self.variables, *([POSTS] * self.posts)]
         host = self.masked(self.host, [name for name, _ in _grants(self.settings)])
         return [(name, host) for name in dict.fromkeys(names)]
 
@@ -143,10 +155,11 @@ def definition_of(settings: Settings) -> Definition:
     return definition
 
 
-def allow(access: Access, also: Sequence[str] = ()) -> None:
+def allow(access: Access, also: Sequence[str] = (), *, posts: bool = False) -> None:
     """Pass if the user granted everything that is sent, for the host that gets it, and remember that host.
 
-    `also`: variables of ours that are sent without a definition naming them.
+    `also`: variables of ours that are sent without a definition naming them. `posts`: more than GET is sent, though
+    the definition does not say so.
 
     Raises:
         ConfigurationError: something was not granted; says what, where it would go, and what to type.
@@ -159,6 +172,9 @@ def allow(access: Access, also: Sequence[str] = ()) -> None:
     names = (*access.variables, *also)
     found = (_fault(name, access, grants, is_ours=name in also) for name in names)
     faults = [*_unconfirmed(access, grants, also), *filter(None, found)]
+    # Only then: a host is looked up, and its name may hold a variable.
+    if not faults and (posts or access.posts):
+        faults += _posts_around(access, grants)
     if faults:
         raise ConfigurationError("\n".join([*faults, "nothing was sent"]))
     pinned = (name for name in access.variables if name != KEY and not _is_outright(name, access))
@@ -214,10 +230,14 @@ def _grants(settings: Settings) -> list[tuple[str, str | None]]:
 
 def _is_outright(name: str, access: Access) -> bool:
     """Whether the user granted the variable for this host by name; a host without a port is all of its ports."""
-    hosts = (access.host, re.sub(r":\d+$", "", access.host))
+    hosts = (access.host, _without_port(access.host))
     return any(
         granted == name and host in hosts for granted, host in _grants(access.settings) if host
     )
+
+
+def _without_port(host: str) -> str:
+    return re.sub(r":\d+$", "", host)
 
 
 def _fault(name: str, access: Access, grants: Grants, *, is_ours: bool) -> str | None:
@@ -266,6 +286,25 @@ def _unconfirmed(access: Access, grants: Grants, also: Sequence[str]) -> Iterato
         yield (
             f"{origin.folder} names {access.masked(host)}, where this key was never sent; if that is right:"
             f" --base-url {settings.base_url}, or oa-sync trust {origin.folder}"
+        )
+
+
+def _posts_around(access: Access, grants: Grants) -> Iterator[str]:
+    """That a file would have this machine change something at an address of its own network, which the internet does
+    not reach and which often asks for no key, without the user having named that host."""
+    settings, host = access.settings, access.host
+    hosts = {named for _, named in _grants(settings)}
+    if "base_url" not in settings.origin.from_folder:
+        hosts.add(host_of(settings.base_url))
+    is_named = host in hosts or _without_port(host) in hosts
+    if access.file is None or is_named or grants.trusts(access.file, POSTS, host):
+        return
+    if not is_public(httpx.URL(access.base).host):
+        trust = f"oa-sync trust {settings.source}, or " if access.posts else ""
+        yield (
+            f"{settings.source} names {access.masked(host)}, which is this machine or in a network around it,"
+            f" and {POSTS} would be sent there; if that is right: {trust}"
+            f"OPENANALYST_BASE_URL={access.masked(access.base)}"
         )
 
 

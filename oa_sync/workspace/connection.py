@@ -40,6 +40,7 @@ from oa_sync.quota.account import Forecast, QuotaAccount, QuotaStatus, daily_bud
 from oa_sync.quota.limits import Limits, limits_of, smallest_plan
 from oa_sync.quota.pacer import QuotaLimiter
 from oa_sync.settings import Settings
+from oa_sync.shape.naming import snake_case
 from oa_sync.workspace.access import Access, allow, allow_quota, definition_of, find_access
 from oa_sync.workspace.memory import Memory
 from oa_sync.workspace.report import Requests
@@ -354,17 +355,20 @@ async def connect(
     stopping: Stopping | None = None,
     *,
     also_sent: Sequence[str] = (),
+    posts: bool = False,
 ) -> AsyncIterator[Connection]:
     """Open client and ledger for the `with` block. After a stop of `stopping`, nothing more is sent.
-    `also_sent`: variables of ours that requests will hold.
+    `also_sent`: variables of ours that requests will hold. `posts`: more than GET is sent, though the definition
+    does not say so.
 
     Raises:
         ConfigurationError: no key, a wrong definition, a secret that was not granted for this host, a ledger that
             cannot be opened.
     """
     access, clock = find_access(settings), around.clock
-    allow(access, also_sent)
-    hide((settings.api_key or "", *access.secrets))
+    allow(access, also_sent, posts=posts)
+    secrets = (settings.api_key or "", *access.secrets)
+    hide((*secrets, *map(snake_case, secrets)))  # a field that is called so becomes a column
     with _open_account(settings, access, clock) as account:
         limiter = QuotaLimiter(
             account.ledger,

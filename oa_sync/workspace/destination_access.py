@@ -24,6 +24,8 @@ from oa_sync.settings import Settings
 from oa_sync.settings_files import dlt_values
 from oa_sync.workspace.access import grants_of
 
+_OURS = frozenset({"postgres", "parquet", "delta", "iceberg"})
+"""Destinations that take an address and credentials of what dlt's files say, and no SQL or code."""
 _CATALOGS = ".pyiceberg.yaml"
 _OF_USER = re.compile(r"(DESTINATION__|CREDENTIALS(__|$)|PGPASS|PYICEBERG_)")
 _OF_CLOUDS = re.compile(r"(AWS|AZURE|GOOGLE)_.*(KEY|TOKEN|SECRET|CREDENTIALS)")
@@ -66,7 +68,8 @@ def named_places(settings: Settings) -> list[Named]:
 
 def allow_destination(settings: Settings) -> None:
     """Pass if the user, not the current folder, said where the destination is, or confirmed it. A folder with its
-    own key may say it, as long as nothing of the user's is added. In a DuckDB file nothing is sent.
+    own key may say it, as long as nothing of the user's is added, and dlt runs none of what it says. To a DuckDB file
+    nothing is sent, and nothing that is said of it is read.
 
     Raises:
         ConfigurationError: it has to be confirmed.
@@ -74,7 +77,8 @@ def allow_destination(settings: Settings) -> None:
     destination, origin = settings.destination, settings.origin
     if destination == "duckdb" or origin.folder is None:
         return
-    if "api_key" in origin.from_folder and not _adds_something(destination):
+    is_ours = destination in _OURS
+    if "api_key" in origin.from_folder and is_ours and not _adds_something(destination):
         return
     grants = grants_of(settings)
     said = [

