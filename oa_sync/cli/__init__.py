@@ -9,7 +9,12 @@ import click
 
 from oa_sync._version import __version__
 from oa_sync.cli.printing import clean_early_warnings, say, tell_crash, wants_json_lines
-from oa_sync.cli.process import discard_output, print_whatever_the_encoding, start_lightly
+from oa_sync.cli.process import (
+    discard_output,
+    open_closed_streams,
+    print_whatever_the_encoding,
+    start_lightly,
+)
 from oa_sync.errors import OaSyncError
 
 # name: (module of oa_sync.cli, attribute, one line for --help; so that help imports nothing)
@@ -67,6 +72,7 @@ def main() -> None:
     """Entry point of the `oa-sync` script: errors become one message, an object where `--json` was given, and
     an exit code."""
     start_lightly()
+    open_closed_streams()
     print_whatever_the_encoding()
     sys.excepthook = tell_crash
     clean_early_warnings(as_json=wants_json_lines(sys.argv[1:]))

@@ -68,6 +68,19 @@ def spare_sqlalchemy() -> None:
         sys.modules.setdefault("dlt.common.libs.sql_alchemy_compat", sql_alchemy_shims)
 
 
+def open_closed_streams() -> None:
+    """Read nothing from, and write nothing to, a standard stream that was closed (`>&-`).
+
+    Python has None for it, which cannot be written to; and a database opened later would get its number, which
+    libraries write their last words to.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if (
+            getattr(sys, name) is None
+        ):  # the lowest number that is free is that of the first of them
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115 - for good
+
+
 def print_whatever_the_encoding() -> None:
     """Write characters that the encoding of stdout or stderr lacks as `\\xe9`, and never fail of them."""
     for stream in (sys.stdout, sys.stderr):
