@@ -19,3 +19,8 @@ def is_loopback(host: str) -> bool:
         return False
     mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
     return (mapped or address).is_loopback
+
+
+def is_port(port: int | None) -> bool:
+    """Whether a connection can be made to `port` (None: the scheme's own). Parsers of URLs take any number."""
+    return port is None or 0 < port < 65_536

@@ -272,9 +272,14 @@ def _placed(name: str, value: Any, cwd: Path | None, origin: str) -> Any:
     """`value`, made absolute where it is a path in a file system; `cwd` None: the current folder."""
     if name in _PATHS:
         return _absolute(cwd, value, origin)
-    if name == "bucket_url" and value and "://" not in value:
+    if name == "bucket_url" and value and not _is_url(value):
         return str(_absolute(cwd, Path(value), origin))
     return value
+
+
+def _is_url(text: str) -> bool:
+    """Whether `text` begins like a URL; a drive of Windows does not."""
+    return re.match(r"[a-z][a-z0-9+.-]+:", text) is not None
 
 
 def _absolute(cwd: Path | None, path: Path, origin: str) -> Path:
@@ -390,7 +395,11 @@ def _number(value: Any) -> float:
 
 
 def _check(settings: Settings) -> None:
-    parts = urlsplit(settings.base_url)
+    try:
+        parts = urlsplit(settings.base_url)
+        parts.port  # noqa: B018 - raises when it is none
+    except ValueError:
+        parts = urlsplit("")
     if parts.scheme not in {"https", "http"} or not parts.hostname:
         raise ConfigurationError(
             f"base URL {settings.base_url!r} is not an https:// address, such as {DEFAULT_BASE_URL}"
@@ -415,6 +424,13 @@ def _check(settings: Settings) -> None:
             f" not tell it from the schema {settings.dataset_name!r}; choose another --database or"
             " --dataset-name"
         )
+    bucket = settings.bucket_url or ""
+    if _is_url(bucket) and "://" not in bucket:
+        scheme, _, rest = bucket.partition(":")
+        step = (
+            "write the folder alone" if scheme == "file" else f"write {scheme}://{rest.lstrip('/')}"
+        )
+        raise ConfigurationError(f"--bucket-url: {bucket!r} is neither a folder nor a URL; {step}")
     if settings.destination in IN_A_BUCKET and not settings.bucket_url:
         raise ConfigurationError(
             f"destination {settings.destination} needs a folder or bucket: --bucket-url DIR, or"

@@ -65,7 +65,15 @@ def test_relative_paths_are_those_of_the_folder(folder: Path) -> None:
         ("base_url", "http://api.example.com/v1", "https://"),
         ("base_url", "https://user:pass@api.example.com", "credentials"),
         ("base_url", "ftp://api.example.com", "https://"),
+        ("base_url", "https://[::1/v1", "https://"),
+        ("base_url", "https://[::g]/v1", "https://"),
+        ("base_url", "https://api.example.com:99999/v1", "https://"),
+        ("base_url", "https://api.example.com:-1/v1", "https://"),
+        ("base_url", "https://api.example.com:port/v1", "https://"),
         ("destination", "parquet", "--bucket-url"),
+        ("bucket_url", "s3:/bucket/folder", "s3://bucket"),
+        ("bucket_url", "gs:bucket", "gs://bucket"),
+        ("bucket_url", "file:lake", "write the folder alone"),
     ],
 )
 def test_a_wrong_value_is_told_with_what_would_be_valid(
@@ -165,13 +173,13 @@ def test_what_is_no_text_in_utf_8_is_told_with_its_place(name: str, folder: Path
 
 
 def test_a_key_that_is_no_text_in_utf_8_is_not_repeated(folder: Path) -> None:
-    with pytest.raises(ConfigurationError, match="OPENANALYST_API_KEY: .*not UTF-8") as caught:
+    with pytest.raises(ConfigurationError, match=r"OPENANALYST_API_KEY: .*not UTF-8") as caught:
         resolve({}, environ={"OPENANALYST_API_KEY": f"{KEY}{NO_TEXT}"}, cwd=folder)
     assert KEY not in str(caught.value)
 
 
 def test_a_current_folder_whose_name_is_not_utf_8_is_told(folder: Path) -> None:
-    with pytest.raises(ConfigurationError, match="database: .*not UTF-8"):
+    with pytest.raises(ConfigurationError, match=r"database: .*not UTF-8"):
         resolve({}, environ={}, cwd=folder / NO_TEXT)
     there = {"database": "/srv/x.duckdb"}
     assert resolve(there, environ={}, cwd=folder / NO_TEXT).database == Path("/srv/x.duckdb")

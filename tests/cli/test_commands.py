@@ -230,6 +230,13 @@ def test_output_that_cannot_be_written_is_told_in_a_line(tmp_path: Path) -> None
     assert (done.returncode, done.stderr) == (1, "oa-sync: output: No space left on device\n")
 
 
+def test_the_bare_command_is_its_help(tmp_path: Path) -> None:
+    done = oa_sync(cwd=tmp_path)
+    assert "Traceback" not in done.stderr
+    assert "oa-sync [OPTIONS] COMMAND" in done.stdout + done.stderr
+    assert " sync " in done.stdout + done.stderr
+
+
 @pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
 def test_a_closed_stream_is_as_good_as_none(closed: str, tmp_path: Path) -> None:
     for command, code in (("resources --source page", 0), ("resources --sauce page", 2)):
