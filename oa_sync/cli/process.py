@@ -14,6 +14,7 @@ import gc
 import io
 import os
 import sys
+from pathlib import Path
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
 _MMAP_FROM = 16 * 1024 * 1024
@@ -78,7 +79,7 @@ def open_closed_streams() -> None:
         if (
             getattr(sys, name) is None
         ):  # the lowest number that is free is that of the first of them
-            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115 - for good
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115 - for good
 
 
 def print_whatever_the_encoding() -> None:
