@@ -104,8 +104,8 @@ def is_rate_limit(status: int, headers: Mapping[str, str]) -> bool:
 def read_retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
     """Seconds to wait by `Retry-After`, from 0 to a day; None when absent or unreadable.
 
-    RFC 9110, section 10.2.3, knows seconds and an HTTP date. Servers also send fractions, and epoch instants
-    in seconds or milliseconds. An instant that has passed is 0.
+    RFC 9110, section 10.2.3, knows seconds and an HTTP date. Servers also send fractions, dates of ISO 8601, and
+    epoch instants in seconds or milliseconds. An instant that has passed is 0.
     """
     text = headers.get("retry-after")
     number = _number(text)
@@ -141,17 +141,21 @@ def _date(text: str | None) -> datetime | None:
     if not text:
         return None
     try:
-        instant = parsedate_to_datetime(text)
+        iso = text[:1].isdigit()
+        instant = datetime.fromisoformat(text) if iso else parsedate_to_datetime(text)
     except (ValueError, OverflowError):
         return None
     return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
 
 
 def _number(text: str | None) -> int | None:
-    """A whole number of at most 15 digits; a fraction is rounded up."""
+    """A whole number of at most 15 digits; a fraction is rounded up. It may be there twice, as a proxy repeats it."""
     if text is None or len(text) > 24 or not text.isascii():
         return None
-    whole, _, fraction = text.strip().partition(".")
+    first, *others = {part.strip() for part in text.split(",")}
+    if others:
+        return None
+    whole, _, fraction = first.partition(".")
     digits = whole.removeprefix("-")
     if not digits.isdigit() or len(digits) > 15 or (fraction and not fraction.isdigit()):
         return None

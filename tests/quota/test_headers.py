@@ -191,6 +191,14 @@ def test_the_servers_own_clock_measures_its_reset() -> None:
         (format_datetime(START + timedelta(days=20)), 86_400.0),
         (format_datetime(START + timedelta(days=400)), None),
         ("Fri, 31 Dec 9999 23:59:59 GMT", None),
+        # No RFC says so, and servers do: an instant of RFC 3339, and a header that a proxy repeated.
+        ((START + timedelta(seconds=90)).isoformat(), 90.0),
+        ("2026-03-02T09:01:30Z", 90.0),
+        ("2026-03-02T09:01:30", 90.0),
+        ("2026-03-02T99:01:30Z", None),
+        ("17, 17", 17.0),
+        ("17, 18", None),
+        (",", None),
     ],
 )
 def test_retry_after_in_every_form(text: str, seconds: float | None) -> None:
