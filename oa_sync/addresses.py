@@ -41,3 +41,8 @@ def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
         return None
     mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
     return mapped or address
+
+
+def is_port(port: int | None) -> bool:
+    """Whether a connection can be made to `port` (None: the scheme's own). Parsers of URLs take any number."""
+    return port is None or 0 < port < 65_536

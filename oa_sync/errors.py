@@ -101,6 +101,18 @@ _TELL_IN_WORDS = re.compile(
 """Errors of libraries whose text may name what the disk answered, and never quotes a value of a row: that may
 read like the answer of a disk."""
 _SQLSTATES = {"53100": errno.ENOSPC, "58030": errno.EIO}
+_SQLITE_NAMES = {
+    "SQLITE_FULL": errno.ENOSPC,
+    "SQLITE_IOERR_SHMSIZE": errno.ENOSPC,  # the index of its log cannot grow
+    "SQLITE_IOERR_READ": errno.EIO,
+    "SQLITE_IOERR_SHORT_READ": errno.EIO,
+    "SQLITE_IOERR_WRITE": errno.EIO,
+    "SQLITE_IOERR_FSYNC": errno.EIO,
+    "SQLITE_IOERR_DIR_FSYNC": errno.EIO,
+    "SQLITE_IOERR_TRUNCATE": errno.EIO,
+}
+"""SQLite tells most of them by the same words, "disk I/O error". The ones that are not here are about locks and
+shared memory, which a file system of a network lacks: no next step for a disk helps there."""
 
 
 def disk_number(error: BaseException) -> int | None:
@@ -111,6 +123,7 @@ def disk_number(error: BaseException) -> int | None:
         if isinstance(one, OSError) and one.errno in _NEXT_STEPS:
             return one.errno
         state = _SQLSTATES.get(str(getattr(one, "sqlstate", None)))
+        state = state or _SQLITE_NAMES.get(str(getattr(one, "sqlite_errorname", None)))
         if state is not None:
             return state
         name = f"{type(one).__module__}.{type(one).__name__}"

@@ -119,6 +119,8 @@ def _make(folder: Path) -> None:
 
 def _check(path: Path, what: str) -> os.stat_result:
     found, me = path.stat(), os.geteuid()
+    if what == "folder" and not stat.S_ISDIR(found.st_mode):
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path))
     if found.st_uid not in (me, 0):
         raise ConfigurationError(
             f"{path}: this {what} belongs to {_user(found.st_uid)}, who may change what this process trusts"

@@ -139,9 +139,7 @@ class Settings:
             if value is None and setting.name in _MAY_BE_NONE:
                 continue
             value = _convert(setting.name, value, setting.name)
-            if setting.name in _PATHS:
-                value = _absolute(Path.cwd(), value, setting.name)
-            object.__setattr__(self, setting.name, value)
+            object.__setattr__(self, setting.name, _placed(setting.name, value, None, setting.name))
         _check(self)
 
     def require_api_key(self) -> str:
@@ -195,7 +193,7 @@ def resolve(
             it came from.
     """
     environ = os.environ if environ is None else environ
-    cwd = Path.cwd() if cwd is None else cwd
+    cwd = _current_folder() if cwd is None else cwd
     names = [setting.name for setting in _settings()]
     for name in flags:
         _must_be_known(name, names, "")
@@ -223,11 +221,12 @@ def resolve(
             if name == "allow_env":  # each place adds to the others
                 values[name] = (*values.get(name, ()), *converted)
                 continue
-            values[name] = _absolute(cwd, converted, origin) if name in _PATHS else converted
+            values[name] = _placed(name, converted, cwd, origin)
             if is_from_folder and (name != "api_key" or brought_along(file)):
                 from_folder.add(name)
             break
-    values.setdefault("database", cwd / "oa_sync.duckdb")
+    if "database" not in values:
+        values["database"] = _absolute(cwd, Settings.database, "database")
     given = frozenset(name for name, value in flags.items() if value is not None)
     return Settings(**values, origin=Origin(given, folder, frozenset(from_folder)))
 
@@ -269,14 +268,50 @@ def _look_for_typing_errors(environ: Mapping[str, str]) -> None:
             logger.warning("%s is set, but no setting has this name; it is ignored", name)
 
 
-def _absolute(cwd: Path, path: Path, origin: str) -> Path:
+def _placed(name: str, value: Any, cwd: Path | None, origin: str) -> Any:
+    """`value`, made absolute where it is a path in a file system; `cwd` None: the current folder."""
+    if name in _PATHS:
+        return _absolute(cwd, value, origin)
+    if name == "bucket_url" and value and not _is_url(value):
+        return str(_absolute(cwd, Path(value), origin))
+    return value
+
+
+def _is_url(text: str) -> bool:
+    """Whether `text` begins like a URL; a drive of Windows does not."""
+    return re.match(r"[a-z][a-z0-9+.-]+:", text) is not None
+
+
+def _absolute(cwd: Path | None, path: Path, origin: str) -> Path:
     try:
-        return Path(os.path.normpath(cwd / path.expanduser()))
+        path = path.expanduser()
     except RuntimeError:
         raise ConfigurationError(
             f"{origin}: {str(path)!r}: there is no such user, or no home folder is known; write the path"
             " out"
         ) from None
+    if not path.is_absolute():
+        path = (cwd or _current_folder()) / path
+    _must_be_text(str(path), repr(str(path)), origin)
+    return Path(os.path.normpath(path))
+
+
+def _current_folder() -> Path:
+    try:
+        return Path.cwd()
+    except FileNotFoundError:
+        raise ConfigurationError(
+            "the current folder was deleted; change to one that is there, then run again"
+        ) from None
+
+
+def _must_be_text(value: str, shown: str, origin: str) -> None:
+    """Refuse what no file of ours, database or request can hold: Python keeps bytes that are not UTF-8 as
+    characters that cannot be written again."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise ConfigurationError(f"{origin}: {shown} is not UTF-8; choose another") from None
 
 
 _CHOICES: dict[str, tuple[str, ...]] = {
@@ -324,10 +359,11 @@ def _convert(name: str, value: Any, origin: str) -> Any:
         return tuple(_grants(value, origin))
     if name in _PATHS and isinstance(value, os.PathLike):
         value = os.fspath(value)
+    shown = "the value" if name in _SECRETS else repr(value)
     if not isinstance(value, str):
         what = "a path" if name in _PATHS else "a text"
-        shown = "the value" if name in _SECRETS else repr(value)
         raise ConfigurationError(f"{origin}: {shown} is not {what}")
+    _must_be_text(value, shown, origin)
     if name != "api_key" and any(ord(char) < 32 for char in value):
         raise ConfigurationError(f"{origin}: the value holds a control character")
     if name in _PATHS and not value:
@@ -359,7 +395,11 @@ def _number(value: Any) -> float:
 
 
 def _check(settings: Settings) -> None:
-    parts = urlsplit(settings.base_url)
+    try:
+        parts = urlsplit(settings.base_url)
+        parts.port  # noqa: B018 - raises when it is none
+    except ValueError:
+        parts = urlsplit("")
     if parts.scheme not in {"https", "http"} or not parts.hostname:
         raise ConfigurationError(
             f"base URL {settings.base_url!r} is not an https:// address, such as {DEFAULT_BASE_URL}"
@@ -384,6 +424,13 @@ def _check(settings: Settings) -> None:
             f" not tell it from the schema {settings.dataset_name!r}; choose another --database or"
             " --dataset-name"
         )
+    bucket = settings.bucket_url or ""
+    if _is_url(bucket) and "://" not in bucket:
+        scheme, _, rest = bucket.partition(":")
+        step = (
+            "write the folder alone" if scheme == "file" else f"write {scheme}://{rest.lstrip('/')}"
+        )
+        raise ConfigurationError(f"--bucket-url: {bucket!r} is neither a folder nor a URL; {step}")
     if settings.destination in IN_A_BUCKET and not settings.bucket_url:
         raise ConfigurationError(
             f"destination {settings.destination} needs a folder or bucket: --bucket-url DIR, or"

@@ -51,6 +51,7 @@ REST: Mapping[str, tuple[str, ...]] = {
         "[destination-duckdb",
         "value",
         "libraries",
+        "sqlite",
     ),
     "faults/test_hostile.py": ("['..']", "['a?b=c']", "['nul"),
     "faults/test_kill_points.py": (

@@ -65,7 +65,15 @@ def test_relative_paths_are_those_of_the_folder(folder: Path) -> None:
         ("base_url", "http://api.example.com/v1", "https://"),
         ("base_url", "https://user:pass@api.example.com", "credentials"),
         ("base_url", "ftp://api.example.com", "https://"),
+        ("base_url", "https://[::1/v1", "https://"),
+        ("base_url", "https://[::g]/v1", "https://"),
+        ("base_url", "https://api.example.com:99999/v1", "https://"),
+        ("base_url", "https://api.example.com:-1/v1", "https://"),
+        ("base_url", "https://api.example.com:port/v1", "https://"),
         ("destination", "parquet", "--bucket-url"),
+        ("bucket_url", "s3:/bucket/folder", "s3://bucket"),
+        ("bucket_url", "gs:bucket", "gs://bucket"),
+        ("bucket_url", "file:lake", "write the folder alone"),
     ],
 )
 def test_a_wrong_value_is_told_with_what_would_be_valid(
@@ -135,6 +143,57 @@ def test_settings_made_by_hand_have_the_same_home_and_paths_as_resolved_ones(
         {"home": "~/oa", "database": "x.duckdb"}, environ={}, cwd=folder
     )
     assert not (folder / "~").exists()
+
+
+def test_a_folder_of_files_is_absolute_so_that_two_projects_share_no_journal(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parquet = {"destination": "parquet", "bucket_url": "lake"}
+    environ = {"OA_SYNC_BUCKET_URL": "lake/"}
+    here, there = (resolve(parquet, environ={}, cwd=folder / name) for name in ("a", "b"))
+    assert here.bucket_url == str(folder / "a" / "lake")
+    assert here.fingerprint() != there.fingerprint()
+    assert here == resolve({"destination": "parquet"}, environ=environ, cwd=folder / "a")
+    monkeypatch.chdir(folder)
+    assert Settings(**parquet).bucket_url == str(folder / "lake")
+    for address in ("s3://bucket/lake", "file:///srv/lake"):
+        assert dataclasses.replace(here, bucket_url=address).bucket_url == address
+
+
+NO_TEXT = "caf\udce9"
+"""What Python makes of bytes that are not UTF-8: in a variable, on a command line, in the name of a folder."""
+
+
+@pytest.mark.parametrize("name", ["workspace", "database", "home", "source", "bucket_url"])
+def test_what_is_no_text_in_utf_8_is_told_with_its_place(name: str, folder: Path) -> None:
+    with pytest.raises(ConfigurationError, match=rf"--{name.replace('_', '-')}: .*not UTF-8"):
+        resolve({name: NO_TEXT}, environ={}, cwd=folder)
+    with pytest.raises(ConfigurationError, match=rf"{name}: .*not UTF-8"):
+        Settings(**{name: NO_TEXT})  # type: ignore[arg-type]
+
+
+def test_a_key_that_is_no_text_in_utf_8_is_not_repeated(folder: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"OPENANALYST_API_KEY: .*not UTF-8") as caught:
+        resolve({}, environ={"OPENANALYST_API_KEY": f"{KEY}{NO_TEXT}"}, cwd=folder)
+    assert KEY not in str(caught.value)
+
+
+def test_a_current_folder_whose_name_is_not_utf_8_is_told(folder: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"database: .*not UTF-8"):
+        resolve({}, environ={}, cwd=folder / NO_TEXT)
+    there = {"database": "/srv/x.duckdb"}
+    assert resolve(there, environ={}, cwd=folder / NO_TEXT).database == Path("/srv/x.duckdb")
+
+
+def test_a_current_folder_that_was_deleted_is_told(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (gone := folder / "gone").mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    for make in (lambda: resolve({}, environ={}), Settings):
+        with pytest.raises(ConfigurationError, match="the current folder was deleted; change"):
+            make()
 
 
 def test_a_secret_of_the_wrong_type_is_not_repeated(folder: Path) -> None:

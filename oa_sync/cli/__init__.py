@@ -11,6 +11,7 @@ from oa_sync._version import __version__
 from oa_sync.cli.printing import clean_early_warnings, say, tell_crash, wants_json_lines
 from oa_sync.cli.process import (
     discard_output,
+    open_closed_streams,
     print_whatever_the_encoding,
     report_to_nobody,
     start_lightly,
@@ -72,6 +73,7 @@ def main() -> None:
     """Entry point of the `oa-sync` script: errors become one message, an object where `--json` was given, and
     an exit code."""
     start_lightly()
+    open_closed_streams()
     report_to_nobody()
     print_whatever_the_encoding()
     sys.excepthook = tell_crash

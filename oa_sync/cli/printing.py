@@ -11,6 +11,7 @@ import io
 import sys
 import traceback
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -66,8 +67,7 @@ def tell_crash(
 
 def wants_json_lines(arguments: Sequence[str]) -> bool:
     """Whether a command line asks for a log in JSON; it may be one that cannot be understood."""
-    pairs = zip(arguments, [*arguments[1:], ""], strict=True)
-    return any(("=".join(pair)).startswith("--log-format=json") for pair in pairs)
+    return "--log-format=json" in arguments or ("--log-format", "json") in pairwise(arguments)
 
 
 def clean_early_warnings(*, as_json: bool) -> None:

@@ -14,6 +14,7 @@ import gc
 import io
 import os
 import sys
+from pathlib import Path
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
 _MMAP_FROM = 16 * 1024 * 1024
@@ -78,6 +79,19 @@ def spare_sqlalchemy() -> None:
         from dlt.common.libs import sql_alchemy_shims
 
         sys.modules.setdefault("dlt.common.libs.sql_alchemy_compat", sql_alchemy_shims)
+
+
+def open_closed_streams() -> None:
+    """Read nothing from, and write nothing to, a standard stream that was closed (`>&-`).
+
+    Python has None for it, which cannot be written to; and a database opened later would get its number, which
+    libraries write their last words to.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if (
+            getattr(sys, name) is None
+        ):  # the lowest number that is free is that of the first of them
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115 - for good
 
 
 def print_whatever_the_encoding() -> None:

@@ -182,6 +182,8 @@ def _next_step(status: int) -> str:
     match status:
         case 401:
             return "check that the API key is whole, current and of this workspace"
+        case 402:
+            return "the account is not paid, or its plan does not have this; ask the vendor"
         case 403:
             return "check the scopes of the API key and the workspace's IP allow-list"
         case 404 | 405 | 410:

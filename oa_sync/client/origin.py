@@ -12,7 +12,7 @@ from urllib.parse import unquote
 
 import httpx
 
-from oa_sync.addresses import is_loopback
+from oa_sync.addresses import is_loopback, is_port
 from oa_sync.client.wording import origin_text, printable
 from oa_sync.errors import ConfigurationError, InvalidRequestError, RedirectRefusedError
 
@@ -31,7 +31,7 @@ def base_url(text: str) -> httpx.URL:
         url = httpx.URL(text.strip().rstrip("/"))
     except httpx.InvalidURL:
         raise ConfigurationError("base URL: not a URL; use https://host[:port][/path]") from None
-    if url.scheme not in ("http", "https") or not url.host:
+    if url.scheme not in ("http", "https") or not url.host or not is_port(url.port):
         raise ConfigurationError("base URL: not an http(s) URL; use https://host[:port][/path]")
     if url.scheme == "http" and not is_loopback(url.host):
         raise ConfigurationError(

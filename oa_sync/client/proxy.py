@@ -15,6 +15,7 @@ from urllib.request import getproxies
 
 import httpx
 
+from oa_sync.addresses import is_port
 from oa_sync.errors import ConfigurationError
 
 
@@ -34,11 +35,14 @@ def proxy_for(url: httpx.URL) -> str | None:
         return None
     variable = f"{name.upper()}_PROXY"
     try:
-        scheme = httpx.URL(proxy if "://" in proxy else f"http://{proxy}").scheme
+        address = httpx.URL(proxy if "://" in proxy else f"http://{proxy}")
     except httpx.InvalidURL:
+        address = None
+    if address is None or not address.host or not is_port(address.port):
         raise ConfigurationError(
             f"{variable} is not a URL; use http://host:port, or name {url.host} in NO_PROXY"
-        ) from None
+        )
+    scheme = address.scheme
     if scheme in ("socks5", "socks5h") and importlib.util.find_spec("socksio") is None:
         raise ConfigurationError(
             f"{variable} names a SOCKS proxy, which needs one more package: pip install"

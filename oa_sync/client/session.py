@@ -35,7 +35,7 @@ from oa_sync.errors import (
     RedirectRefusedError,
     unexpected,
 )
-from oa_sync.quota.headers import is_rate_limit, read_retry_after
+from oa_sync.quota.headers import is_rate_limit, lowered, read_retry_after
 from oa_sync.quota.pacer import Limiter
 
 logger = logging.getLogger(__name__)
@@ -336,7 +336,7 @@ class ApiClient:
             return _Redirect(answer.headers["location"], status)
         if 200 <= status < 300:
             return await self._whole(answer, what, may_be_empty)
-        limited = is_rate_limit(status, answer.headers)
+        limited = is_rate_limit(status, lowered(answer.headers))
         self.counts.rate_limited += limited
         vendor = VendorError.parse(await read_error_body(answer), answer.headers, self._auth.redact)
         retry_after = read_retry_after(answer.headers, self._clock.now())

@@ -2,7 +2,9 @@
 
 The API document names `X-RateLimit-Limit`, `-Remaining` and `-Reset` (epoch seconds) for one of the
 two dialects and does not say which window they describe: that is inferred here. Whatever is not a
-plausible number is taken as absent.
+plausible number is taken as absent. Other APIs say the same as `X-Rate-Limit-*`, or as the IETF's drafts
+"RateLimit header fields for HTTP" have it: `RateLimit-*`, later one `RateLimit` with `remaining=` and `reset=`, or
+`r=` and `t=`.
 
 **What is a rate limit** (`is_rate_limit`), whatever its number: 429 (RFC 6585, section 4); 420, "Enhance your calm", of
 Twitter's first API and of those who took it over; and a 403 that names a time (`Retry-After`) or says that none
@@ -12,6 +14,7 @@ either is about the key. A 503 with `Retry-After` is a busy server (RFC 9110, se
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -31,6 +34,15 @@ _EARLIEST_INSTANT = 1_500_000_000
 _MILLISECONDS = 1_000_000_000_000
 _LATEST_INSTANT = 366 * DAY_SECONDS
 """Seconds. An instant further ahead than a year is no answer to "when"."""
+_OTHER_NAME = re.compile(r"(?:x-)?rate-?limit-(limit|remaining|reset)")
+_WORDS = {
+    "limit": "limit",
+    "remaining": "remaining",
+    "r": "remaining",
+    "reset": "reset",
+    "t": "reset",
+}
+_WORD = re.compile(rf"\b({'|'.join(_WORDS)})=([0-9]+)")
 _ALWAYS_LIMITED = (420, 429)
 _FORBIDDEN = 403
 
@@ -46,8 +58,16 @@ class Reading:
 
 
 def lowered(headers: Mapping[str, str]) -> dict[str, str]:
-    """`headers` by lower-case name."""
-    return {name.lower(): value for name, value in headers.items()}
+    """`headers` by lower-case name; what they say of a rate limit by other names is there as `x-ratelimit-…` too."""
+    found = {name.lower(): value for name, value in headers.items()}
+    for name, value in list(found.items()):
+        if other := _OTHER_NAME.fullmatch(name):
+            found.setdefault(f"x-ratelimit-{other[1]}", value)
+    words = _WORD.findall(found.get("ratelimit", ""))
+    if len({_WORDS[word] for word, _ in words}) == len(words):  # else it tells of several windows
+        for word, number in words:
+            found.setdefault(f"x-ratelimit-{_WORDS[word]}", number)
+    return found
 
 
 def read_rate_limit(headers: Mapping[str, str], limits: Limits, now: datetime) -> Reading | None:
@@ -84,8 +104,8 @@ def is_rate_limit(status: int, headers: Mapping[str, str]) -> bool:
 def read_retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
     """Seconds to wait by `Retry-After`, from 0 to a day; None when absent or unreadable.
 
-    RFC 9110, section 10.2.3, knows seconds and an HTTP date. Servers also send fractions, and epoch instants
-    in seconds or milliseconds. An instant that has passed is 0.
+    RFC 9110, section 10.2.3, knows seconds and an HTTP date. Servers also send fractions, dates of ISO 8601, and
+    epoch instants in seconds or milliseconds. An instant that has passed is 0.
     """
     text = headers.get("retry-after")
     number = _number(text)
@@ -121,17 +141,21 @@ def _date(text: str | None) -> datetime | None:
     if not text:
         return None
     try:
-        instant = parsedate_to_datetime(text)
+        iso = text[:1].isdigit()
+        instant = datetime.fromisoformat(text) if iso else parsedate_to_datetime(text)
     except (ValueError, OverflowError):
         return None
     return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
 
 
 def _number(text: str | None) -> int | None:
-    """A whole number of at most 15 digits; a fraction is rounded up."""
+    """A whole number of at most 15 digits; a fraction is rounded up. It may be there twice, as a proxy repeats it."""
     if text is None or len(text) > 24 or not text.isascii():
         return None
-    whole, _, fraction = text.strip().partition(".")
+    first, *others = {part.strip() for part in text.split(",")}
+    if others:
+        return None
+    whole, _, fraction = first.partition(".")
     digits = whole.removeprefix("-")
     if not digits.isdigit() or len(digits) > 15 or (fraction and not fraction.isdigit()):
         return None

@@ -21,6 +21,7 @@ Who only reads works on a copy in memory, so that nothing changes on the disk, w
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import logging
 import os
@@ -267,6 +268,8 @@ class SqliteLedger(Ledger):
         return connection
 
     def _look_at_files(self) -> None:
+        if self._path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(self._path))
         if self._path.stat().st_size == 0:
             raise _damage("the file is empty")
         if self._part("-shm").exists() and not self._part("-wal").exists():

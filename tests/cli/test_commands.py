@@ -230,6 +230,30 @@ def test_output_that_cannot_be_written_is_told_in_a_line(tmp_path: Path) -> None
     assert (done.returncode, done.stderr) == (1, "oa-sync: output: No space left on device\n")
 
 
+def test_the_bare_command_is_its_help(tmp_path: Path) -> None:
+    done = oa_sync(cwd=tmp_path)
+    assert "Traceback" not in done.stderr
+    assert "oa-sync [OPTIONS] COMMAND" in done.stdout + done.stderr
+    assert " sync " in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
+def test_a_closed_stream_is_as_good_as_none(closed: str, tmp_path: Path) -> None:
+    for command, code in (("resources --source page", 0), ("resources --sauce page", 2)):
+        done = run("sh", "-c", f"{shlex.join(OA_SYNC)} {command} {closed}", cwd=tmp_path)
+        assert (done.returncode, "Traceback" in done.stderr) == (code, False), done.stderr
+
+
+def test_a_sync_whose_streams_are_closed_is_complete(tmp_path: Path) -> None:
+    with emulator() as api:
+        line = f"{shlex.join(OA_SYNC)} sync dashboards --base-url {api.base_url} <&- >&- 2>&-"
+        done = run("sh", "-c", line, cwd=tmp_path, OPENANALYST_API_KEY=KEY)
+    assert done.returncode == 0
+    assert duckdb.connect(str(tmp_path / "oa_sync.duckdb"), read_only=True).execute(
+        "SELECT status FROM openanalyst.syncs"
+    ).fetchall() == [("complete",)]
+
+
 def test_a_reader_that_has_seen_enough_ends_the_command_without_a_word(tmp_path: Path) -> None:
     line = f"{shlex.join(OA_SYNC)} resources --source page --json | true"
     done = run("sh", "-c", line, cwd=tmp_path)

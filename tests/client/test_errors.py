@@ -80,6 +80,12 @@ def test_the_message_names_request_reason_request_id_and_next_step() -> None:
     assert error.request_id == "req_9"
 
 
+def test_a_bill_that_is_not_paid_is_no_fault_of_the_definition() -> None:
+    said = str(error_of(reply({"error": "trial over"}, 402)))
+    assert "the account is not paid" in said
+    assert "definition" not in said
+
+
 @pytest.mark.parametrize(
     ("body", "code", "message"),
     [

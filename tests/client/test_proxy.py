@@ -78,6 +78,8 @@ def test_the_proxy_of_https_wins_over_that_of_all(monkeypatch: pytest.MonkeyPatc
         ("socks5://user:secret@127.0.0.1:1080", "httpx.socks"),
         ("ftp://user:secret@proxy", "a proxy is http"),
         ("http://user:secret@[::1", "not a URL"),
+        ("http://user:secret@127.0.0.1:99999", "not a URL"),
+        ("http://:3128", "not a URL"),
     ],
 )
 def test_a_proxy_that_cannot_be_used_is_told_unless_the_host_is_excepted(

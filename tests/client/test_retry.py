@@ -181,6 +181,7 @@ def test_a_429_is_repeated_twice_and_no_more() -> None:
         (420, {"retry_after": "3"}),
         (403, {"retry_after": "3"}),
         (403, {"x_ratelimit_remaining": "0"}),
+        (403, {"ratelimit_remaining": "0"}),
     ],
 )
 def test_what_is_a_rate_limit_by_another_number_is_waited_for_and_repeated_twice(

@@ -70,6 +70,8 @@ def test_https_and_loopback_are_accepted(base: str) -> None:
         "ftp://localhost",
         "https://user:pass@example.com",
         "https://example.com/?a=1",
+        "https://127.0.0.1:99999/v1",
+        "https://127.0.0.1:-1/v1",
         "nonsense",
     ],
 )

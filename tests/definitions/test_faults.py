@@ -211,6 +211,8 @@ def test_faults_of_types_and_faults_across_values_come_together(tmp_path: Path) 
         ("client: {base_url: 'http://h.example'}", "4: client.base_url: plain HTTP would send the"),
         ("client: {base_url: 'ftp://h'}", '4: client.base_url: not an http(s) URL ("ftp://h")'),
         ("client: {base_url: 'https://h:x'}", "4: client.base_url: not a URL"),
+        ("client: {base_url: 'https://h:99999'}", "4: client.base_url: not a URL"),
+        ("client: {base_url: 'https://[::1'}", "4: client.base_url: not a URL"),
         (
             "client: {base_url: 'https://u:p@h'}",
             "4: client.base_url: a user or password in the URL",

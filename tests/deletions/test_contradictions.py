@@ -51,6 +51,81 @@ FAULTS: list[Callable[[Body, dict[str, str]], Any]] = [
 ]
 
 
+BY_PAGES_TOLD = {
+    "type": "page_number",
+    "size_param": "size",
+    "size": 10,
+    "total_path": "meta.pages",
+}
+NO_TOTAL = {"type": "page_number", "size_param": "size", "size": 10}
+
+
+def _nothing_at_all(body: Body, query: dict[str, str]) -> Body:
+    """What a server that counts pages from 1 answers to page 0."""
+    return {"data": [], "meta": {"total": 100, "pages": 10, "next": None}}
+
+
+@pytest.mark.parametrize(
+    "pager",
+    [
+        BY_PAGES_TOLD,
+        {**BY_PAGES_TOLD, "total_path": "meta.total"},  # rows taken for pages, as dlt reads `total`
+        NO_TOTAL,
+        {"type": "offset", "limit": 10},
+        {"type": "cursor", "cursor_path": "meta.next"},
+    ],
+    ids=["pages", "rows for pages", "undeclared", "offset", "cursor"],
+)
+def test_a_first_page_without_rows_is_no_empty_list_where_it_counts_some(
+    pager: Any, tmp_path: Path
+) -> None:
+    source = FaultyList([], pager, fault=_nothing_at_all)
+    with faulty_list(tmp_path, source) as lists:
+        report = lists.sync()
+    assert (report.status, report.exit_code) == ("failed", 1)
+    assert report.error is not None
+    assert report.error.code == "incomplete"
+    assert "100" in str(report.error) or "10 pages" in str(report.error)
+    assert "base_page: 1" in str(report.error) or pager["type"] != "page_number"
+
+
+@pytest.mark.parametrize("empty", [3, 4, 9])
+def test_a_page_without_rows_is_no_end_where_more_pages_are_told(
+    empty: int, tmp_path: Path
+) -> None:
+    def fault(body: Body, query: dict[str, str]) -> Body:
+        rows = [] if int(query["page"]) == empty else body["data"]
+        return {"data": rows, "meta": {"pages": 10}}
+
+    source = FaultyList(things(100), {**BY_PAGES_TOLD, "base_page": 1})
+    source.fault = lambda body, query: {**body, "meta": {"pages": 10}}
+    with faulty_list(tmp_path, source) as lists:
+        assert lists.sync().status == "complete"
+        source.fault = fault
+        report = lists.sync()
+        assert lists.living() == source.ids
+        assert report.status == "failed"
+        assert report.tallies["things"].deleted == 0
+
+
+@pytest.mark.parametrize(
+    "told", [{"total": 0, "pages": 0}, {"total": 0, "pages": 1}, {"pages": 1}, {}]
+)
+def test_an_empty_list_may_have_a_page(told: Body, tmp_path: Path) -> None:
+    """As Django and Laravel count."""
+    source = FaultyList([], BY_PAGES_TOLD, fault=lambda body, query: {"data": [], "meta": told})
+    if not told:
+        source.pager = NO_TOTAL
+    with faulty_list(tmp_path, source) as lists:
+        assert lists.sync().status == "complete"
+
+
+def test_a_count_of_other_rows_is_no_total_where_the_definition_says_so(tmp_path: Path) -> None:
+    pager = {**NO_TOTAL, "total_path": None}
+    with faulty_list(tmp_path, FaultyList([], pager, fault=_nothing_at_all)) as lists:
+        assert lists.sync().status == "complete"
+
+
 @pytest.mark.parametrize("has_detail", [False, True], ids=["plain", "detail"])
 @pytest.mark.parametrize("by", ["page", "offset", "cursor"])
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__.strip("_"))

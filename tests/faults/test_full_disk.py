@@ -27,6 +27,7 @@ LARGE = "reports=20,datasets=3,dashboards=2,runs=0,rows=3000,columns=3,panels=2"
 FULL = [
     ("home", "duckdb", 0),  # not even the lock
     ("home", "duckdb", 8_192),
+    ("home", "duckdb", 57_344),  # for the ledger, and not for the index of its log
     ("home", "duckdb", 100_000),
     ("home", "duckdb", 400_000),  # for the ledger, and no details
     ("home", "duckdb", 3_000_000),  # in the middle of a load
@@ -85,6 +86,26 @@ def test_what_quotes_a_value_is_never_taken_for_a_disk() -> None:
         ValueError(full),
     ):
         assert disk_number(error) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "number"),
+    [
+        ("SQLITE_FULL", errno.ENOSPC),
+        ("SQLITE_IOERR_SHMSIZE", errno.ENOSPC),
+        ("SQLITE_IOERR_READ", errno.EIO),
+        ("SQLITE_IOERR_WRITE", errno.EIO),
+        ("SQLITE_IOERR_FSYNC", errno.EIO),
+        # These are about a file system that SQLite cannot work on, as one of a network.
+        ("SQLITE_IOERR_LOCK", None),
+        ("SQLITE_IOERR_SHMMAP", None),
+        ("SQLITE_BUSY", None),
+    ],
+)
+def test_what_sqlite_says_of_a_disk_is_known_by_its_code(name: str, number: int | None) -> None:
+    error = sqlite3.OperationalError("disk I/O error")
+    error.sqlite_errorname = name
+    assert disk_number(error) == number
 
 
 @pytest.mark.parametrize(

@@ -95,6 +95,7 @@ def test_an_allowed_host_that_is_no_name_is_refused(allowed: str) -> None:
         ("https://secret:s@files.example.com/f", "has a user in it"),
         ("https://evil.com/f?secret=s", "--download-host evil.com"),
         ("https://files.example.com:secret/f", "is not a URL"),
+        ("https://files.example.com:99999/f", "is not a URL"),
     ],
 )
 def test_a_refused_url_is_told_by_its_origin_alone(url: str, says: str) -> None:

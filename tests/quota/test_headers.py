@@ -98,6 +98,41 @@ def test_a_limit_that_is_not_told_is_not_taken_for_one_that_the_plan_lacks(
     assert reading(None, 7, reset, limits) == expected
 
 
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"X-Rate-Limit-Limit": "500", "X-Rate-Limit-Remaining": "7", "X-Rate-Limit-Reset": "40"},
+        {"RateLimit-Limit": "500", "RateLimit-Remaining": "7", "RateLimit-Reset": "40"},
+        {"Rate-Limit-Limit": "500", "Rate-Limit-Remaining": "7", "Rate-Limit-Reset": "40"},
+        {"RateLimit": "limit=500, remaining=7, reset=40"},
+        {"RateLimit": "limit=500;remaining=7;reset=40", "RateLimit-Policy": "500;w=86400"},
+        {"RateLimit-Limit": "500", "RateLimit": '"default";r=7;t=40'},
+    ],
+)
+def test_the_names_of_other_apis_say_the_same(headers: dict[str, str]) -> None:
+    assert read_rate_limit(lowered(headers), FREE, START) == Reading("day", 7, 40.0)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"X-RateLimit-Remaining-Day": "7", "X-RateLimit-Reset-Day": "40"},
+        {"RateLimit": '"minute";r=7;t=40, "day";r=300;t=4000'},
+        {"RateLimit": "banana"},
+        {"RateLimit-Policy": '"default";q=500;w=60'},
+    ],
+)
+def test_what_says_it_of_several_windows_or_of_none_is_not_believed(
+    headers: dict[str, str],
+) -> None:
+    assert read_rate_limit(lowered(headers), FREE, START) is None
+
+
+def test_the_documented_name_wins() -> None:
+    headers = {"RateLimit-Remaining": "3", "X-RateLimit-Remaining": "7", "X-RateLimit-Reset": "40"}
+    assert read_rate_limit(lowered(headers), FREE, START) == Reading("minute", 7, 40.0)
+
+
 def test_less_than_nothing_remaining_is_nothing() -> None:
     assert reading(30, -4, EPOCH + 40) == Reading("minute", 0, 40.0)
 
@@ -156,6 +191,14 @@ def test_the_servers_own_clock_measures_its_reset() -> None:
         (format_datetime(START + timedelta(days=20)), 86_400.0),
         (format_datetime(START + timedelta(days=400)), None),
         ("Fri, 31 Dec 9999 23:59:59 GMT", None),
+        # No RFC says so, and servers do: an instant of RFC 3339, and a header that a proxy repeated.
+        ((START + timedelta(seconds=90)).isoformat(), 90.0),
+        ("2026-03-02T09:01:30Z", 90.0),
+        ("2026-03-02T09:01:30", 90.0),
+        ("2026-03-02T99:01:30Z", None),
+        ("17, 17", 17.0),
+        ("17, 18", None),
+        (",", None),
     ],
 )
 def test_retry_after_in_every_form(text: str, seconds: float | None) -> None:
@@ -179,6 +222,8 @@ def test_an_epoch_instant_is_measured_by_the_servers_clock(hours: int) -> None:
         (403, {"retry-after": "60"}, True),
         (403, {"retry-after": "soon"}, True),
         (403, {"x-ratelimit-remaining": "0"}, True),
+        (403, lowered({"RateLimit-Remaining": "0"}), True),
+        (403, lowered({"RateLimit": '"default";r=0;t=40'}), True),
         (403, {"x-ratelimit-remaining": "41"}, False),
         (403, {"x-ratelimit-remaining": "none"}, False),
         (401, {"retry-after": "60", "x-ratelimit-remaining": "0"}, False),
@@ -198,6 +243,9 @@ def test_what_is_a_rate_limit(status: int, headers: dict[str, str], limited: boo
                 "X-RateLimit-Limit",
                 "X-RateLimit-Remaining",
                 "X-RateLimit-Reset",
+                "RateLimit-Remaining",
+                "X-Rate-Limit-Reset",
+                "RateLimit",
                 "Date",
             ]
         ),

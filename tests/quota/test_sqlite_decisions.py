@@ -96,6 +96,27 @@ def test_a_full_disk_is_told_as_such_and_may_heal(tmp_path: Path, clock: ManualC
         assert caught.value.retry
 
 
+@pytest.mark.parametrize("room", range(0, 96 * 1024, 16 * 1024))
+def test_however_little_room_there_is_the_disk_is_told_as_full(
+    room: int, tmp_path: Path, clock: ManualClock
+) -> None:
+    """SQLite calls it an I/O error where the index of its log no longer fits."""
+    with filesystem(tmp_path / "disk", "1m") as disk:
+        full = fill(disk, leaving=room)
+        with pytest.raises(DiskError, match="No space left on device") as caught:
+            book_until_it_is_full(disk / "home" / "quota.sqlite3", clock)
+        assert caught.value.retry
+        full.unlink()
+        with closing(SqliteLedger(disk / "home" / "quota.sqlite3", clock)) as ledger:
+            assert ledger.reserve(2, FREE).allowed
+
+
+def book_until_it_is_full(path: Path, clock: ManualClock) -> None:
+    with closing(SqliteLedger(path, clock)) as ledger:
+        for account in range(999):  # each takes a row of its own
+            ledger.reserve(account, FREE)
+
+
 def test_a_disk_that_takes_no_changes_is_a_configuration_error(
     tmp_path: Path, clock: ManualClock
 ) -> None:

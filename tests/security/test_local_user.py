@@ -128,6 +128,13 @@ def test_what_everybody_may_write_is_refused(place: tuple[Path, Callable[[], obj
     assert f"chmod o-w {path}" in str(refused.value)
 
 
+def test_a_home_that_is_no_folder_is_told_as_such(tmp_path: Path) -> None:
+    """Its mode is of no interest: `chmod o-w /dev/null` would be bad advice."""
+    with pytest.raises(ConfigurationError, match=r"Not a directory; choose another --home") as told:
+        sync(Settings(home="/dev/null", api_key="oa_x", database=tmp_path / "x.duckdb"))  # type: ignore[arg-type]
+    assert "chmod" not in str(told.value)
+
+
 @only_root
 def test_what_another_user_owns_is_refused(place: tuple[Path, Callable[[], object]]) -> None:
     path, look = place

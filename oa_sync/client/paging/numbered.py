@@ -192,6 +192,15 @@ class PageNumbers:
             return number + 1 < pages + asked.base_page
         return says_more(answer.document, answer.rows_path)
 
+    def _tells_later_pages(self, number: int, answer: Answer) -> bool:
+        """Whether an empty page says that it is not the last one. dlt's default path may hold a number of rows, and
+        so may a declared one: then it is the number of rows that came."""
+        asked = self._paginator
+        pages = answer.count(asked.total_path) if "total_path" in asked.model_fields_set else None
+        if pages is None or self._total(answer) is not None or not asked.stop_after_empty_page:
+            return False
+        return number + 1 < pages + asked.base_page and 0 < self._count.seen != pages
+
     def _is_short(self, answer: Answer) -> bool:
         """Whether the page has fewer rows than were asked for and came before."""
         return len(answer.rows) < self._size == self._paginator.size
@@ -202,7 +211,7 @@ class PageNumbers:
         if asked.maximum_page is not None and number + 1 >= asked.maximum_page:
             return True
         if not answer.rows:
-            if has_more:
+            if has_more or self._tells_later_pages(number, answer):
                 refuse_empty(answer)
             # Without rows the page size is not known, and then nothing else can end the list.
             if asked.stop_after_empty_page or self._size == 0:

@@ -14,16 +14,18 @@ from dataclasses import dataclass, field
 
 from oa_sync.client.paging.auto import tells_total, unused_next
 from oa_sync.client.paging.ends import FullPages
-from oa_sync.client.paging.envelope import scalars
+from oa_sync.client.paging.envelope import is_row_count, scalars
 from oa_sync.client.paging.links import header_link
 from oa_sync.client.paging.listing import Answer
-from oa_sync.client.paging.silence import may_be_left_out, paging_paths
+from oa_sync.client.paging.silence import may_be_left_out, paging_paths, without_total
 from oa_sync.client.response import NO_CONTENT
 from oa_sync.client.wording import printable
 from oa_sync.definitions.model import (
     CursorPaginator,
     HeaderLinkPaginator,
     JsonLinkPaginator,
+    OffsetPaginator,
+    PageNumberPaginator,
     Paginator,
     SinglePagePaginator,
 )
@@ -58,6 +60,7 @@ class Signs:
                     f" ({', '.join(sorted(self.before))}). Run again; if it stays so, tell the vendor"
                 )
             return None
+        _refuse_rows_elsewhere(answer, paginator)
         paths = paging_paths(paginator)
         before = self.before if was_found else self.before & set(paths.values())
         held = {
@@ -107,6 +110,45 @@ def _beside(answer: Answer) -> dict[str, object]:
     """The plain values beside the rows, by their paths. A truth value tells no place to go on at."""
     values = scalars(answer.document, answer.rows_path)
     return {format_path(keys): value is not True and value for keys, value in values}
+
+
+def _refuse_rows_elsewhere(answer: Answer, paginator: Paginator) -> None:
+    """Refuse a first page without rows that counts some: the list begins elsewhere, as with page 1 where page 0 was
+    asked for, or is not shown. A count of rows at the paginator's own path is judged with the whole list.
+
+    An empty list may have a page (Django, Laravel). No count is believed where the definition says so.
+    """
+    if answer.rows or not isinstance(
+        paginator, PageNumberPaginator | OffsetPaginator | CursorPaginator
+    ):
+        return
+    by_page = isinstance(paginator, PageNumberPaginator)
+    rows_at, pages = paginator.total_path, None
+    if isinstance(paginator, PageNumberPaginator):
+        rows_at, pages = paginator.total_rows_path, answer.count(paginator.total_path)
+    is_off = "total_path" in paginator.model_fields_set and paginator.total_path is None
+    if isinstance(paginator, CursorPaginator):
+        goes_on = bool(select(answer.document, paginator.cursor_path, None))
+    else:
+        goes_on = not paginator.stop_after_empty_page
+    if is_off or goes_on or answer.count(rows_at) is not None:
+        return
+    values = scalars(answer.document, answer.rows_path)
+    counted = [
+        (format_path(keys), value)
+        for keys, value in values
+        if is_row_count(keys[-1]) and type(value) is int and value > 0
+    ]
+    if (pages or 0) < 2 and not counted:
+        return
+    told = f"{paginator.total_path} says that there are {pages} pages"
+    if counted:
+        told = f"{counted[0][0]} says that there are {counted[0][1]}"
+    start = " (base_page: 1 if its pages are counted from 1)" if by_page else ""
+    raise IncompleteListError(
+        f"{answer.what}: the first page has no rows, but {told}. Correct the paginator in the definition{start};"
+        f" or, if other rows are counted there: {without_total(paginator)}"
+    )
 
 
 def _advice(paginator: Paginator) -> str:

@@ -14,7 +14,7 @@ from collections.abc import Collection
 
 import httpx
 
-from oa_sync.addresses import is_loopback
+from oa_sync.addresses import is_loopback, is_port
 from oa_sync.client.wording import origin_text
 from oa_sync.errors import ConfigurationError, RedirectRefusedError
 
@@ -56,7 +56,9 @@ class DownloadHosts:
         try:
             url = httpx.URL(text)
         except httpx.InvalidURL:
-            raise RedirectRefusedError("the download URL is not a URL; tell the vendor") from None
+            url = None
+        if url is None or not is_port(url.port):
+            raise RedirectRefusedError("the download URL is not a URL; tell the vendor")
         where = origin_text(url)
         plain = url.scheme == "http" and is_loopback(url.host) and is_loopback(self._base.host)
         if not url.host or (url.scheme != "https" and not plain):
