@@ -157,6 +157,11 @@ def main() -> int:
     return _one(modules[0])
 
 
+def is_of(line: str, accepted: str) -> bool:
+    """Whether a survivor, as it is printed, is what a line of `SURVIVORS.md` names before its reason."""
+    return line == accepted or (accepted.endswith("→") and line.startswith(accepted))
+
+
 def _one(module: str) -> int:
     lines = ACCEPTED.read_text(encoding="utf-8").splitlines()
     accepted = [each.split(" — ")[0] for each in lines if each.startswith("- ")]
@@ -164,7 +169,7 @@ def _one(module: str) -> int:
 
     def told(mutant: Mutant) -> None:
         line = f"- {module} {mutant}"
-        if not any(line == each or (each[-1] == "→" and each in line) for each in accepted):
+        if not any(is_of(line, each) for each in accepted):
             left.append(mutant)
             print(f"{line}  (line {mutant.line})", flush=True)
 
