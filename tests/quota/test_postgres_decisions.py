@@ -51,3 +51,21 @@ def test_what_became_of_a_transaction_is_asked_until_it_has_ended(
             ledger._is_committed(row[0])
         other.execute(end)
         assert ledger._is_committed(row[0]) is is_committed
+
+
+def test_a_connection_that_is_lost_while_the_server_is_asked_is_made_again(
+    postgres_url: str,
+) -> None:
+    with (
+        closing(PostgresLedger(postgres_url)) as ledger,
+        psycopg.connect(postgres_url, autocommit=True) as other,
+    ):
+        row = other.execute("SELECT txid_current()").fetchone()
+        assert row is not None
+        other.execute(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+            " WHERE application_name = 'oa-sync quota' AND datname = current_database()"
+        )
+        with pytest.raises(ConnectionLostError, match="terminating connection"):
+            ledger._is_committed(row[0])
+        assert ledger._is_committed(row[0])

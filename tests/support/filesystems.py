@@ -1,13 +1,17 @@
-"""Small and read-only filesystems, mounted for a test: what a full disk really answers."""
+"""Filesystems of tests: small and read-only ones, mounted to hear what a full disk really answers, and memory."""
 
 from __future__ import annotations
 
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+
+IN_MEMORY = Path("/dev/shm") if Path("/dev/shm").is_dir() else Path(tempfile.gettempdir())
+"""Where a file costs no flush to a disk: for what is done a thousand times and looks at no power cut."""
 
 
 @contextmanager
