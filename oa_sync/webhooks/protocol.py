@@ -120,7 +120,7 @@ class _Http(H11Protocol):
 
     def stage(self) -> Stage:
         """How far this connection is."""
-        if not self._is_made or self._is_draining():
+        if self._is_draining():
             return Stage.HEAD
         if self.conn.their_state is h11.IDLE:
             waits = self._is_proven and not self._has_begun()
@@ -152,9 +152,7 @@ class _Http(H11Protocol):
             self._forget_deadline()
             self.table.move(self, stage)
         awaits = awaits_head and self.conn.their_state is h11.IDLE
-        if self.transport.is_closing() or not (awaits or self._is_draining()):
-            self._forget_deadline()
-        elif self._deadline is None:
+        if self._deadline is None and (awaits or self._is_draining()):
             self._deadline = self.loop.call_later(self.limits.read_seconds, self.transport.close)
 
     def _forget_deadline(self) -> None:
@@ -175,10 +173,6 @@ class _Https(asyncio.Protocol):
         assert isinstance(transport, asyncio.Transport)
         if self._http.enter(transport):
             self._shaking = self._http.loop.create_task(self._shake(transport))
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Nothing of TLS had come yet."""
-        self._http.leave()
 
     async def _shake(self, transport: asyncio.Transport) -> None:
         http = self._http

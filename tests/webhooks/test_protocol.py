@@ -120,11 +120,13 @@ class Serving:
         ours, theirs = socket.socketpair()
         sender = Sender(theirs)
         loop.senders.append(sender)
-        await loop.connect_accepted_socket(
-            lambda: self._kind(config=self._config, server_state=self.state, app_state={}), ours
-        )
+        await loop.connect_accepted_socket(self.protocol, ours)
         await turns()
         return sender
+
+    def protocol(self) -> Any:
+        """The protocol of one connection more."""
+        return self._kind(config=self._config, server_state=self.state, app_state={})
 
 
 class Sender:
@@ -226,6 +228,18 @@ async def test_the_next_request_is_answered_that_came_with_the_one_before() -> N
     assert serving.table.entered[-1] == PROVEN
 
 
+@still
+async def test_a_connection_that_is_being_closed_gets_on_no_further() -> None:
+    """What is answered is not ended, so who reads no answer would keep its place for ever."""
+    serving = Serving(Table())
+    sender = await serving.connect()
+    await sender.send(b"this is no HTTP\r\n\r\n")
+    answer = sender.received()
+    assert answer is not None
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert serving.table.entered == [HEAD]
+
+
 # -- how long it may take -------------------------------------------------------------------------
 
 
@@ -245,7 +259,8 @@ async def test_a_body_and_its_answer_have_a_deadline_of_their_own() -> None:
     serving = Serving(Table())
     sender = await serving.connect()
     await turns(READ - 1)
-    await sender.send(head(4))
+    for part in (head(4)[:1], head(4)[1:2], head(4)[2:]):
+        await sender.send(part)
     await turns(READ)
     await sender.send(b"body")
     await turns(READ)
@@ -319,6 +334,17 @@ async def test_the_rest_of_a_refused_body_has_ten_seconds() -> None:
         await sender.send(b"x")
         assert sender.received() == b""
     await turns(READ / 4)
+    assert sender.received() is None
+
+
+@still
+async def test_the_next_head_after_such_a_rest_has_ten_seconds_of_its_own() -> None:
+    sender = await refused(Serving(Table()), 4)
+    await turns(READ - 1)
+    await sender.send(b"body")
+    await turns(READ - 1)
+    assert sender.received() == b""
+    await turns(1)
     assert sender.received() is None
 
 
@@ -398,6 +424,31 @@ def test_who_hangs_up_leaves_a_place_and_no_deadline(sent: bytes) -> None:
         await turns()
 
     on_a_still_loop(test)
+
+
+@still
+async def test_a_connection_that_is_lost_before_it_is_handed_over_stays_lost() -> None:
+    serving = Serving(Table())
+    protocol, transport = serving.protocol(), await bare_transport()
+    assert protocol.enter(transport)
+    protocol.connection_lost(None)
+    protocol.connection_made(transport)
+    assert (serving.table.open, len(serving.state.connections)) == (0, 0)
+
+
+@still
+async def test_who_finds_no_place_may_not_go_on() -> None:
+    protocol, transport = Serving(Table(0)).protocol(), await bare_transport()
+    assert not protocol.enter(transport)
+    assert transport.is_closing()
+
+
+async def bare_transport() -> asyncio.BaseTransport:
+    """A connection that no protocol has yet."""
+    ours, theirs = socket.socketpair()
+    still_loop().senders.append(Sender(theirs))
+    transport, _ = await still_loop().connect_accepted_socket(asyncio.Protocol, ours)
+    return transport
 
 
 # -- TLS ------------------------------------------------------------------------------------------
