@@ -132,6 +132,7 @@ REACHED: Mapping[str, Sequence[str]] = {
     "oa_sync.shape.cutting.outline": [SHAPE + "outline.py"],
     "oa_sync.shape.cutting.spans": [SHAPE + "spans.py", SHAPE + "cut_decisions.py"],
     "oa_sync.shape.cutting.structure": [SHAPE + "structure.py"],
+    "oa_sync.shape.declared": [SHAPE + "declared.py"],
     "oa_sync.shape.document": [SHAPE + "document.py"],
     "oa_sync.shape.tables": [SHAPE + "tables.py", SHAPE + "key_columns.py", SHAPE + "shaper.py"],
     "oa_sync.shape.export_file": [QUERIES + "export_decisions.py"],
