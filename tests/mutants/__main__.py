@@ -100,7 +100,7 @@ REACHED: Mapping[str, Sequence[str]] = {
     "oa_sync.webhooks.inbox": [WEBHOOKS + "inbox.py", WEBHOOKS + "group_commit.py"],
     "oa_sync.webhooks.group_commit": [WEBHOOKS + "group_commit.py"],
     "oa_sync.webhooks.protocol": [WEBHOOKS + "protocol.py"],
-    "oa_sync.webhooks.receiver": [WEBHOOKS + "receiver.py", WEBHOOKS + "receiver_decisions.py"],
+    "oa_sync.webhooks.receiver": [WEBHOOKS + "receiver_decisions.py"],
     "oa_sync.webhooks.server": [WEBHOOKS + "server.py", WEBHOOKS + "receiver.py"],
     "oa_sync.webhooks.signature": [WEBHOOKS + "signature.py"],
     "oa_sync.webhooks.payload": [WEBHOOKS + "payload.py"],
