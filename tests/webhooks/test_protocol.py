@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
 
@@ -18,52 +17,12 @@ from oa_sync.webhooks.protocol import protocol_of
 from oa_sync.webhooks.receiver import ReceiverLimits
 from tests.support.certificates import self_signed
 from tests.support.clock import ManualClock
+from tests.support.still_loop import still, still_loop, turns
 
 READ, KEEP = 10.0, 75.0
 LIMITS = ReceiverLimits(body_bytes=10, read_seconds=READ)
 DROPPED = LIMITS.dropped_bytes
 HEAD, BODY, PROVEN, WHOLE = Stage.HEAD, Stage.BODY, Stage.PROVEN, Stage.WHOLE
-
-
-class StillLoop(asyncio.SelectorEventLoop):
-    """A loop whose time passes only where the test says so. It ends the senders of its test."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.passed = 0.0
-        self.senders: list[Sender] = []
-
-    def time(self) -> float:
-        return self.passed
-
-
-def on_a_still_loop(test: Callable[[], Awaitable[None]]) -> None:
-    async def run() -> None:
-        try:
-            await test()
-        finally:
-            for sender in still_loop().senders:
-                await sender.close()
-
-    with asyncio.Runner(loop_factory=StillLoop) as runner:
-        runner.run(run())
-
-
-def still(test: Callable[[], Awaitable[None]]) -> Callable[[], None]:
-    return lambda: on_a_still_loop(test)
-
-
-def still_loop() -> StillLoop:
-    loop = asyncio.get_running_loop()
-    assert isinstance(loop, StillLoop)
-    return loop
-
-
-async def turns(seconds: float = 0.0) -> None:
-    """Let `seconds` pass, and let everybody do what they can do now."""
-    still_loop().passed += seconds
-    for _ in range(20):
-        await asyncio.sleep(0)
 
 
 class Table(Connections):
@@ -119,7 +78,7 @@ class Serving:
         loop = still_loop()
         ours, theirs = socket.socketpair()
         sender = Sender(theirs)
-        loop.senders.append(sender)
+        loop.sockets.append(theirs)
         await loop.connect_accepted_socket(self.protocol, ours)
         await turns()
         return sender
@@ -198,7 +157,7 @@ def test_a_connection_tells_how_far_it_is(is_signed: bool) -> None:
         assert is_ok(sender.received())
         assert entered == [HEAD, BODY, WHOLE, *proven, WHOLE, *proven[:1]]
 
-    on_a_still_loop(test)
+    still(test)()
 
 
 @still
@@ -396,7 +355,7 @@ def test_who_makes_room_in_mid_body_is_told_to_try_again(sent: bytes, is_told: b
         await second.send(REQUEST)
         assert is_ok(second.received())
 
-    on_a_still_loop(test)
+    still(test)()
 
 
 @still
@@ -423,7 +382,7 @@ def test_who_hangs_up_leaves_a_place_and_no_deadline(sent: bytes) -> None:
         serving.app.may_answer.set()
         await turns()
 
-    on_a_still_loop(test)
+    still(test)()
 
 
 @still
@@ -446,7 +405,7 @@ async def test_who_finds_no_place_may_not_go_on() -> None:
 async def bare_transport() -> asyncio.BaseTransport:
     """A connection that no protocol has yet."""
     ours, theirs = socket.socketpair()
-    still_loop().senders.append(Sender(theirs))
+    still_loop().sockets.append(theirs)
     transport, _ = await still_loop().connect_accepted_socket(asyncio.Protocol, ours)
     return transport
 
@@ -516,7 +475,7 @@ def test_a_request_over_tls_is_answered_also_where_it_comes_with_the_handshake(
         await sender.send(REQUEST)
         assert is_ok(sender.received())
 
-    on_a_still_loop(test)
+    still(test)()
 
 
 def test_a_connection_has_a_place_before_its_handshake_and_may_lose_it(tls: ssl.SSLContext) -> None:
@@ -535,7 +494,7 @@ def test_a_connection_has_a_place_before_its_handshake_and_may_lose_it(tls: ssl.
         assert answer.startswith(b"HTTP/1.1 503 "), "in clear: there is no time for a handshake"
         assert serving.table.open == 1
 
-    on_a_still_loop(test)
+    still(test)()
 
 
 @pytest.mark.parametrize("sent", [b"", b"GET / HTTP/1.1\r\n\r\n"])
@@ -551,7 +510,7 @@ def test_who_does_not_come_to_a_handshake_leaves_the_place(
             await sender.close()
         assert serving.table.open == 0
 
-    on_a_still_loop(test)
+    still(test)()
 
 
 def test_a_handshake_has_ten_seconds(tls: ssl.SSLContext) -> None:
@@ -563,7 +522,7 @@ def test_a_handshake_has_ten_seconds(tls: ssl.SSLContext) -> None:
         await turns(1)
         assert (sender.received(), serving.table.open) == (None, 0)
 
-    on_a_still_loop(test)
+    still(test)()
 
 
 def test_who_hangs_up_at_the_end_of_the_handshake_leaves_nothing(tls: ssl.SSLContext) -> None:
@@ -576,4 +535,4 @@ def test_who_hangs_up_at_the_end_of_the_handshake_leaves_nothing(tls: ssl.SSLCon
         await asyncio.gather(finishing, closing)
         assert (serving.table.open, len(serving.state.connections)) == (0, 0)
 
-    on_a_still_loop(test)
+    still(test)()
