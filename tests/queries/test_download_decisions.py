@@ -240,6 +240,14 @@ def test_a_file_of_an_unknown_size_ends_with_the_connection() -> None:
     assert fetch(plain(), size=None).is_whole
 
 
+def test_a_length_that_no_file_has_says_nothing() -> None:
+    head = b"HTTP/1.1 200 X\r\ntransfer-encoding: chunked\r\ncontent-length: 1%s\r\n\r\n" % (
+        b"0" * 15
+    )
+    whole = Reply(head + b"400\r\n" + CONTENT + b"\r\n0\r\n\r\n", "close")
+    assert fetch(whole, size=None).is_whole
+
+
 @pytest.mark.parametrize("size", [SIZE, None])
 def test_a_file_that_is_shorter_than_its_length_goes_on(size: int | None) -> None:
     result = fetch(plain(f"content-length: {SIZE}", content=CONTENT[:9]), cut(9999), size=size)
