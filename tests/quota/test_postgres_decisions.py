@@ -36,6 +36,16 @@ def test_whoever_only_asks_leaves_no_account_behind(postgres_url: str) -> None:
     assert found == [(1,)]
 
 
+def test_whoever_only_reads_sees_what_is_there(postgres_url: str) -> None:
+    with closing(PostgresLedger(postgres_url, only_reading=True)) as reader:
+        assert reader.salt() == b"", "nobody has booked, so any account is as good"
+    with closing(PostgresLedger(postgres_url)) as ledger:
+        ledger.reserve(1, FREE)
+        with closing(PostgresLedger(postgres_url, only_reading=True)) as reader:
+            assert reader.usage(1, FREE).used_day == 1
+            assert reader.salt() == ledger.salt()
+
+
 @pytest.mark.parametrize(("end", "is_committed"), [("COMMIT", True), ("ROLLBACK", False)])
 def test_what_became_of_a_transaction_is_asked_until_it_has_ended(
     postgres_url: str, end: str, is_committed: bool

@@ -91,7 +91,7 @@ class Delivering:
     @property
     def is_signed(self) -> bool:
         """What the receiver tells the protocol of this connection."""
-        return "is_signed" in self._scope.get("state", ())
+        return bool(self._scope.get("state", {}).get("is_signed"))
 
     @property
     def refusal(self) -> tuple[int, str, bool, bytes | None]:
