@@ -1,8 +1,8 @@
 """HTTP/1.1 and TLS of one connection, with the limits that uvicorn lacks.
 
-uvicorn waits for ever for the head of a request, and for the rest of a body that was refused. asyncio waits a
-minute for a TLS handshake, of which uvicorn knows nothing. When its own limit of connections is reached, uvicorn
-refuses the requests of all connections, not only of the one too many.
+uvicorn waits for ever for the head of a request, and for the rest of a body that was refused; what is no HTTP in
+such a rest makes it fail. asyncio waits a minute for a TLS handshake, of which uvicorn knows nothing. When its
+own limit of connections is reached, uvicorn refuses the requests of all connections, not only of the one too many.
 """
 
 from __future__ import annotations
@@ -110,6 +110,14 @@ class _Http(H11Protocol):
         super().on_response_complete()
         # Between requests uvicorn keeps the connection for a while.
         self._watch(awaits_head=self._has_begun())
+
+    def send_400_response(self, msg: str) -> None:
+        """What came is no HTTP. Where the request was answered before, there is no other answer to it:
+        uvicorn would fail here, and a sender could fill the log with its failures."""
+        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            super().send_400_response(msg)
+        else:
+            self.transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._is_lost = True

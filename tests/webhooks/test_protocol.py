@@ -317,6 +317,30 @@ async def test_a_body_that_is_taken_is_not_counted_as_dropped() -> None:
     assert is_ok(sender.received())
 
 
+CHUNKED = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize("is_answered", [True, False])
+def test_what_is_no_body_closes_the_connection_and_fills_no_log(
+    caplog: pytest.LogCaptureFixture, is_answered: bool
+) -> None:
+    async def test() -> None:
+        serving = Serving(Table())
+        serving.app.reads = not is_answered
+        serving.app.may_answer.set()
+        sender = await serving.connect()
+        await sender.send(CHUNKED)
+        assert is_ok(sender.received()) is is_answered
+        await sender.send(b"this is no chunk\r\n")
+        answer = sender.received()
+        assert (answer is None) is is_answered, "it was answered before"
+        assert answer is None or answer.startswith(b"HTTP/1.1 400 ")
+        assert serving.table.open == 0
+
+    still(test)()
+    assert caplog.messages == ["Invalid HTTP request received."]
+
+
 # -- too many connections -------------------------------------------------------------------------
 
 

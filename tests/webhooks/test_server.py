@@ -56,6 +56,8 @@ def test_a_taken_port_and_a_strange_address_are_told() -> None:
     assert f"cannot listen on 127.0.0.1 port {port}: Address already in use" in str(refused.value)
     with pytest.raises(ConfigurationError, match=r"cannot listen on 192\.0\.2\.1 port 0: "):
         listen("192.0.2.1", 0)
+    with pytest.raises(ConfigurationError, match="port 0: no host has such a name; choose another"):
+        listen("x" * 64 + ".example", 0)
 
 
 def test_tls_files_are_looked_at_before_anybody_listens(tmp_path: Path) -> None:
