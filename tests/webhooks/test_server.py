@@ -16,8 +16,9 @@ from oa_sync.errors import ConfigurationError
 from oa_sync.webhooks.inbox import BUSY_SECONDS, Inbox
 from oa_sync.webhooks.receiver import PATH, ReceiverLimits
 from oa_sync.webhooks.server import WebhookServer, listen
+from tests.support.certificates import self_signed
 from tests.support.clock import START, ManualClock
-from tests.webhooks.receiving import SECRET, Receiving, request_head, run_body
+from tests.webhooks.receiving import SECRET, Receiving, receiving, request_head, run_body
 
 
 @contextmanager
@@ -68,6 +69,16 @@ def test_tls_files_are_looked_at_before_anybody_listens(tmp_path: Path) -> None:
     ):
         WebhookServer(inbox, (SECRET,), tls=missing)
     assert "PEM certificate with its chain" in str(refused.value)
+
+
+def test_deliveries_over_tls_are_taken_and_a_key_that_everybody_may_read_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    files = self_signed(tmp_path)
+    files[1].chmod(0o644)
+    with receiving(tmp_path / "inbox", tls=files) as receiver:
+        assert receiver.post(run_body()).status_code == 200
+    assert f"everybody on this machine may read {files[1]}" in caplog.text
 
 
 @pytest.mark.parametrize(("read_seconds", "grace"), [(30.0, 30), (0.2, 1)])
