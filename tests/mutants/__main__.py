@@ -101,7 +101,7 @@ REACHED: Mapping[str, Sequence[str]] = {
     "oa_sync.webhooks.group_commit": [WEBHOOKS + "group_commit.py"],
     "oa_sync.webhooks.protocol": [WEBHOOKS + "protocol.py"],
     "oa_sync.webhooks.receiver": [WEBHOOKS + "receiver_decisions.py"],
-    "oa_sync.webhooks.server": [WEBHOOKS + "server.py", WEBHOOKS + "receiver.py"],
+    "oa_sync.webhooks.server": [WEBHOOKS + "server.py"],
     "oa_sync.webhooks.signature": [WEBHOOKS + "signature.py"],
     "oa_sync.webhooks.payload": [WEBHOOKS + "payload.py"],
     "oa_sync.shape.learn": [

@@ -22,12 +22,14 @@ from tests.webhooks.receiving import SECRET, Receiving, receiving, request_head,
 
 
 @contextmanager
-def served(folder: Path, host: str = "127.0.0.1") -> Iterator[tuple[WebhookServer, Receiving]]:
+def served(
+    folder: Path, listener: socket.socket | None = None
+) -> Iterator[tuple[WebhookServer, Receiving]]:
     """A server in a thread, on a clock that stands still."""
     clock = ManualClock()
     with closing(Inbox(folder, clock)) as inbox:
         server = WebhookServer(inbox, (SECRET,), clock=clock)
-        listener = listen(host, 0)
+        listener = listener or listen("127.0.0.1", 0)
         port = listener.getsockname()[1]
         thread = threading.Thread(target=server.serve, args=(listener,))
         thread.start()
@@ -99,6 +101,23 @@ def test_a_delivery_is_stamped_by_the_clock_and_the_answer_does_not_name_the_ser
         assert [delivery.received_at for delivery in receiving.inbox.drain()] == [START]
 
 
+def test_a_burst_of_connections_waits_in_the_kernel_and_is_accepted_in_pieces(
+    tmp_path: Path,
+) -> None:
+    may_wait: list[int] = []
+
+    class Noted(socket.socket):
+        def listen(self, backlog: int = 0, /) -> None:
+            may_wait.append(backlog)
+            super().listen(backlog)
+
+    made = listen("127.0.0.1", 0)
+    listener = Noted(made.family, made.type, made.proto, made.detach())
+    with served(tmp_path, listener) as (_, receiving):
+        assert receiving.post(run_body()).status_code == 200
+    assert may_wait == [32, 1024]
+
+
 def test_a_stop_lets_a_delivery_that_is_under_way_end(tmp_path: Path) -> None:
     body = run_body()
     with served(tmp_path) as (server, receiving), receiving.connect() as connection:
@@ -126,7 +145,7 @@ def test_the_log_tells_the_address_as_a_url_and_the_end(
 ) -> None:
     caplog.set_level(logging.INFO, "oa_sync.webhooks")
     with (
-        served(tmp_path, host) as (_, receiving),
+        served(tmp_path, listen(host, 0)) as (_, receiving),
         closing(socket.create_connection((host, receiving.port))) as connection,
     ):
         connection.sendall(request_head(run_body()) + run_body())
