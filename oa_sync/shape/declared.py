@@ -33,7 +33,7 @@ def declared_tables(
     for path, data_type in schema.declared_types.items():
         _declare(schema, path, data_type)
     for node in list(schema.root.descendants()):
-        if node.kind is NodeKind.LIST and node.by_declaration:
+        if node.by_declaration:
             schema.note_position(node)
     return {table.name: _described(table, schema, extras) for table in schema.declared_tables()}
 

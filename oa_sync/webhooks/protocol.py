@@ -1,8 +1,8 @@
 """HTTP/1.1 and TLS of one connection, with the limits that uvicorn lacks.
 
-uvicorn waits for ever for the head of a request, and for the rest of a body that was refused. asyncio waits a
-minute for a TLS handshake, of which uvicorn knows nothing. When its own limit of connections is reached, uvicorn
-refuses the requests of all connections, not only of the one too many.
+uvicorn waits for ever for the head of a request, and for the rest of a body that was refused; what is no HTTP in
+such a rest makes it fail. asyncio waits a minute for a TLS handshake, of which uvicorn knows nothing. When its
+own limit of connections is reached, uvicorn refuses the requests of all connections, not only of the one too many.
 """
 
 from __future__ import annotations
@@ -111,6 +111,14 @@ class _Http(H11Protocol):
         # Between requests uvicorn keeps the connection for a while.
         self._watch(awaits_head=self._has_begun())
 
+    def send_400_response(self, msg: str) -> None:
+        """What came is no HTTP. Where the request was answered before, there is no other answer to it:
+        uvicorn would fail here, and a sender could fill the log with its failures."""
+        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            super().send_400_response(msg)
+        else:
+            self.transport.close()
+
     def connection_lost(self, exc: Exception | None) -> None:
         self._is_lost = True
         self.leave()
@@ -120,7 +128,7 @@ class _Http(H11Protocol):
 
     def stage(self) -> Stage:
         """How far this connection is."""
-        if not self._is_made or self._is_draining():
+        if self._is_draining():
             return Stage.HEAD
         if self.conn.their_state is h11.IDLE:
             waits = self._is_proven and not self._has_begun()
@@ -152,9 +160,7 @@ class _Http(H11Protocol):
             self._forget_deadline()
             self.table.move(self, stage)
         awaits = awaits_head and self.conn.their_state is h11.IDLE
-        if self.transport.is_closing() or not (awaits or self._is_draining()):
-            self._forget_deadline()
-        elif self._deadline is None:
+        if self._deadline is None and (awaits or self._is_draining()):
             self._deadline = self.loop.call_later(self.limits.read_seconds, self.transport.close)
 
     def _forget_deadline(self) -> None:
@@ -175,10 +181,6 @@ class _Https(asyncio.Protocol):
         assert isinstance(transport, asyncio.Transport)
         if self._http.enter(transport):
             self._shaking = self._http.loop.create_task(self._shake(transport))
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Nothing of TLS had come yet."""
-        self._http.leave()
 
     async def _shake(self, transport: asyncio.Transport) -> None:
         http = self._http

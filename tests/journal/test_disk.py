@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from oa_sync.journal.disk import Disk
+from oa_sync.journal.disk import TRIED_BYTES, Disk, require_writable
+from tests.support.filesystems import filesystem, fill
 
 
 @pytest.fixture
@@ -89,3 +90,14 @@ def test_a_replaced_file_is_whole_alone_in_its_folder_and_for_its_owner(tmp_path
         left_over.write_bytes(b"of a process that was killed while it wrote this")
     assert (folder / "memory.json").stat().st_mode & 0o777 == 0o600
     assert folder.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_disk_that_is_full_is_told_by_what_is_tried(tmp_path: Path) -> None:
+    with filesystem(tmp_path / "disk", "1m") as disk:
+        full = fill(disk)
+        with pytest.raises(OSError, match="No space left"):
+            require_writable(disk)
+        full.unlink()
+        fill(disk, leaving=TRIED_BYTES)
+        require_writable(disk)
+        assert len(list(disk.iterdir())) == 1, "and nothing of it stays"

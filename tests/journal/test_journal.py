@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from oa_sync.errors import OaSyncError
+from oa_sync.errors import ConfigurationError, DiskError, OaSyncError
 from oa_sync.journal import journal as journal_module
 from oa_sync.journal.disk import Disk
 from oa_sync.journal.items import Item, Kind, Sighting
@@ -118,7 +118,34 @@ def test_a_large_body_stays_in_the_file_and_what_follows_it_is_read(
     assert following.key == "next"
 
 
+@pytest.mark.parametrize(
+    ("item", "key"),
+    [
+        (detail("k\x1f\x1e1"), '["k","1"]'),
+        (Item(Kind.EVENTS, "runs", "k\x1f\x1e1", NOW), "k\x1f\x1e1"),
+    ],
+)
+def test_keys_of_rows_in_a_file_of_the_first_format_are_written_anew(
+    tmp_path: Path, item: Item, key: str
+) -> None:
+    journal = Journal(tmp_path)
+    segment = written(journal, item)
+    assert keys(journal, segment) == [item.key]
+    segment.write_bytes(segment.read_bytes().replace(b"OAJ2", b"OAJ1"))
+    assert keys(journal, segment) == [key]
+
+
 # -- a damaged end ----------------------------------------------------------------------------------
+
+
+def test_a_length_that_no_file_can_have_ends_the_reading(tmp_path: Path) -> None:
+    journal = Journal(tmp_path)
+    segment = written(journal, detail("a"), detail("b"))
+    content = bytearray(segment.read_bytes())
+    length = content.rindex(b"OAJ2") + 20
+    content[length : length + 8] = (2**63).to_bytes(8, "little")
+    segment.write_bytes(content)
+    assert keys(journal, segment) == ["a"]
 
 
 def test_a_record_that_is_cut_anywhere_ends_the_reading_and_those_before_it_are_kept(
@@ -258,7 +285,7 @@ def disk() -> Refusing:
 
 def refused(disk: Refusing, what: str, action: Callable[[], object]) -> None:
     disk.refuses = what
-    with pytest.raises(OaSyncError, match=r"cannot be written \(No space left"):
+    with pytest.raises(DiskError, match=r"cannot be written \(No space left"):
         action()
     disk.refuses = ""
 
@@ -307,3 +334,71 @@ def test_a_folder_that_cannot_be_made_says_where(tmp_path: Path) -> None:
     (tmp_path / "home").write_text("in the way")
     with pytest.raises(OaSyncError, match=r"the journal in .*home/journal cannot be written"):
         Journal(tmp_path / "home" / "journal")
+
+
+@pytest.mark.parametrize(
+    ("link", "is_followed"), [("home", True), ("home/journal", False), ("home/journal/x", False)]
+)
+def test_no_link_is_followed_inside_home(tmp_path: Path, link: str, is_followed: bool) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir(mode=0o700)
+    (tmp_path / link).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / link).symlink_to(elsewhere)
+    if is_followed:
+        Journal(tmp_path / "home" / "journal" / "x")
+    else:
+        with pytest.raises(ConfigurationError, match="link"):
+            Journal(tmp_path / "home" / "journal" / "x")
+
+
+# -- segments that cannot be loaded -----------------------------------------------------------------
+
+
+def test_loads_that_failed_or_did_not_end_are_counted_for_each_segment(tmp_path: Path) -> None:
+    journal = Journal(tmp_path)
+    one, two = written(journal, detail("a")), written(journal, detail("b"))
+    assert journal.failures(one) == 0
+    journal.begin(one)
+    assert journal.failures(one) == 1, "a process that is killed now leaves it so"
+    journal.begin(one)
+    assert journal.failed(one) == 2, "the load that was killed, and this one"
+    journal.begin(one)
+    journal.ended(one)
+    journal.ended(one)
+    assert (journal.failures(one), journal.failures(two)) == (2, 0)
+    assert journal.failed(two) == 1
+    assert Journal(tmp_path).failures(one) == 2
+
+
+def test_a_load_that_ended_without_a_note_leaves_none(tmp_path: Path) -> None:
+    journal = Journal(tmp_path)
+    segment = written(journal, detail("a"))
+    journal.ended(segment)
+    assert list(tmp_path.iterdir()) == [segment]
+
+
+def test_what_is_loaded_is_gone_with_its_failures(tmp_path: Path) -> None:
+    journal = Journal(tmp_path)
+    segment = written(journal, detail("a"))
+    journal.failed(segment)
+    journal.done(segment)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_set_aside_is_not_loaded_until_it_is_taken_back_behind_the_others(
+    tmp_path: Path,
+) -> None:
+    journal = Journal(tmp_path)
+    assert journal.aside() == []
+    for key in "abcd":
+        segment = written(journal, detail(key))
+        if key in "ac":
+            journal.failed(segment)
+            assert keys(journal, journal.set_aside(segment)) == [key]
+            assert journal.failures(segment) == 0
+    assert stat.S_IMODE((tmp_path / "aside").stat().st_mode) == 0o700
+    assert [keys(journal, each) for each in journal.segments()] == [["b"], ["d"]]
+    assert [keys(journal, each) for each in journal.aside()] == [["a"], ["c"]]
+    journal.take_back()
+    assert journal.aside() == []
+    assert [keys(journal, each) for each in journal.segments()] == [["b"], ["d"], ["a"], ["c"]]

@@ -16,6 +16,8 @@ ROW: dict[str, Any] = {
     "a.b": None,
     '["': 1,
     '["q"]': {"r": 1},
+    "1": True,
+    '"x"': True,
 }
 
 
@@ -39,6 +41,11 @@ ROW: dict[str, Any] = {
         (('["q"]', "s"), False),
         (("q",), False),
         (("id", "was an object once"), True),
+        (("owner", "login", "was an object once"), True),
+        (("owner", "email", "is an object"), False),
+        (("1",), True),
+        (('"x"',), True),
+        (("x",), False),
     ],
 )
 def test_a_list_tells_what_its_rows_have(path: tuple[str, ...], is_told: bool) -> None:

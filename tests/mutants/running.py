@@ -15,6 +15,7 @@ import os
 import pickle
 import signal
 import sys
+import tempfile
 import threading
 import time
 from collections import defaultdict
@@ -29,10 +30,12 @@ import pytest
 from hypothesis import Phase, settings
 
 from tests.mutants.changes import Mutant, Place, functions_of, mutants
+from tests.support.filesystems import IN_MEMORY
 
 ARGUMENTS = (
     *("-q", "-q", "-s", "-p", "no:cacheprovider", "-p", "no:xdist", "--tb=no", "--no-header"),
     *("--no-summary", "-o", "addopts=--import-mode=importlib"),
+    *("-o", "tmp_path_retention_policy=failed"),
 )
 WITHOUT_POSTGRES = ("-k", "not postgres")
 """Where the module is not about it: its tests are slow, and some leave a server of their own behind where the
@@ -224,6 +227,19 @@ def _end(pid: int) -> None:
         os.kill(pid, signal.SIGKILL)
 
 
+@contextmanager
+def _files_in_memory() -> Iterator[None]:
+    """Temporary files of the tests and their processes: flushes are most of the time of a ledger or an inbox."""
+    with (
+        tempfile.TemporaryDirectory(prefix="oa-sync-mutants-", dir=IN_MEMORY) as folder,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        Path(folder).chmod(0o711)  # PostgreSQL is another user where the tests run as root
+        patch.setenv("TMPDIR", folder)
+        patch.setattr(tempfile, "tempdir", folder)
+        yield
+
+
 def run(
     module: str,
     files: Sequence[str],
@@ -237,7 +253,8 @@ def run(
     """
     plugin = MutantRun(module, on_survivor, spare)
     less = () if "postgres" in module else WITHOUT_POSTGRES
-    code = pytest.main([*ARGUMENTS, *less, *files], plugins=[plugin])
+    with _files_in_memory():
+        code = pytest.main([*ARGUMENTS, *less, *files], plugins=[plugin])
     if plugin.error or plugin.outcome.made == 0:
         raise RuntimeError(f"{module}: {plugin.error or f'pytest ended with {code}'}")
     return plugin.outcome

@@ -240,6 +240,14 @@ def test_a_file_of_an_unknown_size_ends_with_the_connection() -> None:
     assert fetch(plain(), size=None).is_whole
 
 
+@pytest.mark.parametrize(("length", "counts"), [("9" * 15, True), ("1" + "0" * 15, False)])
+def test_a_length_that_no_file_has_says_nothing(length: str, counts: bool) -> None:
+    framing = f"transfer-encoding: chunked\r\ncontent-length: {length}\r\n\r\n400\r\n"
+    answer = Reply(b"HTTP/1.1 200 X\r\n" + framing.encode() + CONTENT + b"\r\n0\r\n\r\n", "close")
+    assert fetch(answer).is_whole is not counts
+    assert counts or fetch(answer, size=None).is_whole
+
+
 @pytest.mark.parametrize("size", [SIZE, None])
 def test_a_file_that_is_shorter_than_its_length_goes_on(size: int | None) -> None:
     result = fetch(plain(f"content-length: {SIZE}", content=CONTENT[:9]), cut(9999), size=size)

@@ -96,7 +96,7 @@ def test_a_machine_that_vanishes_holds_no_account_for_long(postgres_url: str) ->
 
 
 def test_a_closed_ledger_has_no_connection(postgres_url: str) -> None:
-    ledger = PostgresLedger(postgres_url)
+    ledger = PostgresLedger(postgres_url, patience=ManualClock())
     ledger.reserve(1, FREE)
     ledger.close()
     server, name = postgres_url.rsplit("/", 1)

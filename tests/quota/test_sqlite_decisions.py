@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
@@ -14,7 +13,7 @@ from oa_sync.errors import ConfigurationError, DiskError
 from oa_sync.quota.limits import SECOND, Limits
 from oa_sync.quota.sqlite_ledger import DURABLE_BELOW, SqliteLedger
 from tests.support.clock import START, ManualClock
-from tests.support.filesystems import filesystem, fill, make_read_only
+from tests.support.filesystems import filesystem, fill, is_locked, make_read_only
 
 FREE = Limits(30, 500)
 
@@ -182,12 +181,7 @@ def test_whoever_only_reads_holds_the_lock_while_the_file_is_copied(
 
     class Watched(SqliteLedger):
         def _look_at_files(self) -> None:
-            with self._lock_file.open() as handle:
-                try:
-                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    others_wait.append(False)
-                except BlockingIOError:
-                    others_wait.append(True)
+            others_wait.append(is_locked(self._lock_file))
             super()._look_at_files()
 
     Watched(path, clock, only_reading=True).close()

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
 import sqlite3
@@ -17,6 +16,7 @@ from oa_sync.quota import open_ledger, sqlite_ledger
 from oa_sync.quota.limits import Limits
 from oa_sync.quota.sqlite_ledger import SqliteLedger
 from tests.support.clock import START, ManualClock
+from tests.support.filesystems import is_locked
 
 FREE = Limits(30, 500)
 DAY = 86_400.0
@@ -114,12 +114,7 @@ def test_a_damaged_file_is_replaced_by_one_process_only(tmp_path: Path) -> None:
         """Asked while the file is looked at and replaced."""
 
         def now(self) -> datetime:
-            with path.with_name("quota.sqlite3.lock").open() as handle:
-                try:
-                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    others_wait.append(False)
-                except BlockingIOError:
-                    others_wait.append(True)
+            others_wait.append(is_locked(path.with_name("quota.sqlite3.lock")))
             return super().now()
 
     SqliteLedger(path, Watched()).close()
@@ -202,9 +197,7 @@ def test_a_file_damaged_while_it_is_open_is_replaced(tmp_path: Path, clock: Manu
     path = tmp_path / "quota.sqlite3"
     ledger = SqliteLedger(path, clock)
     ledger.reserve(1, FREE)
-    with sqlite3.connect(path) as other:
-        other.execute("DROP TABLE oa_sync_quota_account")
-    other.close()
+    _execute(path, "DROP TABLE oa_sync_quota_account")
     assert not ledger.reserve(1, FREE).allowed
     ledger.close()
 
@@ -242,9 +235,7 @@ def test_a_file_of_a_newer_version_is_refused_and_left_alone(
     tmp_path: Path, clock: ManualClock
 ) -> None:
     path = tmp_path / "quota.sqlite3"
-    with sqlite3.connect(path) as connection:
-        connection.execute("PRAGMA user_version = 99")
-    connection.close()
+    _execute(path, "PRAGMA user_version = 99")
     with pytest.raises(ConfigurationError, match="newer oa-sync"):
         SqliteLedger(path, clock)
     assert path.exists()
@@ -267,22 +258,25 @@ def test_an_unknown_kind_of_store_is_refused(tmp_path: Path, clock: ManualClock)
 # -- what is no whole ledger ------------------------------------------------------------------------
 
 
+def _execute(path: Path, *statements: str) -> None:
+    """What another program does to the file."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        for statement in statements:
+            connection.execute(statement)
+
+
 def _empty(path: Path) -> None:
     path.write_bytes(b"")
 
 
 def _another_database(path: Path) -> None:
     path.unlink()
-    with closing(sqlite3.connect(path)) as connection:
-        connection.execute("PRAGMA user_version = 0")
-        connection.execute("VACUUM")
+    _execute(path, "PRAGMA user_version = 0", "VACUUM")
 
 
 def _another_program(path: Path) -> None:
     path.unlink()
-    with closing(sqlite3.connect(path)) as connection:
-        connection.execute("CREATE TABLE bookmarks (title TEXT)")
-        connection.execute("PRAGMA user_version = 1")
+    _execute(path, "CREATE TABLE bookmarks (title TEXT)", "PRAGMA user_version = 1")
 
 
 def _cut_to_its_header(path: Path) -> None:
@@ -290,23 +284,19 @@ def _cut_to_its_header(path: Path) -> None:
 
 
 def _no_salt(path: Path) -> None:
-    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        connection.execute("UPDATE oa_sync_quota_meta SET value = 'no hex' WHERE name = 'salt'")
+    _execute(path, "UPDATE oa_sync_quota_meta SET value = 'no hex' WHERE name = 'salt'")
 
 
 def _no_number(path: Path) -> None:
-    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        connection.execute("UPDATE oa_sync_quota_account SET day_total = 'many'")
+    _execute(path, "UPDATE oa_sync_quota_account SET day_total = 'many'")
 
 
 def _without_layout(path: Path) -> None:
-    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        connection.execute("PRAGMA user_version = 0")
+    _execute(path, "PRAGMA user_version = 0")
 
 
 def _without_a_table(path: Path) -> None:
-    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        connection.execute("DROP TABLE oa_sync_quota_minute")
+    _execute(path, "DROP TABLE oa_sync_quota_minute")
 
 
 DAMAGES = [
@@ -456,10 +446,7 @@ def _break(path: Path, damage: str) -> None:
                 "SELECT rootpage FROM sqlite_master WHERE name = 'oa_sync_quota_day'"
             ).fetchone()
         path.write_bytes(content[: (page - 1) * size] + b"\xff" * size + content[page * size :])
+    elif damage == "table_dropped":
+        _execute(path, "DROP TABLE oa_sync_quota_meta")
     else:
-        with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-            connection.execute(
-                "DROP TABLE oa_sync_quota_meta"
-                if damage == "table_dropped"
-                else "DELETE FROM oa_sync_quota_meta WHERE name = 'salt'"
-            )
+        _execute(path, "DELETE FROM oa_sync_quota_meta WHERE name = 'salt'")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from itertools import chain, repeat
 
 from oa_sync.webhooks.receiver import PATH
 from oa_sync.webhooks.signature import SIGNATURE_HEADER
@@ -14,75 +16,50 @@ FORGED = "0" * 64
 _LINES = f"POST {PATH} HTTP/1.1\r\nHost: 127.0.0.1\r\n"
 _SIGNED = f"{_LINES}{SIGNATURE_HEADER}: {FORGED}\r\n"
 _DRIP_SECONDS = 0.5
-_PART = b"x" * 65536
+_PART, _CHUNK = b"x" * 65536, b"1\r\nx\r\n"
 
 
-async def _idle(_: asyncio.StreamWriter) -> None:
-    """Connects and says nothing."""
+@dataclass(frozen=True)
+class Kind:
+    """What one sender sends, part after part, with `pause` seconds after each."""
+
+    parts: Callable[[], Iterable[bytes]]
+    pause: float = 0.0
+
+    async def send(self, writer: asyncio.StreamWriter) -> None:
+        for part in self.parts():
+            writer.write(part)
+            await writer.drain()
+            if self.pause:
+                await asyncio.sleep(self.pause)
 
 
-async def _one_byte(writer: asyncio.StreamWriter) -> None:
-    writer.write(b"P")
+def _head(lines: str, framing: str) -> bytes:
+    return f"{lines}{framing}\r\n\r\n".encode()
 
 
-async def _slow_head(writer: asyncio.StreamWriter) -> None:
-    for byte in _SIGNED.encode() * 1000:
-        writer.write(bytes([byte]))
-        await writer.drain()
-        await asyncio.sleep(_DRIP_SECONDS)
+def _for_ever(first: bytes, then: bytes) -> Kind:
+    return Kind(lambda: chain([first + then], repeat(then)), _DRIP_SECONDS)
 
 
-async def _chunked(writer: asyncio.StreamWriter) -> None:
-    writer.write(f"{_SIGNED}Transfer-Encoding: chunked\r\n\r\n".encode())
-    while True:
-        writer.write(b"1\r\nx\r\n")
-        await writer.drain()
-        await asyncio.sleep(_DRIP_SECONDS)
+def _body(size: int, *, lacks: int = 0) -> Kind:
+    """A body of `size` bytes that ends `lacks` bytes too early."""
+    head = _head(_SIGNED, f"Content-Length: {size}")
+    whole, rest = divmod(size - lacks, len(_PART))
+    return Kind(lambda: chain([head], repeat(_PART, whole), [_PART[:rest]]))
 
 
-async def _unsigned_chunked(writer: asyncio.StreamWriter) -> None:
-    writer.write(f"{_LINES}Transfer-Encoding: chunked\r\n\r\n".encode())
-    while True:
-        writer.write(b"1\r\nx\r\n")
-        await writer.drain()
-        await asyncio.sleep(_DRIP_SECONDS)
-
-
-async def _almost_whole(writer: asyncio.StreamWriter) -> None:
-    """All of a body of the largest size but its last byte: memory that is held."""
-    size = 1024 * 1024
-    writer.write(f"{_SIGNED}Content-Length: {size}\r\n\r\n".encode())
-    for _ in range(size // len(_PART) - 1):
-        writer.write(_PART)
-        await writer.drain()
-    writer.write(_PART[1:])
-    await writer.drain()
-
-
-async def _wrong_signature(writer: asyncio.StreamWriter) -> None:
-    while True:
-        writer.write(f"{_SIGNED}Content-Length: 2\r\n\r\n{{}}".encode())
-        await writer.drain()
-        await asyncio.sleep(_DRIP_SECONDS)
-
-
-async def _large(writer: asyncio.StreamWriter) -> None:
-    size = 30 * 1024 * 1024
-    writer.write(f"{_SIGNED}Content-Length: {size}\r\n\r\n".encode())
-    for _ in range(size // len(_PART)):
-        writer.write(_PART)
-        await writer.drain()
-
-
-KINDS: dict[str, Callable[[asyncio.StreamWriter], Awaitable[None]]] = {
-    "idle": _idle,
-    "one byte": _one_byte,
-    "slow head": _slow_head,
-    "chunked": _chunked,
-    "unsigned chunked": _unsigned_chunked,
-    "almost whole": _almost_whole,
-    "wrong signature": _wrong_signature,
-    "30 MB": _large,
+_CHUNKED = "Transfer-Encoding: chunked"
+KINDS: dict[str, Kind] = {
+    "idle": Kind(lambda: ()),
+    "one byte": Kind(lambda: [b"P"]),
+    "slow head": Kind(lambda: (bytes([byte]) for byte in _SIGNED.encode() * 1000), _DRIP_SECONDS),
+    "chunked": _for_ever(_head(_SIGNED, _CHUNKED), _CHUNK),
+    "unsigned chunked": _for_ever(_head(_LINES, _CHUNKED), _CHUNK),
+    # Of the largest size that is taken: memory that is held.
+    "almost whole": _body(1024 * 1024, lacks=1),
+    "wrong signature": _for_ever(b"", _head(_SIGNED, "Content-Length: 2") + b"{}"),
+    "30 MB": _body(30 * 1024 * 1024),
 }
 
 
@@ -131,7 +108,7 @@ class Fire:
     async def _until_closed(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
-        sending = asyncio.ensure_future(KINDS[self._kind](writer))
+        sending = asyncio.ensure_future(KINDS[self._kind].send(writer))
         try:
             while await reader.read(65536):
                 pass

@@ -4,15 +4,9 @@ from __future__ import annotations
 
 import socket
 from contextlib import closing, suppress
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import NameOID
 
 from oa_sync.clock import Clock
 from oa_sync.webhooks.connections import YOUNG_SECONDS, Connections, Stage
@@ -20,6 +14,7 @@ from oa_sync.webhooks.inbox import Inbox, InboxFullError
 from oa_sync.webhooks.receiver import PATH, ReceiverLimits
 from oa_sync.webhooks.signature import SIGNATURE_HEADER
 from tests.security.hostile_senders import KINDS, under_fire
+from tests.support.certificates import self_signed
 from tests.support.clock import START, ManualClock
 from tests.webhooks.receiving import Receiving, receiving, request_head, run_body, serving
 
@@ -28,25 +23,7 @@ CALLBACKS = 20
 
 @pytest.fixture(scope="session")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """PEM files of a certificate that signs itself, and of its key."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
-    today = datetime.now(UTC)
-    signed = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(today - timedelta(days=1))
-        .not_valid_after(today + timedelta(days=2))
-        .sign(key, hashes.SHA256())
-    )
-    folder = tmp_path_factory.mktemp("tls")
-    files = folder / "certificate.pem", folder / "key.pem"
-    files[0].write_bytes(signed.public_bytes(Encoding.PEM))
-    files[1].write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-    return files
+    return self_signed(tmp_path_factory.mktemp("tls"))
 
 
 def read_answer(connection: socket.socket) -> bytes:

@@ -37,9 +37,9 @@ from tests.simulation.server import KEY, Asked, Server
 from tests.simulation.source import Source
 from tests.simulation.worlds import BEGIN, HOST, UPGRADES, World
 from tests.simulation.worlds import drawn as drawn_world
+from tests.support.filesystems import IN_MEMORY
 from tests.support.memory_target import MemoryStore, MemoryTarget
 
-IN_MEMORY = Path("/dev/shm") if Path("/dev/shm").is_dir() else Path(tempfile.gettempdir())
 _REFUSED = "the table is refused tonight"
 
 

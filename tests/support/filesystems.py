@@ -1,13 +1,18 @@
-"""Small and read-only filesystems, mounted for a test: what a full disk really answers."""
+"""Filesystems of tests: small and read-only ones, mounted to hear what a full disk really answers; memory; locks."""
 
 from __future__ import annotations
 
+import fcntl
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+
+IN_MEMORY = Path("/dev/shm") if Path("/dev/shm").is_dir() else Path(tempfile.gettempdir())
+"""Where a file costs no flush to a disk: for what is done a thousand times and looks at no power cut."""
 
 
 @contextmanager
@@ -43,3 +48,13 @@ def _mount(*arguments: object) -> None:
     done = subprocess.run(["mount", *map(str, arguments)], capture_output=True, check=False)
     if done.returncode:
         pytest.skip("no filesystem can be mounted here")
+
+
+def is_locked(path: Path) -> bool:
+    """Whether another handle, of this process or not, has the lock of the file `path`."""
+    with path.open() as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False

@@ -11,9 +11,10 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import IO
 
@@ -81,6 +82,21 @@ class Receiving:
     def bodies(self) -> list[bytes]:
         """What waits in the inbox."""
         return [delivery.body for delivery in self.inbox.drain()]
+
+
+class SlowDisk(Inbox):
+    """Each commit waits until the test lets the disk go on."""
+
+    def __init__(self, folder: Path, clock: Clock) -> None:
+        super().__init__(folder, clock)
+        self.begun, self.go_on = threading.Semaphore(0), threading.Semaphore(0)
+        self.commits: list[int] = []
+
+    def append_all(self, deliveries: Sequence[tuple[bytes, datetime]]) -> list[bool]:
+        self.commits.append(len(deliveries))
+        self.begun.release()
+        assert self.go_on.acquire(timeout=60)
+        return super().append_all(deliveries)
 
 
 @contextmanager

@@ -9,26 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from oa_sync.clock import Clock
 from oa_sync.errors import OaSyncError
 from oa_sync.webhooks.group_commit import GroupCommit
 from oa_sync.webhooks.inbox import Inbox
 from tests.support.clock import START, ManualClock
-
-
-class SlowDisk(Inbox):
-    """Each commit waits until the test lets the disk go on."""
-
-    def __init__(self, folder: Path, clock: Clock) -> None:
-        super().__init__(folder, clock)
-        self.begun, self.go_on = threading.Semaphore(0), threading.Semaphore(0)
-        self.commits: list[int] = []
-
-    def append_all(self, deliveries: Sequence[tuple[bytes, datetime]]) -> list[bool]:
-        self.commits.append(len(deliveries))
-        self.begun.release()
-        assert self.go_on.acquire(timeout=60)
-        return super().append_all(deliveries)
+from tests.webhooks.receiving import SlowDisk
 
 
 class FullDisk(Inbox):

@@ -12,8 +12,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oa_sync.errors import OaSyncError
-from oa_sync.webhooks.inbox import REMEMBER, Delivery, Inbox, delivery_id, inbox_folder
+from oa_sync.errors import ConfigurationError, OaSyncError
+from oa_sync.webhooks.inbox import (
+    REMEMBER,
+    Delivery,
+    Inbox,
+    InboxFullError,
+    delivery_id,
+    inbox_folder,
+)
 from tests.support.clock import START, ManualClock
 from tests.support.properties import examples
 
@@ -189,6 +196,60 @@ def test_folders_above_are_made(tmp_path: Path, clock: ManualClock) -> None:
 def test_folder_of_a_workspace_is_that_of_earlier_versions() -> None:
     """Where it moves, an upgrade loses what waits there."""
     assert inbox_folder(Path("home"), "default") == Path("home/inbox/37a8eec1ce19687d")
+
+
+def test_an_inbox_takes_what_fits_to_the_byte_and_counts_free_pages_as_room(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    with closing(Inbox(tmp_path, clock)) as inbox:
+        inbox.append(b"x" * 50_000, START)
+        inbox.acknowledge([delivery_id(b"x" * 50_000)])
+        pages, free, size = (
+            inbox._connection.execute(f"PRAGMA {name}").fetchone()[0]
+            for name in ("page_count", "freelist_count", "page_size")
+        )
+    assert free * size > 40_000
+    with closing(Inbox(tmp_path, clock, (pages - free) * size + 10)) as inbox:
+        with pytest.raises(InboxFullError, match=r"is full \([\d,]+ bytes\)"):
+            inbox.append_all([(b"12345", START), (b"678901", START)])
+        assert inbox.append_all([(b"12345", START), (b"67890", START)]) == [True, True]
+
+
+def test_a_full_inbox_knows_what_it_has_and_takes_nothing_else(
+    inbox: Inbox, tmp_path: Path, clock: ManualClock
+) -> None:
+    inbox.append_all([(b"a", START), (b"b", START)])
+    inbox.acknowledge([delivery_id(b"a")])
+    with closing(Inbox(tmp_path / "inbox", clock, 0)) as full:
+        assert full.append_all([(b"a", START), (b"b", START)]) == [False, False]
+        for refused in (b"c", b"d"):
+            with pytest.raises(InboxFullError):
+                full.append_all([(b"a", START), (refused, START)])
+        assert bodies(full) == [b"b"]
+
+
+@pytest.mark.parametrize(
+    ("link", "is_followed"),
+    [
+        ("home", True),
+        ("home/inbox", False),
+        ("home/inbox/x", False),
+        ("home/inbox/x/inbox.lock", False),
+    ],
+)
+def test_no_link_is_followed_inside_home(
+    tmp_path: Path, clock: ManualClock, link: str, is_followed: bool
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir(mode=0o700)
+    (tmp_path / link).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / link).symlink_to(elsewhere)
+    if is_followed:
+        Inbox(tmp_path / "home" / "inbox" / "x", clock).close()
+    else:
+        with pytest.raises(ConfigurationError, match="link"):
+            Inbox(tmp_path / "home" / "inbox" / "x", clock)
+        assert list(elsewhere.iterdir()) == []
 
 
 def test_damaged_file_is_an_error_that_names_it(tmp_path: Path, clock: ManualClock) -> None:

@@ -16,17 +16,20 @@ from oa_sync.errors import ConfigurationError
 from oa_sync.webhooks.inbox import BUSY_SECONDS, Inbox
 from oa_sync.webhooks.receiver import PATH, ReceiverLimits
 from oa_sync.webhooks.server import WebhookServer, listen
+from tests.support.certificates import self_signed
 from tests.support.clock import START, ManualClock
-from tests.webhooks.receiving import SECRET, Receiving, request_head, run_body
+from tests.webhooks.receiving import SECRET, Receiving, receiving, request_head, run_body
 
 
 @contextmanager
-def served(folder: Path, host: str = "127.0.0.1") -> Iterator[tuple[WebhookServer, Receiving]]:
+def served(
+    folder: Path, listener: socket.socket | None = None
+) -> Iterator[tuple[WebhookServer, Receiving]]:
     """A server in a thread, on a clock that stands still."""
     clock = ManualClock()
     with closing(Inbox(folder, clock)) as inbox:
         server = WebhookServer(inbox, (SECRET,), clock=clock)
-        listener = listen(host, 0)
+        listener = listener or listen("127.0.0.1", 0)
         port = listener.getsockname()[1]
         thread = threading.Thread(target=server.serve, args=(listener,))
         thread.start()
@@ -56,6 +59,8 @@ def test_a_taken_port_and_a_strange_address_are_told() -> None:
     assert f"cannot listen on 127.0.0.1 port {port}: Address already in use" in str(refused.value)
     with pytest.raises(ConfigurationError, match=r"cannot listen on 192\.0\.2\.1 port 0: "):
         listen("192.0.2.1", 0)
+    with pytest.raises(ConfigurationError, match="port 0: no host has such a name; choose another"):
+        listen("x" * 64 + ".example", 0)
 
 
 def test_tls_files_are_looked_at_before_anybody_listens(tmp_path: Path) -> None:
@@ -66,6 +71,16 @@ def test_tls_files_are_looked_at_before_anybody_listens(tmp_path: Path) -> None:
     ):
         WebhookServer(inbox, (SECRET,), tls=missing)
     assert "PEM certificate with its chain" in str(refused.value)
+
+
+def test_deliveries_over_tls_are_taken_and_a_key_that_everybody_may_read_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    files = self_signed(tmp_path)
+    files[1].chmod(0o644)
+    with receiving(tmp_path / "inbox", tls=files) as receiver:
+        assert receiver.post(run_body()).status_code == 200
+    assert f"everybody on this machine may read {files[1]}" in caplog.text
 
 
 @pytest.mark.parametrize(("read_seconds", "grace"), [(30.0, 30), (0.2, 1)])
@@ -84,6 +99,23 @@ def test_a_delivery_is_stamped_by_the_clock_and_the_answer_does_not_name_the_ser
         answer = receiving.post(run_body())
         assert (answer.status_code, "server" in answer.headers) == (200, False)
         assert [delivery.received_at for delivery in receiving.inbox.drain()] == [START]
+
+
+def test_a_burst_of_connections_waits_in_the_kernel_and_is_accepted_in_pieces(
+    tmp_path: Path,
+) -> None:
+    may_wait: list[int] = []
+
+    class Noted(socket.socket):
+        def listen(self, backlog: int = 0, /) -> None:
+            may_wait.append(backlog)
+            super().listen(backlog)
+
+    made = listen("127.0.0.1", 0)
+    listener = Noted(made.family, made.type, made.proto, made.detach())
+    with served(tmp_path, listener) as (_, receiving):
+        assert receiving.post(run_body()).status_code == 200
+    assert may_wait == [32, 1024]
 
 
 def test_a_stop_lets_a_delivery_that_is_under_way_end(tmp_path: Path) -> None:
@@ -113,7 +145,7 @@ def test_the_log_tells_the_address_as_a_url_and_the_end(
 ) -> None:
     caplog.set_level(logging.INFO, "oa_sync.webhooks")
     with (
-        served(tmp_path, host) as (_, receiving),
+        served(tmp_path, listen(host, 0)) as (_, receiving),
         closing(socket.create_connection((host, receiving.port))) as connection,
     ):
         connection.sendall(request_head(run_body()) + run_body())

@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from oa_sync.errors import ConfigurationError
-from oa_sync.webhooks.signature import is_signed, parse_secrets
+from oa_sync.webhooks.signature import is_signature, is_signed, parse_secrets
 
 BODY = b'{"run_id": "run_1"}'
 # Computed with `openssl dgst -sha256 -hmac whsec_1`.
@@ -22,6 +22,26 @@ def mac(body: bytes, secret: str) -> str:
 secrets = st.text(st.characters(codec="utf-8", exclude_characters=","), min_size=1).filter(
     lambda text: text.strip() == text
 )
+
+
+@pytest.mark.parametrize(
+    ("header", "expected"),
+    [
+        (KNOWN, True),
+        (KNOWN.upper(), True),
+        (f"sha256={KNOWN}", True),
+        ("0" * 64, True),
+        (f"sha1={KNOWN}", False),
+        (KNOWN[1:], False),
+        (f"{KNOWN}0", False),
+        (f"{KNOWN}\n", False),
+        ("sha256=", False),
+        ("", False),
+        (None, False),
+    ],
+)
+def test_what_has_the_form_of_a_signature(header: str | None, expected: bool) -> None:
+    assert is_signature(header) is expected
 
 
 def test_signature_agrees_with_another_implementation() -> None:
