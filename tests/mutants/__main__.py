@@ -40,6 +40,7 @@ REACHED: Mapping[str, Sequence[str]] = {
     "oa_sync.extract.lists.healing": [EXTRACT + "healing.py"],
     "oa_sync.extract.lists.evidence": [EXTRACT + "evidence.py"],
     "oa_sync.extract.lists.early_stop": [EXTRACT + "early_stop.py"],
+    "oa_sync.extract.lists.resolution": [EXTRACT + "resolution.py"],
     "oa_sync.extract.lists.reading": [
         *(
             EXTRACT + name
