@@ -36,9 +36,11 @@ WEBHOOKS = "tests/webhooks/test_"
 
 REACHED: Mapping[str, Sequence[str]] = {
     "oa_sync.extract.lists.changes": [EXTRACT + "changes.py"],
-    "oa_sync.extract.lists.scan": [EXTRACT + "scan_decisions.py", EXTRACT + "scan_hands_on.py"],
+    "oa_sync.extract.lists.scan": [
+        *(EXTRACT + f"scan_{name}.py" for name in ("decisions", "absent", "set_aside", "hands_on"))
+    ],
     "oa_sync.extract.lists.healing": [EXTRACT + "healing.py"],
-    "oa_sync.extract.lists.evidence": [EXTRACT + "evidence.py"],
+    "oa_sync.extract.lists.evidence": [EXTRACT + "evidence.py", EXTRACT + "evidence_copies.py"],
     "oa_sync.extract.lists.early_stop": [EXTRACT + "early_stop.py"],
     "oa_sync.extract.lists.resolution": [EXTRACT + "resolution.py"],
     "oa_sync.extract.lists.reading": [
