@@ -39,7 +39,7 @@ REACHED: Mapping[str, Sequence[str]] = {
     "oa_sync.extract.lists.scan": [
         *(EXTRACT + f"scan_{name}.py" for name in ("decisions", "absent", "set_aside", "hands_on"))
     ],
-    "oa_sync.extract.lists.healing": [EXTRACT + "healing.py"],
+    "oa_sync.extract.lists.healing": [EXTRACT + "healing.py", EXTRACT + "healing_copies.py"],
     "oa_sync.extract.lists.evidence": [EXTRACT + "evidence.py", EXTRACT + "evidence_copies.py"],
     "oa_sync.extract.lists.early_stop": [EXTRACT + "early_stop.py"],
     "oa_sync.extract.lists.resolution": [EXTRACT + "resolution.py"],
