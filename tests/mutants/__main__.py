@@ -35,6 +35,17 @@ FAULTS, JOURNAL = "tests/faults/test_", "tests/journal/test_"
 WEBHOOKS = "tests/webhooks/test_"
 
 REACHED: Mapping[str, Sequence[str]] = {
+    "oa_sync.extract.deletions": [
+        *(
+            f"tests/deletions/test_{name}.py"
+            for name in (
+                "decisions",
+                "decisions_in_doubt",
+                "decisions_by_parents",
+                "missing_runs",
+            )
+        )
+    ],
     "oa_sync.extract.lists.changes": [EXTRACT + "changes.py"],
     "oa_sync.extract.lists.scan": [
         *(EXTRACT + f"scan_{name}.py" for name in ("decisions", "absent", "set_aside", "hands_on"))
