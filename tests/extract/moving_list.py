@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
-from oa_sync.client.paging import Place
+from oa_sync.client.paging import Onward, Place
 from oa_sync.client.paging.across import window_around
 from oa_sync.definitions.model import Resource
 from oa_sync.extract.lists.changes import Known, listed
@@ -46,6 +46,8 @@ class PageRead:
     is_end_told: bool = True
     room: int = 0
     """Rows that would have found a place on the page beside its own."""
+    is_bare: bool = False
+    onward: Onward | None = None
 
     @property
     def place(self) -> Place:
@@ -59,6 +61,8 @@ class PageRead:
             received_at=self.received_at,
             server_date=self.received_at.replace(microsecond=0),
             is_end_told=self.is_end_told,
+            is_bare=self.is_bare,
+            onward=self.onward,
         )
 
     def raw_rows(self) -> list[bytes]:

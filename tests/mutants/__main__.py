@@ -53,12 +53,11 @@ REACHED: Mapping[str, Sequence[str]] = {
     "oa_sync.extract.lists.healing": [EXTRACT + "healing.py", EXTRACT + "healing_copies.py"],
     "oa_sync.extract.lists.evidence": [EXTRACT + "evidence.py", EXTRACT + "evidence_copies.py"],
     "oa_sync.extract.lists.early_stop": [EXTRACT + "early_stop.py"],
+    "oa_sync.extract.lists.second_look": [EXTRACT + "second_look.py"],
     "oa_sync.extract.lists.resolution": [EXTRACT + "resolution.py"],
     "oa_sync.extract.lists.reading": [
-        *(
-            EXTRACT + name
-            for name in ("reading.py", "scan.py", "scan_early_stop.py", "scan_hands_on.py")
-        )
+        EXTRACT + "reading.py",
+        EXTRACT + "reading_steps.py",
     ],
     "oa_sync.extract.lists.absent": [EXTRACT + "absent.py"],
     "oa_sync.extract.lists.order": [EXTRACT + "order.py"],
