@@ -53,6 +53,7 @@ REACHED: Mapping[str, Sequence[str]] = {
     "oa_sync.extract.lists.healing": [EXTRACT + "healing.py", EXTRACT + "healing_copies.py"],
     "oa_sync.extract.lists.evidence": [EXTRACT + "evidence.py", EXTRACT + "evidence_copies.py"],
     "oa_sync.extract.lists.early_stop": [EXTRACT + "early_stop.py"],
+    "oa_sync.extract.lists.ration": [EXTRACT + "ration.py"],
     "oa_sync.extract.lists.second_look": [EXTRACT + "second_look.py"],
     "oa_sync.extract.lists.resolution": [EXTRACT + "resolution.py"],
     "oa_sync.extract.lists.reading": [
