@@ -66,6 +66,7 @@ REACHED: Mapping[str, Sequence[str]] = {
     "oa_sync.extract.lists.dependent": [EXTRACT + "dependent.py"],
     "oa_sync.extract.details.concurrency": [EXTRACT + "concurrency.py"],
     "oa_sync.extract.details.fetching": [EXTRACT + "fetching.py", EXTRACT + "concurrency.py"],
+    "oa_sync.extract.details.refused": [EXTRACT + "refused.py"],
     "oa_sync.extract.details.tasks": [EXTRACT + "tasks.py"],
     "oa_sync.extract.details.unfinished": [EXTRACT + "unfinished.py"],
     "oa_sync.extract.lists.mass": [EXTRACT + "mass.py"],
