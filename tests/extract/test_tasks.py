@@ -263,6 +263,10 @@ def test_other_numbers_are_none(version: str) -> None:
     assert second_ends(version, NOW) is None
 
 
+def test_a_day_has_ten_characters_and_is_none_either() -> None:
+    assert second_ends("2026-03-02", datetime(2026, 3, 2, tzinfo=UTC)) == timedelta(seconds=1)
+
+
 def test_only_ten_digits_are_taken_for_seconds_since_1970() -> None:
     for power in range(1, 12):
         at = datetime.fromtimestamp(0, UTC) + timedelta(seconds=10**power)
