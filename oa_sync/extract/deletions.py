@@ -145,7 +145,7 @@ class Deletions:
         """Take in a list that was read, and return the rows that it proves gone on its own."""
         self._scans[scan.resource.name] = scan
         self._look_at_missing_lists(scan)
-        if not scan.is_complete or scan.is_in_doubt or self._is_contradicted(scan):
+        if scan.is_in_doubt or self._is_contradicted(scan):
             return []
         return self._marks(scan, scan.gone())
 
@@ -229,9 +229,9 @@ class Deletions:
                 return []
             scan.parents_proven = True
             self._judge_by_parents(scan, self._scans[parent])
-        absent = [key for key in scan.absent() if key not in self._gone[name]]
         if self._is_contradicted(scan):
             return []
+        absent = scan.absent()
         if self._is_in_doubt(scan):
             gone = await self._decide_in_doubt(scan, absent, cut)
         else:
@@ -253,7 +253,7 @@ class Deletions:
     def to_ask(self, scan: Scan) -> dict[str, Pending]:
         """The absent rows of a list that was in doubt, is confirmed, and proves nothing on its own."""
         name = scan.resource.name
-        if name not in self._believed or scan.is_complete:
+        if name not in self._believed:
             return {}
         decided = self._not_found[name] | self._alive[name]
         return {key: row for key, row in to_confirm(scan).items() if key not in decided}

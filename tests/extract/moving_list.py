@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
-from oa_sync.client.paging import Place
+from oa_sync.client.paging import Onward, Place
 from oa_sync.client.paging.across import window_around
 from oa_sync.definitions.model import Resource
 from oa_sync.extract.lists.changes import Known, listed
@@ -43,18 +43,26 @@ class PageRead:
     is_last: bool
     received_at: datetime
     by_position: bool
+    is_end_told: bool = True
+    room: int = 0
+    """Rows that would have found a place on the page beside its own."""
+    is_bare: bool = False
+    onward: Onward | None = None
 
     @property
     def place(self) -> Place:
         return Place(
             start=self.offset if self.by_position else None,
             count=len(self.rows),
-            size=len(self.rows),
+            size=len(self.rows) + self.room,
             total=self.total,
             is_last=self.is_last,
             cursor=None if self.by_position else str(self.offset),
             received_at=self.received_at,
             server_date=self.received_at.replace(microsecond=0),
+            is_end_told=self.is_end_told,
+            is_bare=self.is_bare,
+            onward=self.onward,
         )
 
     def raw_rows(self) -> list[bytes]:

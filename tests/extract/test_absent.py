@@ -7,9 +7,15 @@ from typing import Any
 import pytest
 
 from oa_sync.definitions.model import Resource
-from oa_sync.extract.lists.absent import MOST_ASKED, may_be_asked, to_confirm
-from oa_sync.extract.lists.changes import Change, Known
-from oa_sync.extract.lists.scan import Scan
+from oa_sync.extract.lists.absent import (
+    MOST_ASKED,
+    may_be_asked,
+    to_catch_up,
+    to_confirm,
+    to_sample,
+)
+from oa_sync.extract.lists.changes import Change, Known, Listed
+from oa_sync.extract.lists.scan import Pending, Scan
 from oa_sync.journal.items import key_of
 
 DEFINED: dict[str, Any] = {
@@ -64,6 +70,64 @@ def test_no_more_than_a_hundred_ids_are_asked_for() -> None:
     assert MOST_ASKED == 100
     assert len(to_confirm(scan_of(MOST_ASKED))) == MOST_ASKED
     assert len(to_confirm(scan_of(MOST_ASKED + 1))) == MOST_ASKED
+
+
+@pytest.mark.parametrize(
+    ("count", "asked"),
+    [
+        (1, [0]),
+        (2, [0, 1]),
+        (3, [0, 1, 2]),
+        (4, [0, 1, 3]),
+        (5, [0, 2, 4]),
+        (101, [0, 50, 100]),
+    ],
+)
+def test_three_ids_from_the_start_the_middle_and_the_end_are_asked_for_of_a_list_in_doubt(
+    count: int, asked: list[int]
+) -> None:
+    scan = scan_of(count)
+    assert list(to_sample(scan)) == [key_of(("acme", n)) for n in asked]
+    assert all(pending.wants_detail for pending in to_sample(scan).values())
+
+
+def test_no_id_is_asked_for_of_a_list_in_doubt_without_detail() -> None:
+    assert to_sample(scan_of(5, resource=resource(detail=None))) == {}
+
+
+FOLLOWED = {"path": "status", "terminal": ["done"]}
+
+
+def waiting(**state: Any) -> Scan:
+    """A scan that saw none of three rows, of which the first waits for its detail."""
+    scan = scan_of(3, **state)
+    scan.known = {
+        key: Known(one.version, "h", "older" if number == 0 else one.version, deleted=False)
+        for number, (key, one) in enumerate(scan.known.items())
+    }
+    return scan
+
+
+def test_a_row_that_waits_for_its_detail_and_was_not_read_is_asked_for() -> None:
+    (key,) = to_catch_up(waiting())
+    assert key == key_of(("acme", 0))
+
+
+def test_a_row_that_was_seen_or_is_asked_for_anyway_is_not_asked_for_once_more() -> None:
+    key = key_of(("acme", 0))
+    assert to_catch_up(waiting(seen={key})) == {}
+    entry = Listed(key, ("acme", 0), "v", "h", full=False)
+    pending = {key: Pending(entry, Change.CHANGED, None, b"", wants_detail=True)}
+    assert to_catch_up(waiting(pending=pending)) == {}
+
+
+@pytest.mark.parametrize(
+    "words",
+    [{"detail": None}, {"status": FOLLOWED}, {"detail": None, "status": FOLLOWED}],
+    ids=["no detail", "followed", "neither"],
+)
+def test_no_row_is_asked_for_that_has_no_detail_or_is_followed(words: dict[str, Any]) -> None:
+    assert to_catch_up(waiting(resource=resource(**words))) == {}
 
 
 def test_what_is_asked_for_is_a_row_of_its_key_alone_that_is_written_again_when_it_is_seen() -> (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -13,8 +14,10 @@ from oa_sync.extract.lists.changes import (
     Known,
     compare,
     content_hash,
+    has_coarse_versions,
     is_full,
     listed,
+    may_hide_a_change,
     needs_detail,
     version_of,
 )
@@ -190,6 +193,22 @@ def test_a_composite_key_with_one_part_absent_is_refused_and_the_row_s_keys_are_
         listed(BY_TWO, {"id": 7, "name": "x"})
 
 
+@pytest.mark.parametrize(
+    ("row", "kind"),
+    [
+        (None, "null"),
+        ([1], "a list"),
+        ("a", "text"),
+        (True, "true or false"),
+        (1, "a number"),
+        (1.5, "a number"),
+    ],
+)
+def test_a_row_that_is_no_object_is_refused_and_its_kind_is_named(row: Any, kind: str) -> None:
+    with pytest.raises(InvalidResponseError, match=f"a row is {kind}, not an object"):
+        listed(REPORTS, row)
+
+
 @pytest.mark.parametrize("value", [0, False, "", 0.0])
 def test_a_key_that_is_false_in_python_is_a_key(value: Any) -> None:
     entry = listed(BY_TWO, {"tenant": "acme", "id": value})
@@ -290,6 +309,16 @@ def test_a_row_is_unchanged_only_if_version_and_content_are_those_of_a_living_ro
     assert compare(entry_of(), known) is change
 
 
+@pytest.mark.parametrize(("detail_version", "full"), [(None, True), ("v0", True), (None, False)])
+def test_a_full_row_counts_as_changed_where_no_detail_of_its_version_is_loaded(
+    detail_version: str | None, full: bool
+) -> None:
+    """It was loaded when the definition read less of it."""
+    known = Known("v1", "h1", detail_version, deleted=False)
+    assert compare(entry_of(full=full), known) is (Change.CHANGED if full else Change.UNCHANGED)
+    assert compare(entry_of(full=True), LOADED) is Change.UNCHANGED
+
+
 @pytest.mark.parametrize(
     ("known", "needed"),
     [
@@ -314,3 +343,46 @@ def test_no_detail_is_asked_for_where_it_would_bring_nothing(
     detailed: Resource, full: bool
 ) -> None:
     assert not needs_detail(detailed, entry_of(full=full), None)
+
+
+# -- versions that name a day -----------------------------------------------------------------------
+
+DAY = "2026-03-02T00:00:00Z"
+OVER = datetime(2026, 3, 3, tzinfo=UTC)
+MOMENT = timedelta(microseconds=1)
+
+
+@pytest.mark.parametrize(
+    ("version", "row_hash", "read_at", "hides"),
+    [
+        (DAY, "h2", None, True),
+        (DAY, "h2", OVER - MOMENT, True),
+        (DAY, "h2", OVER, False),
+        (DAY, "h2", OVER + MOMENT, False),
+        (DAY, "h1", None, False),
+        (DAY, "h1", OVER - MOMENT, False),
+        ("2026-03-02T00:00:01Z", "h2", None, False),
+        ("v1", "h2", OVER - MOMENT, False),
+    ],
+)
+def test_other_content_of_a_day_tells_of_a_change_unless_the_day_was_over_when_it_was_read(
+    version: str, row_hash: str, read_at: datetime | None, hides: bool
+) -> None:
+    assert may_hide_a_change(entry_of(version, row_hash), LOADED, read_at) is hides
+
+
+@pytest.mark.parametrize(
+    ("versions", "coarse"),
+    [
+        ([], False),
+        ([None, "v1", "2026-03-02T00:00:01Z"], False),
+        ([None, "v1", DAY], True),
+        (["v1"] * 99 + [DAY], True),
+        (["v1"] * 100 + [DAY], False),
+    ],
+)
+def test_one_day_among_the_first_hundred_versions_is_enough(
+    versions: list[str | None], coarse: bool
+) -> None:
+    known = {f"r{n}": Known(one, "h", one, deleted=False) for n, one in enumerate(versions)}
+    assert has_coarse_versions(known) is coarse

@@ -25,6 +25,7 @@ from oa_sync.extract.lists.scan import Pending, Scan
 from oa_sync.journal.items import Item, Kind, Sighting
 
 NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)
+VERSION = "2026-03-02T08:00:00Z"
 
 
 def resource(name: str = "reports", priority: int = 0) -> Resource:
@@ -42,7 +43,7 @@ def resource(name: str = "reports", priority: int = 0) -> Resource:
 def pending(key: str = "a", loaded: Any = False, **changes: Any) -> Pending:
     """A row that wants its detail. `loaded`: the loaded detail's version; False: nothing is loaded."""
     known = None if loaded is False else Known("v", "h", loaded or None, deleted=False)
-    entry = Listed(key, (key,), "2026-03-02T08:00:00Z", "hash", full=False, row={"id": key})
+    entry = Listed(key, (key,), VERSION, "hash", full=False, row={"id": key})
     change = Change.NEW if known is None else Change.CHANGED
     return replace(Pending(entry, change, known, b'{"id":1}', wants_detail=True), **changes)
 
@@ -68,6 +69,16 @@ def test_rows_never_loaded_come_first_then_those_whose_detail_is_oldest() -> Non
         pending("never fetched", None),
     )
     assert keys(scan) == ["new", "never fetched", "oldest", "newest"]
+
+
+def test_rows_that_failed_come_last_in_their_resource() -> None:
+    scans = [
+        scan_of("one", pending("failed", "2026-01"), pending("stale", "2026-02"), pending("new")),
+        scan_of("two", pending("failed", "2026-01")),
+    ]
+    order = [task.row for task in in_order(scans, {("one", "failed")})]
+    assert [key for name, key in order if name == "one"] == ["new", "stale", "failed"]
+    assert order.index(("two", "failed")) == 1
 
 
 def test_the_higher_priority_comes_first_and_within_one_priority_resources_take_turns() -> None:
@@ -237,3 +248,49 @@ def test_a_version_of_the_future_is_waited_for_only_where_clocks_may_explain_it(
 @pytest.mark.parametrize("version", [None, "7", "2026-03-02T09:00:00.000Z", "not a time"])
 def test_a_version_that_is_no_time_in_whole_seconds_is_never_racy(version: str | None) -> None:
     assert second_ends(version, NOW) is None
+
+
+@pytest.mark.parametrize("version", ["1772442000", "2026-03-02T09:00:00Z"])
+def test_seconds_since_1970_are_a_time_as_well(version: str) -> None:
+    assert second_ends(version, NOW) == timedelta(seconds=1)
+    assert second_ends(version, NOW + timedelta(seconds=1)) is None
+
+
+@pytest.mark.parametrize(
+    "version", ["177244200", "17724420000", "1772442000.5", "-177244200", "١٧٧٢٤٤٢٠٠٠"]
+)
+def test_other_numbers_are_none(version: str) -> None:
+    assert second_ends(version, NOW) is None
+
+
+def test_a_day_has_ten_characters_and_is_none_either() -> None:
+    assert second_ends("2026-03-02", datetime(2026, 3, 2, tzinfo=UTC)) == timedelta(seconds=1)
+
+
+def test_only_ten_digits_are_taken_for_seconds_since_1970() -> None:
+    for power in range(1, 12):
+        at = datetime.fromtimestamp(0, UTC) + timedelta(seconds=10**power)
+        told = second_ends(str(10**power), at)
+        assert told == (timedelta(seconds=1) if power == 9 else None)
+
+
+@pytest.mark.parametrize(
+    ("words", "loaded"),
+    [({}, None), ({"wants_detail": False}, VERSION), ({"full": True}, VERSION)],
+)
+def test_a_row_whose_detail_may_be_another_one_by_now_is_written_as_without_it(
+    words: dict[str, Any], loaded: str | None
+) -> None:
+    """Its version names a day, so it does not tell."""
+    row = pending("a", VERSION)
+    if words.pop("full", False):
+        row.listed = replace(row.listed, full=True)
+    written = row_item(resource(), replace(row, **words), (), NOW)
+    assert written is not None
+    assert written.detail_version == loaded
+
+
+def test_a_row_with_an_older_detail_keeps_that_version() -> None:
+    written = row_item(resource(), pending("a", "older"), (), NOW)
+    assert written is not None
+    assert written.detail_version == "older"

@@ -35,16 +35,30 @@ FAULTS, JOURNAL = "tests/faults/test_", "tests/journal/test_"
 WEBHOOKS = "tests/webhooks/test_"
 
 REACHED: Mapping[str, Sequence[str]] = {
-    "oa_sync.extract.lists.changes": [EXTRACT + "changes.py"],
-    "oa_sync.extract.lists.scan": [EXTRACT + "scan_decisions.py", EXTRACT + "scan_hands_on.py"],
-    "oa_sync.extract.lists.healing": [EXTRACT + "healing.py"],
-    "oa_sync.extract.lists.evidence": [EXTRACT + "evidence.py"],
-    "oa_sync.extract.lists.early_stop": [EXTRACT + "early_stop.py"],
-    "oa_sync.extract.lists.reading": [
+    "oa_sync.extract.deletions": [
         *(
-            EXTRACT + name
-            for name in ("reading.py", "scan.py", "scan_early_stop.py", "scan_hands_on.py")
+            f"tests/deletions/test_{name}.py"
+            for name in (
+                "decisions",
+                "decisions_in_doubt",
+                "decisions_by_parents",
+                "missing_runs",
+            )
         )
+    ],
+    "oa_sync.extract.lists.changes": [EXTRACT + "changes.py"],
+    "oa_sync.extract.lists.scan": [
+        *(EXTRACT + f"scan_{name}.py" for name in ("decisions", "absent", "set_aside", "hands_on"))
+    ],
+    "oa_sync.extract.lists.healing": [EXTRACT + "healing.py", EXTRACT + "healing_copies.py"],
+    "oa_sync.extract.lists.evidence": [EXTRACT + "evidence.py", EXTRACT + "evidence_copies.py"],
+    "oa_sync.extract.lists.early_stop": [EXTRACT + "early_stop.py"],
+    "oa_sync.extract.lists.ration": [EXTRACT + "ration.py"],
+    "oa_sync.extract.lists.second_look": [EXTRACT + "second_look.py"],
+    "oa_sync.extract.lists.resolution": [EXTRACT + "resolution.py"],
+    "oa_sync.extract.lists.reading": [
+        EXTRACT + "reading.py",
+        EXTRACT + "reading_steps.py",
     ],
     "oa_sync.extract.lists.absent": [EXTRACT + "absent.py"],
     "oa_sync.extract.lists.order": [EXTRACT + "order.py"],
@@ -52,6 +66,7 @@ REACHED: Mapping[str, Sequence[str]] = {
     "oa_sync.extract.lists.dependent": [EXTRACT + "dependent.py"],
     "oa_sync.extract.details.concurrency": [EXTRACT + "concurrency.py"],
     "oa_sync.extract.details.fetching": [EXTRACT + "fetching.py", EXTRACT + "concurrency.py"],
+    "oa_sync.extract.details.refused": [EXTRACT + "refused.py"],
     "oa_sync.extract.details.tasks": [EXTRACT + "tasks.py"],
     "oa_sync.extract.details.unfinished": [EXTRACT + "unfinished.py"],
     "oa_sync.extract.lists.mass": [EXTRACT + "mass.py"],

@@ -324,3 +324,52 @@ def test_a_followed_run_has_the_row_that_was_announced_else_its_id_alone(
     assert (pending.listed.row_hash, pending.listed.full, pending.known) == ("", False, row)
     kinds = (Change.NEW, Change.CHANGED, Change.UNCHANGED)
     assert runs.counted == tuple(int(change is kind) for kind in kinds)
+
+
+# -- how a run's id is spelled ------------------------------------------------------------------------
+
+
+def named(key: str) -> Announcement:
+    return replace(heard("webhook", "done"), run_id=key)
+
+
+@pytest.mark.parametrize(
+    ("key", "like", "raw"),
+    [
+        ("8", 7, b'{"id":8}'),
+        ("8", "r", b'{"id":"8"}'),
+        ("8", True, b'{"id":"8"}'),
+        ("x8", 7, b'{"id":"x8"}'),
+        ("8", None, b'{"id":"8"}'),
+    ],
+)
+def test_the_id_of_a_run_that_is_heard_of_is_a_number_where_those_of_loaded_runs_are(
+    key: str, like: Any, raw: bytes
+) -> None:
+    before = {} if like is None else {"seven": replace(loaded(), key_values=(like,))}
+    runs = Runs(loaded=before, heard=[named(key)]).read()
+    assert runs.scan.pending[key].raw == raw
+
+
+def test_the_id_of_a_loaded_run_is_the_one_that_is_loaded() -> None:
+    """Another run has a number, and this one's digits are a text."""
+    before = {"7": replace(loaded(), key_values=(7,)), "8": replace(loaded(), key_values=("8",))}
+    runs = Runs({"8": known()}, before, [named("8")]).read()
+    assert runs.scan.pending["8"].raw == b'{"id":"8"}'
+
+
+@pytest.mark.parametrize(
+    ("key", "answered", "row"),
+    [
+        ("8", 8, b'{"id":8}'),
+        ("8", "8", b'{"id":"8"}'),
+        ("8", 9, b'{"id":"8"}'),
+        ("x", "y", b'{"id":"x"}'),
+    ],
+)
+def test_the_id_is_a_number_where_the_answer_has_the_same_one_as_a_number(
+    key: str, answered: Any, row: bytes
+) -> None:
+    runs = Runs(heard=[named(key)]).read()
+    (item,) = [one for one in runs.detail(key, id=answered, at=V2) if one.kind is Kind.DETAIL]
+    assert item.row == row

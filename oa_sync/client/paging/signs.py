@@ -116,7 +116,8 @@ def _refuse_rows_elsewhere(answer: Answer, paginator: Paginator) -> None:
     """Refuse a first page without rows that counts some: the list begins elsewhere, as with page 1 where page 0 was
     asked for, or is not shown. A count of rows at the paginator's own path is judged with the whole list.
 
-    An empty list may have a page (Django, Laravel). No count is believed where the definition says so.
+    An empty list may have a page (Django, Laravel), and other counts beside its own of 0. No count is believed where
+    the definition says so.
     """
     if answer.rows or not isinstance(
         paginator, PageNumberPaginator | OffsetPaginator | CursorPaginator
@@ -137,9 +138,9 @@ def _refuse_rows_elsewhere(answer: Answer, paginator: Paginator) -> None:
     counted = [
         (format_path(keys), value)
         for keys, value in values
-        if is_row_count(keys[-1]) and type(value) is int and value > 0
+        if is_row_count(keys[-1]) and type(value) is int
     ]
-    if (pages or 0) < 2 and not counted:
+    if any(value == 0 for _, value in counted) or ((pages or 0) < 2 and not counted):
         return
     told = f"{paginator.total_path} says that there are {pages} pages"
     if counted:

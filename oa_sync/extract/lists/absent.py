@@ -42,7 +42,7 @@ def to_sample(scan: Scan) -> dict[str, Pending]:
     if not absent or not may_be_asked(scan.resource):
         return {}
     last = len(absent) - 1
-    chosen = {absent[last * n // max(1, SAMPLE - 1)] for n in range(SAMPLE)}
+    chosen = {absent[last * n // (SAMPLE - 1)] for n in range(SAMPLE)}
     return {key: unseen(scan, key) for key in absent if key in chosen}
 
 

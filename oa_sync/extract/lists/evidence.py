@@ -195,11 +195,9 @@ class Evidence:
     @property
     def is_end_open(self) -> bool:
         """Whether the total is reached only with copies, and nothing but the total ended the reading."""
-        if not self._copies or self._end_seen or not self._in_turn:
-            return False
         totals = self._totals()
         reached = bool(totals) and self.seen < min(totals) <= self.seen + self.copies
-        return reached and not self._in_turn[-1].place.is_end_told
+        return reached and not (self._end_seen or self._in_turn[-1].place.is_end_told)
 
     @property
     def ends_full(self) -> bool:
@@ -214,7 +212,7 @@ class Evidence:
     @property
     def may_have_copies(self) -> bool:
         """Whether rows that stand on two pages may be copies: so many rows came as the one total says."""
-        return len(self._totals_told) == 1 and self._totals_told == {self._rows_in_turn}
+        return self._totals_told == {self._rows_in_turn}
 
     @property
     def proven(self) -> bool:

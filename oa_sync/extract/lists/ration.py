@@ -152,13 +152,13 @@ class Ration:
         ), self._before.is_length and so_far <= self._before.pages
 
     def _allowed(self, onward: Onward) -> int:
-        """How many pages may be read in all."""
+        """How many pages may be read in all; one is read in any case."""
         pages, is_length = self._length(onward)
         free = self._left - sum(self._others)
         if self._before is None and not is_length:
             # A list that tells no length, and did fit so far.
             is_safe = self._loaded or self._details is None
-            return self._left if is_safe else max(1, free * 2 // 3)
+            return self._left if is_safe else free * 2 // 3
         if self._fits(pages) and (is_length or self.start is None):
             return self._left
         return fair_part(self._left - self._kept_for_details(onward), self._others)
@@ -183,4 +183,4 @@ def fair_part(pool: int, others: Sequence[int]) -> int:
         if pages * lists > pool:
             break
         pool, lists = pool - pages, lists - 1
-    return max(1, pool // lists)
+    return pool // lists

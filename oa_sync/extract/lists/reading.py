@@ -162,7 +162,7 @@ class _Reading:
             return
         if self._is_keyed and self.evidence.missing and self.evidence.collapsed is None:
             await self._optional(self._healing.run())
-        if self._is_keyed and self.evidence.is_end_open:
+        if self.evidence.is_end_open:
             await self._optional(self._healing.look_behind())
         self._scan.copies += self.evidence.copies
         if problem := self.evidence.contradiction(len(self._scan.set_aside)):
@@ -189,7 +189,7 @@ class _Reading:
                     keys = tuple(row.key for row in rows)
                     self._scan.pages_shown.append(Shown(self._opened, page.place, keys))
                 seam = self.evidence.add_next(page, rows)
-                is_repeated = seam is not None and self.evidence.seen == before
+                is_repeated = self.evidence.seen == before
                 self._note_repeated(page.total, len(rows) if is_repeated else 0)
                 self._scan.is_bare |= page.place.is_bare
                 self._note_endless(page)

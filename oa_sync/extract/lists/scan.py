@@ -207,10 +207,9 @@ class Scan:
     def _wants_detail(self, entry: Listed, loaded: Known | None) -> bool:
         if needs_detail(self.resource, entry, loaded):
             return True
-        has_detail = self.resource.detail is not None and not entry.full
-        return (
-            has_detail and loaded is not None and may_hide_a_change(entry, loaded, self.read_before)
-        )
+        if entry.full or loaded is None:
+            return False
+        return may_hide_a_change(entry, loaded, self.read_before)
 
     def take_full(self) -> list[Pending]:
         """Take out the pending rows that are full and wait for no detail.
