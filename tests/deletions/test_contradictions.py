@@ -109,12 +109,19 @@ def test_a_page_without_rows_is_no_end_where_more_pages_are_told(
 
 
 @pytest.mark.parametrize(
-    "told", [{"total": 0, "pages": 0}, {"total": 0, "pages": 1}, {"pages": 1}, {}]
+    "told",
+    [
+        {"total": 0, "pages": 0},
+        {"total": 0, "pages": 1},
+        {"pages": 1},
+        {},
+        {"count": 0, "seats": {"total": 5}},
+    ],
 )
 def test_an_empty_list_may_have_a_page(told: Body, tmp_path: Path) -> None:
     """As Django and Laravel count."""
     source = FaultyList([], BY_PAGES_TOLD, fault=lambda body, query: {"data": [], "meta": told})
-    if not told:
+    if not told or "seats" in told:
         source.pager = NO_TOTAL
     with faulty_list(tmp_path, source) as lists:
         assert lists.sync().status == "complete"

@@ -23,7 +23,8 @@ What this assumes, and what happens where it is wrong:
   gives the proof.
 - A row that is not loaded yet has the time of its insertion or a later one, by the clock of the server's
   `Date` header, within `MARGIN`. A row inserted during the scan *with an old time* (a restored backup, an
-  import that keeps its times) can be counted in place of a row that slipped through at the same time.
+  import that keeps its times) could be counted in place of a row that slipped through at the same time. So a row
+  that is counted for its time alone, and whose time is no news (`Scan.may_be_restored`), takes the proof away.
 - An id that leaves the list does not come back to it within one scan.
 
 A list may show a row twice by itself: a join does. Its total counts the rows shown, or the distinct ones. A row
@@ -105,15 +106,23 @@ class Seam:
 
 class Evidence:
     """Takes in the pages of one list; `was_loaded` tells whether an id is loaded and was not known
-    to be deleted."""
+    to be deleted, `may_be_restored` whether the time of one that is not may be older than its insertion."""
 
-    def __init__(self, was_loaded: Callable[[str], bool], *, keyed: bool = True) -> None:
+    def __init__(
+        self,
+        was_loaded: Callable[[str], bool],
+        *,
+        keyed: bool = True,
+        may_be_restored: Callable[[Listed], bool] = lambda row: False,
+    ) -> None:
         self._was_loaded, self._keyed = was_loaded, keyed
+        self._may_be_restored = may_be_restored
         self._windows: list[Window] = []
         self._in_turn: list[Window] = []
         self._there: set[str] = set()
         self._unclear: set[str] = set()
         self._late: set[str] = set()
+        self._restored: set[str] = set()
         self._totals_told: set[int | None] = set()
         self._delivered = self._rows_in_turn = 0
         self._copies: dict[str, int] = {}
@@ -153,6 +162,8 @@ class Evidence:
         if start is not None and instant is not None and instant < start - MARGIN:
             self._there.add(row.key)
             self._unclear.discard(row.key)
+            if self._may_be_restored(row):
+                self._restored.add(row.key)
             return
         self._unclear.add(row.key)
         if start is not None and instant is not None and instant >= start + _RESOLUTION:
@@ -227,7 +238,7 @@ class Evidence:
             return total == place.count and not self._copies
         if not self._keyed:
             return self.steady and total in (None, self._delivered)
-        return total is not None and len(self._there) == total
+        return total is not None and len(self._there) == total and not self._restored
 
     @property
     def missing(self) -> int:

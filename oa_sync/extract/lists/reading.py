@@ -16,7 +16,7 @@ from oa_sync.errors import (
     RateLimitedError,
     unexpected,
 )
-from oa_sync.extract.lists.absent import MOST_ASKED, may_be_asked, to_confirm, to_sample
+from oa_sync.extract.lists.absent import MOST_ASKED, SAMPLE, may_be_asked, to_confirm, to_sample
 from oa_sync.extract.lists.changes import identity
 from oa_sync.extract.lists.early_stop import EarlyStop
 from oa_sync.extract.lists.evidence import Evidence, Window
@@ -105,7 +105,8 @@ async def scan(
     result.proven = result.proven and not result.set_aside and not result.is_bare
     if result.parents_proven is not False:
         claims_all = result.is_complete or result.total is not None
-        result.may_be_cut = ends_full and claims_all and may_be_asked(result.resource)
+        is_cut = ends_full and claims_all and len(result.absent()) >= SAMPLE
+        result.may_be_cut = is_cut and may_be_asked(result.resource)
         asks = to_sample if result.is_in_doubt else to_confirm
         result.pending.update(asks(result))
 
@@ -143,7 +144,9 @@ class _Reading:
         self._scan, self._opened, self._after_page = result, opened, after_page
         self._ration = ration
         self._is_keyed = bool(identity(result.resource))
-        self.evidence = Evidence(result.is_loaded, keyed=self._is_keyed)
+        self.evidence = Evidence(
+            result.is_loaded, keyed=self._is_keyed, may_be_restored=result.may_be_restored
+        )
         self._healing = Healing(opened, self.evidence, self._take)
         self.ended_early = False
         self._total: int | None = None

@@ -6,8 +6,10 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
+from oa_sync.clock import instant_of
 from oa_sync.definitions.model import Resource
 from oa_sync.errors import ApiError, BudgetExhausted, InvalidResponseError
 from oa_sync.extract.lists.changes import (
@@ -160,6 +162,20 @@ class Scan:
         """Whether this id is loaded and was not known to be deleted."""
         known = self.known.get(key)
         return known is not None and not known.deleted
+
+    def may_be_restored(self, row: Listed) -> bool:
+        """Whether a row that is not in the mirror may have come with an old time: it was there before, or others
+        that are loaded have a later time."""
+        if row.key in self.known:
+            return True
+        instant = instant_of(row.version)
+        return instant is not None and self._newest is not None and instant < self._newest
+
+    @cached_property
+    def _newest(self) -> datetime | None:
+        """The latest time of a loaded row."""
+        instants = (instant_of(row.version) for row in self.known.values())
+        return max(filter(None, instants), default=None)
 
     def add(self, page: ListPage) -> list[Listed]:
         """Take in one page. A row seen on an earlier page is replaced by its later state."""
