@@ -8,7 +8,14 @@ import pytest
 
 from oa_sync.client.paging import Onward
 from oa_sync.definitions.model import SinglePagePaginator
-from oa_sync.extract.lists.ration import AHEAD_FROM, CHANGES, TRIED_AGAIN, Ration, Reached
+from oa_sync.extract.lists.ration import (
+    AHEAD_FROM,
+    CHANGES,
+    TRIED_AGAIN,
+    Ration,
+    Reached,
+    fair_part,
+)
 from tests.extract.moving_list import START, PageRead
 
 
@@ -69,6 +76,11 @@ def test_a_list_that_does_not_fit_gets_its_part(
     assert read(ration, 10, total) == pages
     assert ration.is_cut is ration.is_part is (pages < 10)
     assert ration.pages == pages
+
+
+@pytest.mark.parametrize("pool", [1, 0, -3])
+def test_a_fair_part_is_one_request_at_least(pool: int) -> None:
+    assert fair_part(pool, [20, 20]) == 1
 
 
 @pytest.mark.parametrize(

@@ -11,12 +11,23 @@ import pytest
 
 from oa_sync.client.paging import Onward, Place
 from oa_sync.definitions.model import Resource, SinglePagePaginator
-from oa_sync.errors import DestinationError, IncompleteListError, OaSyncError
+from oa_sync.errors import (
+    ApiError,
+    ConnectionFailedError,
+    DestinationError,
+    IncompleteListError,
+    InvalidRequestError,
+    NotAuthorisedError,
+    OaSyncError,
+    RateLimitedError,
+    ServerError,
+)
 from oa_sync.extract.lists import reading
 from oa_sync.extract.lists.changes import Known
 from oa_sync.extract.lists.early_stop import EarlyStop
 from oa_sync.extract.lists.ration import AHEAD_FROM, Ration
 from oa_sync.extract.lists.reading import (
+    FAILURES_IN_A_ROW,
     FAR_BEYOND,
     MANY_PAGES,
     REPEATED_PAGES,
@@ -109,6 +120,53 @@ def test_the_first_list_that_contradicts_itself_is_told_and_the_others_are_read(
     assert "it says that it has 5 rows, and shows 2" in str(result.error)
     assert result.seen == set("abcdef")
     assert not result.finished
+
+
+class Failing(Told):
+    """A list that fails with `error`."""
+
+    def __init__(self, error: ApiError) -> None:
+        super().__init__([])
+        self.error = error
+
+    async def pages(self, *, ahead: bool) -> AsyncGenerator[PageRead, None]:
+        self.asked += 1
+        raise self.error
+        yield  # a generator
+
+
+@pytest.mark.parametrize(
+    ("error", "asked"),
+    [
+        (ServerError("no", status=500), FAILURES_IN_A_ROW),
+        (NotAuthorisedError("no", status=403), FAILURES_IN_A_ROW),
+        (IncompleteListError("no"), 9),
+        # No other list would answer either.
+        (NotAuthorisedError("no", status=401), 1),
+        (InvalidRequestError("no", status=401), FAILURES_IN_A_ROW),
+        (ConnectionFailedError("no"), 1),
+        (RateLimitedError("no", status=429), 1),
+    ],
+)
+def test_lists_that_fail_in_a_row_end_the_scan_and_one_where_all_would(
+    error: ApiError, asked: int
+) -> None:
+    lists = [Failing(error) for _ in range(9)]
+    result = read(*lists)
+    assert sum(each.asked for each in lists) == asked
+    assert (result.error, result.finished) == (error, False)
+
+
+def test_a_list_that_answers_in_between_begins_the_row_anew() -> None:
+    error = ServerError("no", status=500)
+    lists = [Failing(error) for _ in range(2 * FAILURES_IN_A_ROW - 2)]
+    most = FAILURES_IN_A_ROW - 1
+    result = read(*lists[:most], Told([page("ab", 2)]), *lists[most:], Told([page("cd", 2)]))
+    assert all(each.asked == 1 for each in lists)
+    assert result.seen == set("abcd")
+    lists = [Failing(error) for _ in range(2 * FAILURES_IN_A_ROW)]
+    read(*lists[:1], Told([page("ab", 2)]), *lists[1:])
+    assert sum(each.asked for each in lists) == 1 + FAILURES_IN_A_ROW
 
 
 # -- what ends a scan -------------------------------------------------------------------------------
@@ -273,6 +331,11 @@ def test_pages_are_kept_where_a_row_may_be_looked_for_in_its_place() -> None:
     assert [one.place.start for one in shown] == [0, 2, 4]
     assert all(one.opened is lists for one in shown)
     assert read(in_pages(5, 2)).pages_shown == []
+
+
+def test_lists_of_only_some_parents_are_a_part_that_proves_nothing() -> None:
+    result = read(Told([page("ab", 2)]), known=known("a", "gone"), is_part=True)
+    assert (result.error, result.finished, result.gone()) == (None, False, [])
 
 
 # -- a ration ---------------------------------------------------------------------------------------

@@ -183,4 +183,4 @@ def fair_part(pool: int, others: Sequence[int]) -> int:
         if pages * lists > pool:
             break
         pool, lists = pool - pages, lists - 1
-    return pool // lists
+    return max(1, pool // lists)
