@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -149,10 +149,20 @@ class _Form:
             kinds[WORKSPACE] = pa.string()
             yield self._hinted(name, pa.schema(kinds.items()).empty_table(), self._more_hints)
 
-    def _removal(self, name: str, report_id: str) -> Batch:
-        """Removes what `report_id` has in the table `name`."""
-        key = pa.table({"report_id": [report_id], WORKSPACE: [self._workspace]})
-        return replace(self._batch(name, key, {}), removes=True)
+    def _removal(self, name: str, report_ids: Sequence[str]) -> Batch:
+        """Removes what these reports have in the table `name`."""
+        workspace = pa.repeat(pa.scalar(self._workspace), len(report_ids))
+        keys = pa.table({"report_id": list(report_ids), WORKSPACE: workspace})
+        return replace(self._batch(name, keys, {}), removes=True)
+
+    def _emptied(self, shaper: Shaper, filled: Mapping[str, Collection[str]]) -> Iterator[Batch]:
+        """Removes what reports have in tables that got no row of theirs: lists inside their rows that are empty now.
+        `filled`: by report, the tables that got some."""
+        for name in shaper.tables:
+            if self._target.has_table(name) and (
+                empty := [report for report, names in filled.items() if name not in names]
+            ):
+                yield self._removal(name, empty)
 
 
 class _AsJson(_Form):
@@ -171,7 +181,7 @@ class _AsJson(_Form):
     ) -> Iterator[Output]:
         if rows is None or len(rows) == 0:
             if item.replaces and self._target.has_table(self._child.table):
-                yield self._removal(self._child.table, item.key)
+                yield self._removal(self._child.table, [item.key])
             return
         for start, part in rows.pieces(BATCH_BYTES):
             part = _strict(part)
@@ -229,25 +239,33 @@ class _Typed(_Form):
         self._held: list[_Piece] = []
         self._bytes = 0
         self._begun: _Begun | None = None
+        self._filled: dict[str, set[str]] = {}
+        """By report, the tables that got rows of it. A report that adds to what is loaded is not among them."""
 
     def add(
         self, item: Item, fields: dict[str, Any], rows: Rows | SpooledRows | None
     ) -> Iterator[Output]:
         if rows is None or len(rows) == 0:
             if item.replaces:
-                yield from self._without_rows(item.key)
+                yield from self._emptied(self._shaper, {item.key: ()})
             return
+        if item.replaces:
+            self._filled[item.key] = set()
         for start, part in rows.pieces(BATCH_BYTES):
             self._held.append(_Piece(item.key, start, part))
             self._bytes += part.nbytes
             if self._bytes >= BATCH_BYTES:
-                yield from self.flush()
+                yield from self._flush()
                 self._begun = _Begun(item.key, rows, start + len(part))
         self._begun = None if not self._held else self._begun
 
     def flush(self) -> Iterator[Output]:
-        if not self._held:
-            return
+        if self._held:
+            yield from self._flush()
+        whole, self._filled = self._filled, {}
+        yield from self._emptied(self._shaper, whole)
+
+    def _flush(self) -> Iterator[Output]:
         held, self._held, self._bytes = self._held, [], 0
         begun, self._begun = self._begun, None
         for output in self._emit(held):
@@ -264,12 +282,10 @@ class _Typed(_Form):
             "position": pa.concat_arrays([piece.positions() for piece in pieces]),
         }
         shaped = self._shaper.shape(ndjson, extras)
+        for name, table in shaped.tables.items():
+            for parent in table["report_id"].unique().to_pylist() if self._filled else ():
+                self._filled.get(parent, set()).add(name)
         yield from self._shaped(shaped, self._shaper.learned)
-
-    def _without_rows(self, report_id: str) -> Iterator[Output]:
-        for name in self._shaper.tables:
-            if self._target.has_table(name):
-                yield self._removal(name, report_id)
 
 
 class _RowTables(_Form):
@@ -286,22 +302,30 @@ class _RowTables(_Form):
     ) -> Iterator[Output]:
         name = str(fields.get("name") or item.key)
         shaper = self._reports.shaper(item.key, name)
+        filled: set[str] = set()
+        if rows is not None:
+            yield from self._emit(item.key, name, shaper, rows, len(rows), filled)
         if item.replaces:
-            for table in shaper.tables:
-                if self._target.has_table(table) and (rows is None or len(rows) == 0):
-                    yield self._removal(table, item.key)
-        yield from self._emit(item.key, name, shaper, rows, len(rows) if rows is not None else 0)
+            yield from self._emptied(shaper, {item.key: filled})
 
     def _emit(
-        self, report_id: str, name: str, shaper: Shaper, rows: Rows | SpooledRows | None, until: int
+        self,
+        report_id: str,
+        name: str,
+        shaper: Shaper,
+        rows: Rows | SpooledRows,
+        until: int,
+        filled: set[str],
     ) -> Iterator[Output]:
-        for start, part in rows.pieces(BATCH_BYTES, until) if rows is not None else ():
+        """The first rows, up to position `until`; the tables that get some go into `filled`."""
+        for start, part in rows.pieces(BATCH_BYTES, until):
             piece = _Piece(report_id, start, part)
             shaped = self._reports.shape(report_id, name, _lines(part), piece.positions())
+            filled.update(table for table, its in shaped.tables.items() if its.num_rows)
             for output in self._shaped(shaped, shaper.learned):
                 yield output
                 if isinstance(output, Break) and start > 0:
-                    yield from self._emit(report_id, name, shaper, rows, start)
+                    yield from self._emit(report_id, name, shaper, rows, start, filled)
 
     def flush(self) -> Iterator[Output]:
         return iter(())

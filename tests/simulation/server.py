@@ -56,10 +56,10 @@ class Server(httpx.AsyncBaseTransport):
         assert request.url.host == HOST, f"a request went to {request.url.host}"
         assert request.headers.get("authorization") == f"Bearer {KEY}"
         path = unquote(request.url.raw_path.decode().partition("?")[0]).removeprefix("/v1/")
-        at = self.now()
+        way = self.world.latency / 2
+        at = self.now() + way  # also if the machine is suspended meanwhile: it has sent it before
         try:
-            await asyncio.sleep(self.world.latency / 2)
-            at = self.now()  # a machine that is suspended now has sent it before
+            await asyncio.sleep(way)
             self.before(path)
         except (httpx.ReadTimeout, httpx.ReadError, asyncio.CancelledError):
             # It was sent. That nobody waits for the answer any more does not call it back.
@@ -78,7 +78,7 @@ class Server(httpx.AsyncBaseTransport):
             Asked(at, what.kind, what.name, what.key, status, is_whole=is_whole, by=self.by)
         )
         self.after()
-        await asyncio.sleep(self.world.latency / 2)
+        await asyncio.sleep(way)
         headers = {"content-type": "application/json", "date": _date(self.instant()), **headers}
         return httpx.Response(
             status, headers=headers, stream=httpx.ByteStream(body), request=request
