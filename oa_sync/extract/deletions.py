@@ -145,6 +145,7 @@ class Deletions:
         """Take in a list that was read, and return the rows that it proves gone on its own."""
         self._scans[scan.resource.name] = scan
         self._look_at_missing_lists(scan)
+        self._forget_missing(scan.resource, scan.seen)
         if scan.is_in_doubt or self._is_contradicted(scan):
             return []
         return self._marks(scan, scan.gone())
@@ -169,8 +170,7 @@ class Deletions:
             self._answers.add(name)
             return
         self._alive[name].add(key)
-        if task.resource.status is not None:
-            self._forget_missing(task.resource, key)
+        self._forget_missing(task.resource, {key})
 
     def not_found(self, task: DetailTask) -> tuple[Verdict, list[Item]]:
         """The detail of `task` answers 404: what that means, and what is to be written at once."""
@@ -402,7 +402,7 @@ class Deletions:
         now, missing = self._clock.now(), self._missing_runs(resource)
         first, _ = missing.get(key, (now, now))
         if now - first >= RUN_GONE_AFTER:
-            self._forget_missing(resource, key)
+            self._forget_missing(resource, {key})
             return True
         self._set_missing_runs(resource, {**missing, key: (first, now)})
         counts = (first + RUN_GONE_AFTER).date()
@@ -412,10 +412,14 @@ class Deletions:
         self._tallies[resource.name].warnings.append(Warned("run_missing", text))
         return False
 
-    def _forget_missing(self, resource: Resource, key: str) -> None:
+    def _forget_missing(self, resource: Resource, keys: set[str]) -> None:
+        """The runs `keys` are there."""
+        if resource.status is None:
+            return
         missing = self._missing_runs(resource)
-        if missing.pop(key, None) is not None:
-            self._set_missing_runs(resource, missing)
+        left = {key: times for key, times in missing.items() if key not in keys}
+        if left != missing:
+            self._set_missing_runs(resource, left)
 
     def _missing_runs(self, resource: Resource) -> dict[str, tuple[datetime, datetime]]:
         """The first and the newest 404 of each run."""

@@ -117,8 +117,14 @@ class ResourceTables:
         self._guessed = GuessedKeys()
 
     def known(self) -> dict[str, Known]:
-        """What is loaded of each row, by key."""
-        return self._key_columns().known(self._target, self._name)
+        """What is loaded of each row, by key. With a history, the lists of a row end with it, so that its detail is
+        asked for when it comes back, whatever its version."""
+        known = self._key_columns().known(self._target, self._name)
+        if self._history is not None:
+            for key, row in known.items():
+                if row.deleted:
+                    known[key] = replace(row, detail_version=None)
+        return known
 
     def unloaded(self) -> Iterator[Batch]:
         """The declared tables into which nothing was loaded yet: no row, and the columns that are known."""

@@ -75,6 +75,13 @@ def test_a_run_that_answers_again_begins_anew(
     assert missing(begin)[1] is Verdict.HELD
 
 
+def test_a_run_that_a_list_shows_again_begins_anew(begin: Begin, facts: Remembered) -> None:
+    missing(begin)
+    missing(begin, "b")
+    begin().listed(scan_of(RUNS, "ab", "a", finished=False))
+    assert list(facts.fact("missing_runs", RUNS)) == ["b"]
+
+
 def test_a_run_that_never_was_missing_is_nothing_to_forget(begin: Begin, facts: Remembered) -> None:
     missing(begin)
     before = dict(facts.texts)

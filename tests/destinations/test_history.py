@@ -198,6 +198,21 @@ class TestVersions:
             assert version["_oa_detail_version"] == version["_oa_version"]
         assert len(place.read("report_rows_history")) == len(place.read("report_rows"))
 
+    def test_the_lists_of_a_row_that_comes_back_unchanged_come_back_too(
+        self, place: Place, settings: Settings, server: RunningEmulator
+    ) -> None:
+        time = {"updated_at": "2026-01-02T03:04:05Z"}
+        server.state.update("reports", "r05", time)
+        before = {**server.state.get("reports", "r05"), **time}
+        run_sync(settings, history=True)
+        server.state.delete("reports", "r05")
+        run_sync(settings)
+        server.state.insert("reports", before)
+        run_sync(settings)
+        table = place.read("report_rows_history")
+        now = [row for row in as_of(table, datetime.now(UTC)) if row["report_id"] == "r05"]
+        assert len(now) == len(before["data"]) > 0
+
     def test_it_does_not_begin_once_more_when_all_rows_are_gone(
         self, place: Place, settings: Settings, server: RunningEmulator
     ) -> None:

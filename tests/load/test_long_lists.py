@@ -75,7 +75,9 @@ def test_lists_inside_rows_that_are_emptied_leave_nothing_behind(
 
         def counts(report: str, table: str) -> list[int]:
             sql = f"SELECT count(*) FROM {{}} WHERE report_id = '{report}'"
-            return [query(settings, sql.format(f"{table}{end}"))[0][0] for end in ("", "__a", "__c")]
+            return [
+                query(settings, sql.format(f"{table}{end}"))[0][0] for end in ("", "__a", "__c")
+            ]
 
         names = dict(zip(("r0", "r1", "r2"), tables, strict=True))
         if mode == "tables":
