@@ -13,6 +13,7 @@ import ssl
 from typing import Any
 
 import h11
+from uvicorn.protocols.http.flow_control import CLOSE_HEADER
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from oa_sync.webhooks.connections import Connections, Stage
@@ -52,7 +53,11 @@ def protocol_of(
 
 
 class _Http(H11Protocol):
-    """One connection in the table `table`, within `limits`."""
+    """One connection in the table `table`, within `limits`. It goes on only after a signed callback.
+
+    Who was refused could otherwise ask again and again, and be the last who came each time; or ask for a thousand
+    answers at once, read none, and keep a place that is never ended.
+    """
 
     limits: ReceiverLimits
     table: Connections
@@ -61,6 +66,7 @@ class _Http(H11Protocol):
         super().__init__(*args, **kwargs)
         self._deadline: asyncio.TimerHandle | None = None
         self._is_proven = False
+        self.app = self._last_unless_signed(self.app)
         self._stage = Stage.HEAD
         self._dropped = 0
         self._early = b""
@@ -97,13 +103,33 @@ class _Http(H11Protocol):
         if not self._is_made:
             self._early += data  # arrived with the end of the handshake
             return
-        if self._is_draining():
+        was_draining = self._is_draining()
+        if was_draining:
             self._dropped += len(data)
             if self._dropped > self.limits.dropped_bytes:
                 self.transport.abort()
                 return
         super().data_received(data)
+        if was_draining and not self._is_draining():
+            self.transport.close()
         self._watch(awaits_head=True)
+
+    def _last_unless_signed(self, app: Any) -> Any:
+        """`app`, whose answer to anything but a signed callback says that the connection is closed."""
+
+        async def answering(scope: Any, receive: Any, send: Any) -> None:
+            async def tell(message: Any) -> None:
+                is_last = not scope["state"].get("is_signed")
+                # Closed before the rest of a body has come, the sender would not come to read the answer.
+                if is_last and self.conn.their_state is not h11.SEND_BODY:
+                    scope["headers"].append(
+                        CLOSE_HEADER
+                    )  # uvicorn: as if the sender had asked for it
+                await send(message)
+
+            await app(scope, receive, tell)
+
+        return answering
 
     def on_response_complete(self) -> None:
         self._is_proven = bool(self.cycle.scope["state"].get("is_signed"))
@@ -156,7 +182,7 @@ class _Http(H11Protocol):
         """Tell the stage, and set the deadline of a head or of a rest. A body has one of its own."""
         stage = self.stage()
         if stage is not self._stage and not self.transport.is_closing():
-            self._stage, self._dropped = stage, 0
+            self._stage = stage
             self._forget_deadline()
             self.table.move(self, stage)
         awaits = awaits_head and self.conn.their_state is h11.IDLE

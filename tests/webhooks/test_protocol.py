@@ -149,15 +149,35 @@ def test_a_connection_tells_how_far_it_is(is_signed: bool) -> None:
         serving.app.may_answer.set()
         await turns()
         assert is_ok(sender.received())
-        proven = [PROVEN, HEAD] if is_signed else [HEAD]
-        assert entered == [HEAD, BODY, WHOLE, *proven[:1]]
+        if not is_signed:
+            assert (sender.received(), serving.table.open) == (None, 0)
+            assert entered == [HEAD, BODY, WHOLE]
+            return
+        assert entered == [HEAD, BODY, WHOLE, PROVEN]
         await sender.send(b"P")
-        assert entered == [HEAD, BODY, WHOLE, *proven]
+        assert entered == [HEAD, BODY, WHOLE, PROVEN, HEAD]
         await sender.send(REQUEST[1:])
         assert is_ok(sender.received())
-        assert entered == [HEAD, BODY, WHOLE, *proven, WHOLE, *proven[:1]]
+        assert entered == [HEAD, BODY, WHOLE, PROVEN, HEAD, WHOLE, PROVEN]
 
     still(test)()
+
+
+@still
+async def test_who_brings_nothing_signed_is_answered_once_and_told_so() -> None:
+    """Of answers that he does not read, a sender could have a thousand, and keep his place for ever."""
+    serving = Serving(Table())
+    serving.app.may_answer.set()
+    sender = await serving.connect()
+    await sender.send(REQUEST)
+    assert b"connection: close" not in (sender.received() or b"")
+    serving.app.is_signed = False
+    await sender.send(REQUEST * 3)
+    answer = sender.received()
+    assert answer is not None
+    assert answer.count(b"HTTP/1.1 200 ") == 1
+    assert b"\r\nconnection: close\r\n" in answer
+    assert (sender.received(), serving.table.open, serving.app.asked) == (None, 0, 2)
 
 
 @still
@@ -251,28 +271,28 @@ async def test_between_requests_a_connection_is_kept_and_a_next_head_has_ten_sec
 
 async def refused(serving: Serving, length: int) -> Sender:
     """A sender that was answered before its body."""
-    serving.app.reads = False
+    serving.app.reads = serving.app.is_signed = False
     serving.app.may_answer.set()
     sender = await serving.connect()
     await sender.send(head(length))
-    assert is_ok(sender.received())
+    answer = sender.received()
+    assert is_ok(answer)
+    assert b"connection: close" not in (answer or b"")
     return sender
 
 
-@still
-async def test_the_rest_of_a_refused_body_is_read_and_the_next_request_after_it() -> None:
-    serving = Serving(Table())
-    sender = await refused(serving, DROPPED)
-    assert serving.table.entered == [HEAD, BODY, HEAD]
-    await sender.send(b"x" * DROPPED)
-    assert sender.received() == b""
-    # How much was dropped is counted for each body.
-    await sender.send(head(DROPPED))
-    assert is_ok(sender.received())
-    await sender.send(b"x" * DROPPED)
-    await sender.send(head(0))
-    assert is_ok(sender.received())
-    assert serving.app.asked == 3
+@pytest.mark.parametrize("then", [b"", REQUEST, head(4)])
+def test_the_rest_of_a_refused_body_is_read_before_the_connection_is_closed(then: bytes) -> None:
+    async def test() -> None:
+        serving = Serving(Table())
+        sender = await refused(serving, DROPPED)
+        assert serving.table.entered == [HEAD, BODY, HEAD]
+        await sender.send(b"x" * (DROPPED - 70))
+        assert sender.received() == b""
+        await sender.send(b"x" * 70 + then)
+        assert (sender.received(), serving.table.open) == (None, 0)
+
+    still(test)()
 
 
 @still
@@ -293,17 +313,6 @@ async def test_the_rest_of_a_refused_body_has_ten_seconds() -> None:
         await sender.send(b"x")
         assert sender.received() == b""
     await turns(READ / 4)
-    assert sender.received() is None
-
-
-@still
-async def test_the_next_head_after_such_a_rest_has_ten_seconds_of_its_own() -> None:
-    sender = await refused(Serving(Table()), 4)
-    await turns(READ - 1)
-    await sender.send(b"body")
-    await turns(READ - 1)
-    assert sender.received() == b""
-    await turns(1)
     assert sender.received() is None
 
 
