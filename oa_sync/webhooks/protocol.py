@@ -111,7 +111,7 @@ class _Http(H11Protocol):
                 return
         super().data_received(data)
         if was_draining and not self._is_draining():
-            self.transport.close()
+            self.transport.close()  # its rest is here, or is no HTTP
         self._watch(awaits_head=True)
 
     def _last_unless_signed(self, app: Any) -> Any:
@@ -142,8 +142,6 @@ class _Http(H11Protocol):
         uvicorn would fail here, and a sender could fill the log with its failures."""
         if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
             super().send_400_response(msg)
-        else:
-            self.transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._is_lost = True
