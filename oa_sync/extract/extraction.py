@@ -46,7 +46,7 @@ from oa_sync.extract.details.identity import DetailIdentity
 from oa_sync.extract.details.refused import Refusals
 from oa_sync.extract.details.tasks import DetailTask, in_order, row_item
 from oa_sync.extract.details.unfinished import Unfinished, known_after
-from oa_sync.extract.lists.absent import to_catch_up, to_confirm, unseen
+from oa_sync.extract.lists.absent import key_row, to_catch_up, to_confirm
 from oa_sync.extract.lists.changes import Known
 from oa_sync.extract.lists.dependent import dependent_lists
 from oa_sync.extract.lists.listing import OpenList
@@ -371,7 +371,7 @@ class Extraction:
         for result in scans:
             resource = result.resource
             left_out = self._deletions.left_out(result)
-            late[resource.name] = {key: unseen(result, key).listed.row for key in left_out}
+            late[resource.name] = {key: key_row(result, key) for key in left_out}
             parents = late.get(resource.parent or "", {})
             if not parents or not result.finished or self.exhausted is not None:
                 continue

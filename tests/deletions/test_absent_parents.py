@@ -25,10 +25,11 @@ from tests.support.syncing import settings_for
 @dataclass
 class Family:
     """Parents and the ids of their parts, a row a page. Only parents have a detail, if any has. `left_out`: the
-    parent that the list of them does not show."""
+    parent that the list of them does not show. `numbered`: the ids of parents are numbers."""
 
     parts: dict[str, list[str]]
     tells_total: bool = True
+    numbered: bool = False
     left_out: str = ""
     store: MemoryStore = field(default_factory=MemoryStore)
     settings: Settings = field(init=False)
@@ -55,9 +56,12 @@ class Family:
             case ["parents"]:
                 ids = [parent for parent in self.parts if parent != self.left_out]
                 total = {"total": len(self.parts)} if self.tells_total else {}
-                return {**_page(ids, query), **total}
+                page = _page(ids, query)
+                if self.numbered:
+                    page["data"] = [{"id": int(row["id"])} for row in page["data"]]
+                return {**page, **total}
             case ["parents", parent] if parent in self.parts:
-                return {"id": parent}
+                return {"id": int(parent) if self.numbered else parent}
             case ["parents", parent, "parts"] if parent in self.parts:
                 return _page(self.parts[parent], query)
             case ["parts", part, "bits"]:
@@ -153,6 +157,21 @@ def test_the_lists_of_a_parent_that_its_list_left_out_are_read_where_its_detail_
         assert family.living() == _all(family)
         if has_grandchildren:
             assert family.living("bits") == {f"bit of {part}" for part in _all(family)}
+
+
+def test_a_number_of_a_parent_that_was_left_out_is_a_number_in_the_rows_below(
+    tmp_path: Path,
+) -> None:
+    """A text in its place would make a text of all numbers in that column."""
+    family = Family({f"{n}": [f"a{n}"] for n in range(4)}, tells_total=False, numbered=True)
+    with served(family, tmp_path, has_detail=True, inherits=["id"]):
+        family.complete()
+        family.left_out = "1"
+        family.parts["1"].append("b")
+        report = family.sync()
+        assert (report.exit_code, report.tallies["parts"].changed) == (0, 0), report.error
+        parents = {row["id"]: row["_parents_id"] for row in family.store.rows("parts")}
+        assert parents == {"a0": 0, "a1": 1, "a2": 2, "a3": 3, "b": 1}
 
 
 def test_a_parent_whose_fields_the_detail_does_not_tell_is_no_complete_sync(tmp_path: Path) -> None:

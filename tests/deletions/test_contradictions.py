@@ -221,7 +221,33 @@ def test_a_total_of_hidden_rows_fails_until_the_words_that_are_told_are_typed(
         assert source.living() == source.ids
 
 
+NO_ERRORS: dict[str, Any] = {
+    "zeros": {"code": 0, "message": ""},
+    "a word": {"code": 0, "message": "OK"},
+    "a count": {"total": 0, "items": []},
+    "text": "none",
+    "zero": "0",
+}
+
+
+@pytest.mark.parametrize("kind", NO_ERRORS)
+@pytest.mark.parametrize("name", ["error", "errors"])
+def test_a_field_that_tells_of_no_error_is_none(name: str, kind: str, tmp_path: Path) -> None:
+    source = FaultyList(things(12), PAGERS["page"])
+    source.fault = lambda body, query: {**body, name: NO_ERRORS[kind]}
+    with faulty_list(tmp_path, source):
+        report = source.sync()
+        assert report.exit_code == 0, report.error
+        assert source.living() == source.ids
+    empty = FaultyList([], PAGERS["page"])
+    empty.fault = lambda body, query: {"data": None, "total": 0, name: NO_ERRORS[kind]}
+    with faulty_list(tmp_path / "empty", empty):
+        report = empty.sync()
+        assert report.exit_code == 0, report.error
+
+
 ERRORS_BESIDE_ROWS: dict[str, Body] = {
+    "count": {"errors": {"total": 1}},
     "errors": {"errors": [{"message": "shard 3 timed out"}]},
     "error": {"error": {"code": "PARTIAL"}},
     "success": {"success": False},

@@ -154,6 +154,26 @@ def test_an_empty_last_page_that_contradicts_nothing_is_believed_at_once(
         assert len(source.asked()) == 3
 
 
+@pytest.mark.parametrize("by", ["link", "cursor", "page", "offset"])
+def test_a_count_of_the_rows_of_an_empty_last_page_does_not_say_that_the_list_is_empty(
+    by: str, tmp_path: Path
+) -> None:
+    """Beside it stands a number that counts rows which this key may not see."""
+    source = FaultyList(things(20), WAYS[by])
+
+    def page(body: Body, query: dict[str, str]) -> Body:
+        start, rows = start_of(query), body["data"]
+        url = f"/things?after={start + 10}" if by == "link" else str(start + 10)
+        following = {"meta": {"next": url if rows else None}}
+        return {"data": rows, "count": len(rows), "total_count": 25, **following}
+
+    source.fault = page
+    with faulty_list(tmp_path, source):
+        report = source.sync()
+        assert report.exit_code == 0, report.error
+        assert source.living() == source.ids
+
+
 # -- 404 ---------------------------------------------------------------------------------------------
 
 

@@ -6,6 +6,7 @@ import json
 import random
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from oa_sync.errors import ConfigurationError, DestinationError
 from oa_sync.load.postgres import Postgres
 from oa_sync.load.postgres.catalog import short
 from oa_sync.settings import Settings
-from oa_sync.tables.batches import WORKSPACE, TableHints
+from oa_sync.tables.batches import DELETED_AT, WORKSPACE, TableHints
 from tests.destinations.places import in_environment
 from tests.support.lake_model import Model, batch, canonical, childless, children, parents
 from tests.support.postgres import shared_postgres
@@ -235,6 +236,31 @@ def test_a_schema_made_by_somebody_else_can_be_used_without_the_right_to_make_on
     ):
         loaded.load([parents([{"id": "a"}])])
     assert query(url, "SELECT id FROM data.reports") == [("a",)]
+
+
+def test_a_mark_that_says_nothing_stays_in_a_table_of_somebody_else(
+    url: str, tmp_path: Path
+) -> None:
+    """The table has no row, and the role may do anything with it but change it. No sync fails for that."""
+    empty = replace(children({}), rows=children({"a": ["1"]}).rows.slice(0, 0))
+    with psycopg.connect(url) as connection:
+        connection.execute("CREATE ROLE guest LOGIN PASSWORD 'unused'")
+        connection.execute("CREATE SCHEMA data AUTHORIZATION guest")
+    limited = url.replace("postgres:unused@", "guest:unused@")
+    with in_environment({"DESTINATION__POSTGRES__CREDENTIALS": limited}):
+        with target(tmp_path) as loaded:
+            loaded.declare([empty])
+        with psycopg.connect(url) as connection:
+            [(text,)] = query(url, "SELECT schema FROM data._oa_schemas")
+            schema = json.loads(text)
+            schema["columns"].append({"name": DELETED_AT, "data_type": "timestamp"})
+            connection.execute("UPDATE data._oa_schemas SET schema = %s", [json.dumps(schema)])
+            connection.execute("ALTER TABLE data.report_rows ADD COLUMN _oa_deleted_at timestamptz")
+            connection.execute("ALTER TABLE data.report_rows OWNER TO postgres")
+            connection.execute("GRANT ALL ON data.report_rows TO guest")
+        with target(tmp_path) as loaded:
+            loaded.declare([empty])
+    assert query(url, "SELECT _oa_deleted_at FROM data.report_rows") == []
 
 
 def test_probe_leaves_nothing_behind(url: str, tmp_path: Path) -> None:

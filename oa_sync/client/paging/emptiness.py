@@ -16,6 +16,7 @@ from oa_sync.client.paging.envelope import (
     OTHER_KEYS,
     RECORD_KEYS,
     doubt,
+    is_error,
     is_row_count,
     scalars,
     tells_failure,
@@ -64,7 +65,7 @@ def _tells_failure(keys: tuple[str, ...], value: Any) -> bool:
         return value is False
     if name == "status":
         return isinstance(value, str) and value.lower() in _FAILED
-    return name in ERRORS and bool(value)
+    return name in ERRORS and is_error(value)
 
 
 def _holds_another_list(document: dict[str, Any]) -> bool:

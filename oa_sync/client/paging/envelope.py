@@ -31,6 +31,7 @@ NEXT_ONES = (
     *("next_cursor", "nextcursor", "@odata.nextlink", "odata.nextlink", "@nextlink"),
 )
 ERRORS = frozenset({"error", "errors", "exception", "fault"})
+_NO_ERROR = frozenset({"", "0", "none", "null", "no", "false", "ok", "success", "no error"})
 _DEEPEST = 3
 
 Found = tuple[tuple[str, ...], Any]
@@ -52,11 +53,21 @@ def is_row_count(name: str) -> bool:
     return name.lower() in ROW_COUNTS or name.lower() == "count"
 
 
+def is_error(value: Any) -> bool:
+    """Whether `value`, under a name of `ERRORS`, tells of an error. Some APIs always have the field, and say in zeros
+    or in a word that there is none."""
+    if isinstance(value, dict):
+        return any(map(is_error, value.values()))
+    if isinstance(value, str):
+        return value.strip().lower() not in _NO_ERROR
+    return bool(value)
+
+
 def tells_failure(fields: Mapping[str, Any]) -> bool:
     """Whether the top of an answer says that something went wrong, whatever its status says."""
     for key, value in fields.items():
         name = key.lower()
-        if (name in ERRORS and value) or (name in ("success", "ok") and value is False):
+        if (name in ERRORS and is_error(value)) or (name in ("success", "ok") and value is False):
             return True
     return False
 

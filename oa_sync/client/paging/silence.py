@@ -132,8 +132,10 @@ class LaterPages:
         return any(not n and path not in self._totals for path, n in _row_counts(answer).items())
 
     def _is_contradicted(self, answer: Answer) -> bool:
-        """Whether the answer says that the list is empty, and a total that it is not."""
-        says_so = not answer.has_list or 0 in _row_counts(answer).values()
+        """Whether the answer says that the list is empty, and a total that it is not. What counted the rows of
+        earlier pages is 0 on any empty one."""
+        zeros = (path for path, n in _row_counts(answer).items() if not n)
+        says_so = not answer.has_list or any(self._totals.get(path) != 0 for path in zeros)
         return not answer.rows and says_so and self._is_short_of_total(0)
 
 

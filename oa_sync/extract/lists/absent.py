@@ -7,7 +7,11 @@ few; for fewer still, where so many ids are absent that the list itself is in do
 
 from __future__ import annotations
 
+import re
+from typing import Any
+
 from oa_sync.definitions.model import Resource
+from oa_sync.definitions.paths import select
 from oa_sync.definitions.templates import placeholders
 from oa_sync.extract.lists.changes import Change, Listed
 from oa_sync.extract.lists.scan import Pending, Scan
@@ -15,6 +19,8 @@ from oa_sync.journal.items import values_of
 
 MOST_ASKED = 100
 """Requests for one resource in one sync. Further absent ids wait for a complete scan."""
+
+_INTEGER = re.compile(r"0|-?[1-9][0-9]{0,18}")
 
 SAMPLE = 3
 """Requests for absent ids of a list that is in doubt."""
@@ -56,6 +62,16 @@ def to_catch_up(scan: Scan) -> dict[str, Pending]:
         for key in scan.absent()
         if scan.known[key].detail_version != scan.known[key].version and key not in scan.pending
     }
+
+
+def key_row(scan: Scan, key: str) -> dict[str, Any]:
+    """An absent row as far as its key tells it. Numbers are numbers where the list shows some: lists below copy them
+    into their rows."""
+    row, shown = unseen(scan, key).listed.row, next(iter((scan.rows or {}).values()), {})
+    for path, text in row.items():
+        if type(select(shown, path, None)) is int and _INTEGER.fullmatch(text):
+            row[path] = int(text)
+    return row
 
 
 def unseen(scan: Scan, key: str) -> Pending:

@@ -24,6 +24,11 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 
 SCHEMAS = "_oa_schemas"
 """Our table of table schemas."""
+_NOT_DROPPED = (
+    psycopg.errors.DependentObjectsStillExist,
+    psycopg.errors.InsufficientPrivilege,
+)
+"""A view of somebody else needs the column; or the table is theirs."""
 
 TYPES = {
     "text": sql.SQL("text"),
@@ -145,7 +150,7 @@ class Catalog:
             schema = self._become(connection, name, before, schema)
         self._store(connection, name, schema)
         if has_false_marks(schema.columns):
-            with suppress(psycopg.errors.DependentObjectsStillExist), connection.transaction():
+            with suppress(*_NOT_DROPPED), connection.transaction():
                 self.drop_column(connection, name, DELETED_AT)
 
     def widen(self, connection: Connection, name: str, changed: str, data_type: str) -> None:
