@@ -169,6 +169,18 @@ def test_what_writing_raises_ends_the_requests_in_flight_and_no_more_are_begun()
     assert "reports4" not in {path.rsplit("/", 1)[-1] for path in seen}
 
 
+def test_what_a_library_raises_is_a_failure_of_that_detail_alone() -> None:
+    def odd(item: Item) -> None:
+        if item.key == "reports1":
+            raise ValueError("an odd number")
+
+    outcome = fetched(tasks(3), emit=odd)
+    (error,) = outcome.tallies["reports"].errors
+    assert str(error).startswith("detail of reports reports1: ValueError")
+    assert outcome.settled == {("reports", "reports0"), ("reports", "reports2")}
+    assert outcome.fetcher.failed.keys() == {("reports", "reports1")}
+
+
 # -- the circuit breaker -----------------------------------------------------------------------------
 
 

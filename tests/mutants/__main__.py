@@ -63,9 +63,13 @@ REACHED: Mapping[str, Sequence[str]] = {
     "oa_sync.extract.lists.absent": [EXTRACT + "absent.py"],
     "oa_sync.extract.lists.order": [EXTRACT + "order.py"],
     "oa_sync.extract.lists.order_memory": [EXTRACT + "order_memory.py"],
+    "oa_sync.extract.lists.turns": [EXTRACT + "turns.py"],
+    "oa_sync.extract.rationing": [EXTRACT + "rationing.py"],
     "oa_sync.extract.lists.dependent": [EXTRACT + "dependent.py"],
     "oa_sync.extract.details.concurrency": [EXTRACT + "concurrency.py"],
-    "oa_sync.extract.details.fetching": [EXTRACT + "fetching.py", EXTRACT + "concurrency.py"],
+    "oa_sync.extract.details.fetching": [
+        *(EXTRACT + name for name in ("fetching.py", "fetching_missing.py", "concurrency.py"))
+    ],
     "oa_sync.extract.details.refused": [EXTRACT + "refused.py"],
     "oa_sync.extract.details.tasks": [EXTRACT + "tasks.py"],
     "oa_sync.extract.details.unfinished": [EXTRACT + "unfinished.py"],
