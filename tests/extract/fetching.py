@@ -103,6 +103,7 @@ class Outcome:
 
     server: ScriptedServer
     fetcher: DetailFetcher
+    deletions: Deletions
     clock: ManualClock
     emitted: list[Item] = field(default_factory=list)
     progress: list[tuple[str, str, int, int | None]] = field(default_factory=list)
@@ -172,7 +173,7 @@ async def _fetched(
             identity=DetailIdentity(NoFacts()),
             max_in_flight=max_in_flight,
         )
-        outcome = Outcome(server, fetcher, clock, progress=progress, tallies=tallies)
+        outcome = Outcome(server, fetcher, deletions, clock, progress=progress, tallies=tallies)
         for some, call in zip(calls, (fetcher.resume, fetcher.fetch, fetcher.fetch), strict=True):
             if some:
                 try:

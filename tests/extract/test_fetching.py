@@ -144,6 +144,23 @@ def test_an_answer_that_asking_again_cannot_change_is_an_error_at_once() -> None
     assert outcome.settled == {("reports", "reports1")}
 
 
+@pytest.mark.parametrize(("status", "is_refused"), [(422, True), (403, False), (500, False)])
+def test_a_request_that_the_api_calls_invalid_is_refused_for_good(
+    status: int, is_refused: bool
+) -> None:
+    outcome = fetched(tasks(2), failing("reports0", with_=reply(status=status)))
+    row = ("reports", "reports0")
+    assert outcome.fetcher.failed.keys() == {row}
+    assert outcome.fetcher.refused == ({row} if is_refused else set())
+
+
+def test_an_answer_without_a_row_is_a_failure_and_is_asked_for_again() -> None:
+    outcome = fetched(tasks(2), failing("reports0", with_=reply({}), times=1))
+    assert outcome.order == ["reports0", "reports1", "reports0"]
+    assert outcome.tallies["reports"].errors == []
+    assert len(outcome.settled) == 2
+
+
 def test_a_refused_key_ends_everything_and_a_refused_row_only_itself() -> None:
     outcome = fetched(tasks(2), failing("reports0", with_=reply(status=403)))
     (error,) = outcome.tallies["reports"].errors

@@ -90,6 +90,19 @@ def test_a_row_that_is_still_in_its_list_has_failed_and_keeps_no_other_from_bein
     assert outcome.fetcher.refused == set()
 
 
+@pytest.mark.parametrize("status", [403, 422])
+def test_no_list_is_asked_again_for_a_detail_that_is_refused(status: int) -> None:
+    """Though its row has left: only a 404 says so too."""
+    left = Left("c")
+    answers = {"c": reply(status=status)}
+    outcome = fetched(
+        wanted("cd"), lambda seen: answers.get(seen.path[-1]) or found(seen), lists=[left.scan]
+    )
+    assert left.source.requests == 0
+    assert len(outcome.tallies["reports"].errors) == 1
+    assert outcome.settled == settled("d")
+
+
 def test_no_list_is_asked_again_when_the_budget_has_ended() -> None:
     class Two(Unlimited):
         async def acquire(self) -> None:
@@ -150,3 +163,10 @@ def test_a_404_that_decides_nothing_yet_does_not_close_the_breaker(shown: str) -
     outcome = answers(f"{before}x{behind}")
     assert outcome.order == [*before, "x", *(behind if shown else behind[:1])]
     assert ("reports", "x") in outcome.settled
+
+
+def test_a_row_that_a_list_leaves_out_and_whose_detail_answers_is_told_to_the_deletions() -> None:
+    part = Scan(REPORTS, dict.fromkeys("abc", LOADED), {"a", "b"}, finished=True, proven=False)
+    outcome = fetched(wanted("c"), lists=[part])
+    assert outcome.settled == settled("c")
+    assert outcome.deletions.left_out(part) == ["c"]

@@ -361,6 +361,13 @@ def test_a_list_of_unknown_length_takes_more_than_it_was_given(left: int, wanted
     assert "the list has 4 or more pages" in tally.warnings[0].message
 
 
+def test_a_list_of_known_length_takes_no_more_than_that_though_it_was_given_more() -> None:
+    """Another process took what was left meanwhile."""
+    day = Day(30)
+    concluded(day, cut(left=30), error=BudgetExhausted("no more"))
+    assert day.wanted == [9 + 2]
+
+
 def test_a_list_that_a_whole_day_can_pay_for_is_no_warning_and_in_parts_all_the_same() -> None:
     day = Day(3, advice=None)
     shared, tally = concluded(day, cut())
