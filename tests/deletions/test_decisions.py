@@ -67,6 +67,41 @@ def test_an_absent_row_whose_detail_answers_is_there(begin: Begin) -> None:
     assert case.decide(scan) == ["e"]
 
 
+def left_out(case: Case, scan: Scan, *answering: str) -> list[str]:
+    case.listed(scan)
+    case.answered(*answering)
+    return case.deletions.left_out(scan)
+
+
+def test_absent_rows_whose_details_answer_are_left_out_by_their_list(begin: Begin) -> None:
+    loaded, seen = "abcdefgH", "abcd"
+    assert left_out(begin(), scan_of(THINGS, loaded, seen, proven=False), *"aefh") == ["e", "f"]
+    assert left_out(begin(), scan_of(THINGS, loaded, seen, proven=False)) == []
+
+
+@pytest.mark.parametrize(
+    "state",
+    [{"finished": False}, {"may_be_cut": True}, {"seen": set[str]()}],
+    ids=["read in part", "may be cut", "shows none of its rows"],
+)
+def test_a_list_that_was_not_read_to_its_end_or_is_in_doubt_leaves_no_row_out(
+    state: dict[str, Any], begin: Begin
+) -> None:
+    """The one says nothing of them; the other fails for them."""
+    scan = replace(scan_of(THINGS, "abcde", "abcd", proven=False), **state)
+    assert left_out(begin(), scan, "e") == []
+
+
+def test_a_list_in_doubt_that_is_confirmed_may_leave_rows_out(begin: Begin) -> None:
+    case, scan = begin(), scan_of(THINGS, "abcde", "ab", proven=False, may_be_cut=True)
+    case.listed(scan)
+    case.answered("a")
+    case.not_found("e")
+    assert case.decide(scan) == ["e"]
+    case.answered("d")
+    assert case.deletions.left_out(scan) == ["d"]
+
+
 def test_a_detail_that_answers_before_its_list_is_known_says_nothing(begin: Begin) -> None:
     case, scan = begin(), scan_of(THINGS, "abcde", "abcd", proven=False)
     case.answered("a")

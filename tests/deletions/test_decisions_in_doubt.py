@@ -235,6 +235,16 @@ def test_a_404_confirms_nothing_where_the_row_of_the_list_does_not_answer_either
     assert isinstance(case.errors()[0], MassDeletionError)
 
 
+def test_a_404_confirms_a_list_that_may_be_cut_without_a_request_or_a_warning(begin: Begin) -> None:
+    """No row is asked for beside it: as many as are absent here leave any list."""
+    case, scan = begin(), scan_of(THINGS, "abcdefg", "abcd", may_be_cut=True)
+    assert case.listed(scan) == []
+    case.not_found("e")
+    assert case.decide(scan) == ["e", "f", "g"]
+    assert case.asked == []
+    assert case.warnings() == case.errors() == []
+
+
 def test_no_row_is_asked_for_where_shown_rows_answered_404(begin: Begin) -> None:
     case, scan = begin(), mixed()
     case.listed(scan)

@@ -103,6 +103,7 @@ class Outcome:
 
     server: ScriptedServer
     fetcher: DetailFetcher
+    deletions: Deletions
     clock: ManualClock
     emitted: list[Item] = field(default_factory=list)
     progress: list[tuple[str, str, int, int | None]] = field(default_factory=list)
@@ -131,18 +132,20 @@ def fetched(
     *,
     resumed: Sequence[DetailTask] = (),
     then: Sequence[DetailTask] = (),
+    lists: Sequence[Scan] = (),
     emit: Emit = lambda _: None,
     max_in_flight: int = 1,
     **options: Any,
 ) -> Outcome:
-    """What came of `resumed`, as after a kill, then `wanted`, `then` in one more call."""
+    """What came of `resumed`, as after a kill, then `wanted`, `then` in one more call. `lists` were read before."""
     calls = (resumed, wanted, then)
-    return asyncio.run(_fetched(calls, script, emit, max_in_flight=max_in_flight, **options))
+    return asyncio.run(_fetched(calls, script, lists, emit, max_in_flight=max_in_flight, **options))
 
 
 async def _fetched(
     calls: tuple[Sequence[DetailTask], ...],
     script: Callable[[Seen], Reply],
+    lists: Sequence[Scan],
     emit: Emit,
     *,
     max_in_flight: int,
@@ -157,18 +160,28 @@ async def _fetched(
 
         tallies = {one.resource.name: Tally(new=10) for one in chain(*calls)}
         progress: list[tuple[str, str, int, int | None]] = []
+        deletions = deletions_after(client, clock, tallies, chain(*calls))
+        for each in lists:
+            deletions.listed(each)
         fetcher = DetailFetcher(
             client,
             clock,
             emit=take,
             progress=lambda *step: progress.append(step),
             tallies=tallies,
-            deletions=deletions_after(client, clock, tallies, chain(*calls)),
+            deletions=deletions,
             identity=DetailIdentity(NoFacts()),
             max_in_flight=max_in_flight,
         )
-        outcome = Outcome(server, fetcher, clock, progress=progress, tallies=tallies)
-        for each, call in zip(calls, (fetcher.resume, fetcher.fetch, fetcher.fetch), strict=True):
-            if each:
-                outcome.settled |= await call(deque(each))
+        outcome = Outcome(server, fetcher, deletions, clock, progress=progress, tallies=tallies)
+        for some, call in zip(calls, (fetcher.resume, fetcher.fetch, fetcher.fetch), strict=True):
+            if some:
+                try:
+                    outcome.settled |= await call(deque(some))
+                finally:
+                    assert not any(map(_is_of_a_detail, asyncio.all_tasks())), "all have ended"
         return outcome
+
+
+def _is_of_a_detail(task: asyncio.Task[Any]) -> bool:
+    return "DetailFetcher._settle" in repr(task.get_coro())

@@ -48,6 +48,7 @@ class PageRead:
     """Rows that would have found a place on the page beside its own."""
     is_bare: bool = False
     onward: Onward | None = None
+    is_full: bool = False
 
     @property
     def place(self) -> Place:
@@ -63,6 +64,7 @@ class PageRead:
             is_end_told=self.is_end_told,
             is_bare=self.is_bare,
             onward=self.onward,
+            is_full=self.is_full,
         )
 
     def raw_rows(self) -> list[bytes]:

@@ -12,7 +12,7 @@ import pytest
 from oa_sync.client.paging import Place
 from oa_sync.definitions.model import Resource
 from oa_sync.errors import InvalidResponseError, NotFoundError, ServerError
-from oa_sync.extract.lists.dependent import dependent_lists
+from oa_sync.extract.lists.dependent import ListOfParent, dependent_lists
 from oa_sync.extract.lists.listing import ListPage, OpenList
 from tests.extract.moving_list import START, PageRead
 
@@ -50,6 +50,8 @@ def page_of(*texts: bytes, total: int | None = None) -> RawPage:
 
 class OneList:
     """Gives `pages` one after the other, or raises one of them; a seam shows the first."""
+
+    without_total = "{type: auto}"
 
     def __init__(self, *pages: PageRead | Exception) -> None:
         self._pages = pages
@@ -159,6 +161,13 @@ def test_rows_that_inherit_nothing_keep_their_exact_bytes() -> None:
     assert list(page.rows) == [{"id": 1}, {}]
 
 
+def test_what_is_no_object_inherits_nothing_and_is_refused_later_by_what_it_is() -> None:
+    texts = [b"null", b"[1]", b'"a"']
+    (page,) = pages_of(INHERITING, OneList(page_of(*texts)))
+    assert list(page.rows) == [None, [1], "a"]
+    assert page.raw_rows() == texts
+
+
 def test_a_window_across_a_seam_inherits_as_pages_do() -> None:
     source = OneList(page_of(b'{"id":1}'))
     left, right = EMPTY.place, page_of(b"{}").place
@@ -183,6 +192,28 @@ def test_pages_are_read_as_they_are_asked_for(ahead: bool) -> None:
 def test_a_list_that_is_not_found_is_empty() -> None:
     """The parent was deleted since its own list was read, or has no such list."""
     assert pages_of(PLAIN, OneList(NotFoundError("no", status=404))) == []
+
+
+@pytest.mark.parametrize("pages", [[NotFoundError("no", status=404)], [EMPTY]], ids=["404", "200"])
+def test_a_list_that_is_not_found_is_told_from_one_that_is_empty(
+    pages: list[PageRead | Exception],
+) -> None:
+    async def is_missing() -> list[bool]:
+        opened = await lists(PLAIN, [PARENT], OneList(*pages))
+        (one,) = opened[0]
+        assert isinstance(one, ListOfParent)
+        before = one.is_missing
+        async for _ in one.pages(ahead=True):
+            assert not one.is_missing
+        return [before, one.is_missing]
+
+    assert asyncio.run(is_missing()) == [False, pages != [EMPTY]]
+
+
+def test_the_paginator_of_the_list_of_a_parent_is_told_in_its_own_words() -> None:
+    source = OneList(EMPTY)
+    (opened,), _ = asyncio.run(lists(PLAIN, [PARENT], source))
+    assert opened.without_total == source.without_total
 
 
 def test_any_other_error_ends_the_reading() -> None:

@@ -23,8 +23,12 @@ SECOND = timedelta(seconds=1)
 class Reader:
     """Gives pages of dated rows to an `Evidence`, a second apart."""
 
-    def __init__(self, *loaded: str, keyed: bool = True) -> None:
-        self.evidence = Evidence(set(loaded).__contains__, keyed=keyed)
+    def __init__(self, *loaded: str, keyed: bool = True, restored: str = "") -> None:
+        self.evidence = Evidence(
+            set(loaded).__contains__,
+            keyed=keyed,
+            may_be_restored=lambda row: row.key in restored,
+        )
         self.now = START - SECOND
 
     def next(self, rows: dict[str, datetime], total: int | None, **place: Any) -> Seam | None:
@@ -54,9 +58,10 @@ def page(
     at: datetime = START,
     start: int | None = None,
     is_last: bool = False,
+    is_full: bool = False,
 ) -> PageRead:
     found = [row_of(key, time) for key, time in rows.items()]
-    return PageRead(found, total, start or 0, is_last, at, start is not None)
+    return PageRead(found, total, start or 0, is_last, at, start is not None, is_full=is_full)
 
 
 def window(*keys: str, total: int | None = 2, start: int | None = 0) -> Window:

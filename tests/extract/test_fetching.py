@@ -144,6 +144,23 @@ def test_an_answer_that_asking_again_cannot_change_is_an_error_at_once() -> None
     assert outcome.settled == {("reports", "reports1")}
 
 
+@pytest.mark.parametrize(("status", "is_refused"), [(422, True), (403, False), (500, False)])
+def test_a_request_that_the_api_calls_invalid_is_refused_for_good(
+    status: int, is_refused: bool
+) -> None:
+    outcome = fetched(tasks(2), failing("reports0", with_=reply(status=status)))
+    row = ("reports", "reports0")
+    assert outcome.fetcher.failed.keys() == {row}
+    assert outcome.fetcher.refused == ({row} if is_refused else set())
+
+
+def test_an_answer_without_a_row_is_a_failure_and_is_asked_for_again() -> None:
+    outcome = fetched(tasks(2), failing("reports0", with_=reply({}), times=1))
+    assert outcome.order == ["reports0", "reports1", "reports0"]
+    assert outcome.tallies["reports"].errors == []
+    assert len(outcome.settled) == 2
+
+
 def test_a_refused_key_ends_everything_and_a_refused_row_only_itself() -> None:
     outcome = fetched(tasks(2), failing("reports0", with_=reply(status=403)))
     (error,) = outcome.tallies["reports"].errors
@@ -167,6 +184,18 @@ def test_what_writing_raises_ends_the_requests_in_flight_and_no_more_are_begun()
     with pytest.raises(ConfigurationError):
         fetched(tasks(9), script, emit=full, max_in_flight=4)
     assert "reports4" not in {path.rsplit("/", 1)[-1] for path in seen}
+
+
+def test_what_a_library_raises_is_a_failure_of_that_detail_alone() -> None:
+    def odd(item: Item) -> None:
+        if item.key == "reports1":
+            raise ValueError("an odd number")
+
+    outcome = fetched(tasks(3), emit=odd)
+    (error,) = outcome.tallies["reports"].errors
+    assert str(error).startswith("detail of reports reports1: ValueError")
+    assert outcome.settled == {("reports", "reports0"), ("reports", "reports2")}
+    assert outcome.fetcher.failed.keys() == {("reports", "reports1")}
 
 
 # -- the circuit breaker -----------------------------------------------------------------------------

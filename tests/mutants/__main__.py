@@ -48,10 +48,16 @@ REACHED: Mapping[str, Sequence[str]] = {
     ],
     "oa_sync.extract.lists.changes": [EXTRACT + "changes.py"],
     "oa_sync.extract.lists.scan": [
-        *(EXTRACT + f"scan_{name}.py" for name in ("decisions", "absent", "set_aside", "hands_on"))
+        *(
+            EXTRACT + f"scan_{name}.py"
+            for name in ("decisions", "absent", "set_aside", "hands_on", "take_in")
+        ),
+        EXTRACT + "evidence_doubts.py",
     ],
     "oa_sync.extract.lists.healing": [EXTRACT + "healing.py", EXTRACT + "healing_copies.py"],
-    "oa_sync.extract.lists.evidence": [EXTRACT + "evidence.py", EXTRACT + "evidence_copies.py"],
+    "oa_sync.extract.lists.evidence": [
+        *(EXTRACT + f"evidence{name}.py" for name in ("", "_copies", "_doubts"))
+    ],
     "oa_sync.extract.lists.early_stop": [EXTRACT + "early_stop.py"],
     "oa_sync.extract.lists.ration": [EXTRACT + "ration.py"],
     "oa_sync.extract.lists.second_look": [EXTRACT + "second_look.py"],
@@ -59,13 +65,18 @@ REACHED: Mapping[str, Sequence[str]] = {
     "oa_sync.extract.lists.reading": [
         EXTRACT + "reading.py",
         EXTRACT + "reading_steps.py",
+        EXTRACT + "evidence_doubts.py",
     ],
     "oa_sync.extract.lists.absent": [EXTRACT + "absent.py"],
     "oa_sync.extract.lists.order": [EXTRACT + "order.py"],
     "oa_sync.extract.lists.order_memory": [EXTRACT + "order_memory.py"],
+    "oa_sync.extract.lists.turns": [EXTRACT + "turns.py"],
+    "oa_sync.extract.rationing": [EXTRACT + "rationing.py"],
     "oa_sync.extract.lists.dependent": [EXTRACT + "dependent.py"],
     "oa_sync.extract.details.concurrency": [EXTRACT + "concurrency.py"],
-    "oa_sync.extract.details.fetching": [EXTRACT + "fetching.py", EXTRACT + "concurrency.py"],
+    "oa_sync.extract.details.fetching": [
+        *(EXTRACT + name for name in ("fetching.py", "fetching_missing.py", "concurrency.py"))
+    ],
     "oa_sync.extract.details.refused": [EXTRACT + "refused.py"],
     "oa_sync.extract.details.tasks": [EXTRACT + "tasks.py"],
     "oa_sync.extract.details.unfinished": [EXTRACT + "unfinished.py"],
