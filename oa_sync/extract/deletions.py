@@ -243,6 +243,14 @@ class Deletions:
             self._settled.add(name)
         return marks
 
+    def marked(self, scan: Scan) -> None:
+        """The marks for `scan` are on disk: rows that parents took along are no reason for further ones."""
+        name, parent = scan.resource.name, scan.resource.parent
+        if parent is not None and name in self._settled:
+            living, rows = self._living_parents(self._scans[parent]), self._rows_of_parent(scan)
+            left = {key: count for key, count in rows.items() if key in living}
+            self._facts.set_fact(_OF_PARENT, scan.resource, left or None)
+
     def left_out(self, scan: Scan) -> list[str]:
         """The loaded rows that a list left out, and that answer when they are asked for. None where the list is in
         doubt: then it has failed."""
@@ -269,18 +277,23 @@ class Deletions:
     def _judge_by_parents(self, scan: Scan, parents: Scan) -> None:
         """Take `scan` out of doubt if the parents that went explain enough of what is absent: as many rows as
         their lists showed when they were read last."""
-        loaded = {key for key in parents.known if parents.is_loaded(key)} | parents.seen
-        living = {_digest(key) for key in loaded - self._gone[parents.resource.name]}
-        rows = self._rows_of_parent(scan)
+        loaded = _loaded_or_seen(parents)
+        living, rows = self._living_parents(parents), self._rows_of_parent(scan)
         went = sum(count for key, count in rows.items() if key not in living)
         if went and not is_mass(len(scan.absent()) - went, scan.living - went):
             self._believed.add(scan.resource.name)
         if not self._is_in_doubt(scan):
-            # The number of a parent that goes now stays for one sync: a kill may lose the marks of its rows.
+            # The number of a parent that goes now stays until the marks of its rows are on disk.
             read = {k: n for k, n in scan.of_parent.items() if k not in scan.lists_missing}
             now = {key: read.get(key, rows.get(_digest(key))) for key in loaded}
             fact = {_digest(key): count for key, count in now.items() if count is not None}
             self._facts.set_fact(_OF_PARENT, scan.resource, fact or None)
+
+    def _living_parents(self, parents: Scan) -> set[str]:
+        """The digests of the parents that are there, by what is known now."""
+        return {
+            _digest(key) for key in _loaded_or_seen(parents) - self._gone[parents.resource.name]
+        }
 
     def _rows_of_parent(self, scan: Scan) -> dict[str, int]:
         """How many rows the list of each parent showed when it was read last, by the parent's digest. Without an
@@ -459,6 +472,10 @@ def _missing(scan: Scan, parents: list[str]) -> str:
 def _confirms(scan: Scan) -> bool:
     """Whether `scan` may confirm an earlier one."""
     return scan.is_complete and bool(scan.seen) and scan.fits_total
+
+
+def _loaded_or_seen(scan: Scan) -> set[str]:
+    return {key for key in scan.known if scan.is_loaded(key)} | scan.seen
 
 
 def _digest(key: str) -> str:

@@ -214,6 +214,7 @@ class Extraction:
                 self.exhausted = self._details.exhausted
                 cut = self.exhausted is not None
                 await self._emit_all(await self._deletions.decide(result, cut=cut))
+            self._deletions.marked(result)
         return done
 
     def _cost(self, scans: Sequence[Scan], done: set[tuple[str, str]]) -> Cost:

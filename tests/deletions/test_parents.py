@@ -272,3 +272,20 @@ def test_a_404_takes_no_row_along_two_levels_below(tmp_path: Path) -> None:
         assert family.sync().exit_code == 1
         assert family.living() == family.ids
         assert family.living("bolts") == {f"bolt of {part}" for part in family.ids}
+
+
+@pytest.mark.parametrize("has_bolts", [False, True], ids=["children", "grandchildren"])
+def test_rows_that_went_with_a_parent_explain_none_that_are_absent_the_next_night(
+    has_bolts: bool, tmp_path: Path
+) -> None:
+    family = a_family(parents=3, parts=2, has_bolts=has_bolts)
+    family.parts["p0"] = [f"p0-{n}" for n in range(10)]
+    with served(family, tmp_path):
+        assert family.sync().exit_code == 0
+        del family.parts["p0"]
+        assert family.sync().exit_code == 0
+        assert family.living() == family.ids
+        family.fault = FAULTS["empty"]
+        for _ in range(2):
+            assert family.sync().exit_code == 1
+            assert family.living() == family.ids

@@ -111,6 +111,7 @@ class _World:
         self._outdated: set[tuple[str, tuple[Any, ...]]] = set()
         """(list, key) of rows that were there when the definition began to read more of them."""
         self._backup: Path | None = None
+        self._was_restored = False
         self._looked = False
         """Somebody read in the report of the night before which rows were kept, and saw that they are gone."""
         self._receipts = Receipts()
@@ -195,6 +196,7 @@ class _World:
             odd_rows=odd if self._teller and self._teller.is_odd else None,
             loaded=loaded,
             told_of=self._teller.plan.name if self._teller else "",
+            was_restored=self._was_restored,
             log="\n".join(self._play.log[logged:]),
             home=self._machine.home,
         )
@@ -268,6 +270,7 @@ class _World:
                 self._settled = False
                 self._asked.clear()
         restored = night.home == "home is an older copy" and self._backup is not None
+        self._was_restored |= restored
         self._receipts.before(night, restored=restored)
         machine.disk.room = night.full_disk
         for _ in range(0 if early else night.edits):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 import ssl
 from contextlib import suppress
@@ -331,8 +332,13 @@ CHUNKED = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 @pytest.mark.parametrize("is_answered", [True, False])
 def test_what_is_no_body_closes_the_connection_and_fills_no_log(
-    caplog: pytest.LogCaptureFixture, is_answered: bool
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, is_answered: bool
 ) -> None:
+    log = logging.getLogger("uvicorn.error")  # a server in this process may have made it silent
+    monkeypatch.setattr(log, "propagate", False)
+    monkeypatch.setattr(log, "handlers", [caplog.handler])
+    caplog.set_level(logging.WARNING, log.name)
+
     async def test() -> None:
         serving = Serving(Table())
         serving.app.reads = not is_answered
