@@ -353,3 +353,52 @@ def test_what_home_holds_in_another_form_is_no_time(
     facts.set_fact(MISSING, PARTS, fact)
     missing(begin, finished=False)
     assert len(facts.fact(MISSING, PARTS)) == 1
+
+
+# -- when the marks are on disk ----------------------------------------------------------------------
+
+
+def remembered(facts: Remembered) -> list[int]:
+    return sorted((facts.fact(OF_PARENT, PARTS) or {}).values())
+
+
+def decided(begin: Begin, counts: Mapping[str, int], *, proven: bool = True) -> tuple[Case, Scan]:
+    """A sync that has decided about the parts of these parents, and its scan of them."""
+    first_sync(begin, FAMILY)
+    case, children = begin(), parts_of(ALL, counts, proven=proven)
+    case.concluded(scan_of(PARENTS, "pqr", counts))
+    case.concluded(children)
+    return case, children
+
+
+def test_what_went_is_forgotten_when_its_marks_are_on_disk(begin: Begin, facts: Remembered) -> None:
+    case, children = decided(begin, {"q": 15, "r": 14})
+    assert remembered(facts) == [14, 15, 20], "a kill may lose them"
+    case.deletions.marked(children)
+    assert remembered(facts) == [14, 15]
+
+
+def test_nothing_is_remembered_when_all_parents_went(begin: Begin, facts: Remembered) -> None:
+    first_sync(begin, {"p": 1})
+    case = begin(allow=True)
+    parents, children = scan_of(PARENTS, "P", ""), parts_of(["P0"], {})
+    case.concluded(parents)
+    case.concluded(children)
+    case.deletions.marked(children)
+    assert (OF_PARENT, "parts") not in facts.texts
+
+
+def test_what_went_is_remembered_as_long_as_a_row_is_undecided(
+    begin: Begin, facts: Remembered
+) -> None:
+    case, children = decided(begin, {"q": 15, "r": 15}, proven=False)
+    case.deletions.marked(children)
+    assert remembered(facts) == [15, 15, 20]
+
+
+def test_a_list_of_its_own_has_nothing_to_forget(begin: Begin, facts: Remembered) -> None:
+    first_sync(begin, FAMILY)
+    case, parents = begin(), scan_of(PARENTS, "pqr", "pqr")
+    case.concluded(parents)
+    case.deletions.marked(parents)
+    assert remembered(facts) == [15, 15, 20]
