@@ -228,6 +228,30 @@ KEPT: tuple[Kept, ...] = (
         Kinds(),
         hides=False,
     ),
+    Kept(
+        40001627,
+        20,
+        "complete, with other children",
+        "as 50000094",
+        Kinds(lies=True),
+        hides=False,
+    ),
+    Kept(
+        40001851,
+        20,
+        "a detail is paid for twice",
+        "not traced yet",
+        Kinds(lies=True),
+        hides=False,
+    ),
+    Kept(
+        40001496,
+        20,
+        "kept out by an odd value",
+        "not traced yet",
+        Kinds(lies=True),
+        hides=False,
+    ),
 )
 
 KNOWN = frozenset(kept.alarm for kept in KEPT if kept.alarm and kept.hides)
