@@ -220,9 +220,18 @@ class Deletions:
 
     async def decide(self, scan: Scan, *, cut: bool) -> list[Item]:
         """Decide about the absent rows of `scan` when details are fetched; parents come before children.
-        `cut`: the budget ended before all was asked for."""
+        `cut`: the budget ended before all was asked for. What stays undecided is told."""
+        marks = await self._decide(scan, cut)
+        name, tally = scan.resource.name, self._tallies[scan.resource.name]
+        decided = self._gone[name] | self._alive[name]
+        undecided = [key for key in scan.absent() if key not in decided]
+        if undecided and _looks_for_absent(scan) and not tally.errors and not cut:
+            tally.warnings.append(Warned("undecided", _undecided(undecided)))
+        return marks
+
+    async def _decide(self, scan: Scan, cut: bool) -> list[Item]:
         name, parent = scan.resource.name, scan.resource.parent
-        if not scan.finished or scan.rest_known or scan.resource.write_disposition == "append":
+        if not _looks_for_absent(scan):
             return []
         if parent is not None:
             if parent not in self._settled:
@@ -469,6 +478,11 @@ def _missing(scan: Scan, parents: list[str]) -> str:
     )
 
 
+def _looks_for_absent(scan: Scan) -> bool:
+    """Whether a row that `scan` did not show may have left the API."""
+    return scan.finished and not scan.rest_known and scan.resource.write_disposition != "append"
+
+
 def _confirms(scan: Scan) -> bool:
     """Whether `scan` may confirm an earlier one."""
     return scan.is_complete and bool(scan.seen) and scan.fits_total
@@ -523,6 +537,14 @@ def _kept(scan: Scan, rest: list[str]) -> str:
     if _confirms(scan):
         return f"{text}; a list that says the same in a day is believed as well"
     return text
+
+
+def _undecided(rows: list[str]) -> str:
+    return (
+        f"{_rows(len(rows))} {_are(rows)} not in the list any more ({_some(rows)}), and nothing proves"
+        f" {'it' if len(rows) == 1 else 'them'} gone, so {_they(rows)} {'stays' if len(rows) == 1 else 'stay'}. The first"
+        " sync in which the list does not change settles it"
+    )
 
 
 def _rows(count: int) -> str:

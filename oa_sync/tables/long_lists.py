@@ -34,6 +34,7 @@ from oa_sync.tables.batches import (
     learned_of,
 )
 from oa_sync.tables.drift import SchemaChanges
+from oa_sync.tables.leftovers import Leftovers
 from oa_sync.tables.target import Target
 
 BATCH_BYTES = 4 * 1024 * 1024
@@ -120,6 +121,7 @@ class _Form:
             Bounds(settings.max_columns, settings.max_tables),
         )
         self._constants = {WORKSPACE: settings.workspace}
+        self._leftovers = Leftovers(target)
 
     def _batch(self, name: str, table: pa.Table, columns: Mapping[str, dict[str, Any]]) -> Batch:
         self._changes.emitted(name, table.column_names)
@@ -175,13 +177,14 @@ class _AsJson(_Form):
         super().__init__(*args)
         self._held: list[_Piece] = []
         self._bytes = self._rows = 0
+        self._empty: list[str] = []
 
     def add(
         self, item: Item, fields: dict[str, Any], rows: Rows | SpooledRows | None
     ) -> Iterator[Output]:
         if rows is None or len(rows) == 0:
-            if item.replaces and self._target.has_table(self._child.table):
-                yield self._removal(self._child.table, [item.key])
+            if self._leftovers.may_be(item, self._child.table):
+                self._empty.append(item.key)
             return
         for start, part in rows.pieces(BATCH_BYTES):
             part = _strict(part)
@@ -192,6 +195,9 @@ class _AsJson(_Form):
                 yield from self.flush()
 
     def flush(self) -> Iterator[Output]:
+        empty, self._empty = self._empty, []
+        if empty and self._target.has_table(self._child.table):
+            yield self._removal(self._child.table, empty)
         if not self._held:
             return
         held, self._held = self._held, []
@@ -245,12 +251,10 @@ class _Typed(_Form):
     def add(
         self, item: Item, fields: dict[str, Any], rows: Rows | SpooledRows | None
     ) -> Iterator[Output]:
-        if rows is None or len(rows) == 0:
-            if item.replaces:
-                yield from self._emptied(self._shaper, {item.key: ()})
-            return
-        if item.replaces:
+        if self._leftovers.may_be(item, self._child.table):
             self._filled[item.key] = set()
+        if rows is None or len(rows) == 0:
+            return
         for start, part in rows.pieces(BATCH_BYTES):
             self._held.append(_Piece(item.key, start, part))
             self._bytes += part.nbytes
@@ -305,8 +309,7 @@ class _RowTables(_Form):
         filled: set[str] = set()
         if rows is not None:
             yield from self._emit(item.key, name, shaper, rows, len(rows), filled)
-        if item.replaces:
-            yield from self._emptied(shaper, {item.key: filled})
+        yield from self._emptied(shaper, {item.key: filled})
 
     def _emit(
         self,

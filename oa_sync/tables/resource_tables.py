@@ -41,6 +41,7 @@ from oa_sync.tables.keys import (
     merged_by,
     needs_key_text,
 )
+from oa_sync.tables.leftovers import Leftovers
 from oa_sync.tables.long_lists import LongList, open_long_list
 from oa_sync.tables.target import Target
 
@@ -115,6 +116,7 @@ class ResourceTables:
                 target, self._name, self._root_key, self._workspace, self._lists_with_history
             )
         self._guessed = GuessedKeys()
+        self._leftovers = Leftovers(target)
 
     def known(self) -> dict[str, Known]:
         """What is loaded of each row, by key. With a history, the lists of a row end with it, so that its detail is
@@ -269,17 +271,14 @@ class ResourceTables:
         self, root: pa.Table, items: Sequence[Item], tables: Mapping[str, pa.Table], full: bool
     ) -> Iterator[Batch]:
         """For each child table, remove the rows of this batch's parents that have none in it any more."""
-        replaced = pa.array([item.replaces for item in items])
-        if not pc.any(replaced).as_py():
-            return
         told = ListKeys({key for item in items for key in item.list_keys})
-        parents = root.filter(replaced)
         for name, table in self._shaper.tables.items():
             if table.parent is None or name in LONG_LISTS or not self._target.has_table(name):
                 continue
             if not full and not told.tell(table.prefix):
                 continue
-            yield from self._without_rows(name, parents, tables.get(name))
+            may_be = pa.array([self._leftovers.may_be(item, name) for item in items], pa.bool_())
+            yield from self._without_rows(name, root.filter(may_be), tables.get(name))
 
     def _without_rows(
         self, name: str, parents: pa.Table, present: pa.Table | None

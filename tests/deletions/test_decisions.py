@@ -45,6 +45,44 @@ def test_a_list_that_is_not_whole_proves_nothing_on_its_own(
     assert case.errors() == []
 
 
+def test_rows_that_stay_though_they_may_be_gone_are_told(begin: Begin) -> None:
+    case, scan = begin(), scan_of(THINGS, "abcdeF", "abc", proven=False)
+    case.listed(scan)
+    case.answered("e")
+    assert case.decide(scan) == []
+    (told,) = case.warnings()
+    assert told.code == "undecided"
+    assert "1 row is not in the list any more (d), and nothing proves it gone, so it stays" in (
+        told.message
+    )
+
+
+@pytest.mark.parametrize(
+    ("seen", "state"),
+    [("abcde", {"proven": False}), ("abc", {"rest_known": 2}), ("abc", {"finished": False})],
+    ids=["nothing is absent", "the rest is known", "not read to its end"],
+)
+def test_nothing_is_told_of_rows_that_are_not_missed(
+    seen: str, state: dict[str, Any], begin: Begin
+) -> None:
+    case = begin()
+    case.concluded(scan_of(THINGS, "abcde", seen, **state))
+    assert case.warnings() == []
+
+
+def test_rows_of_a_list_that_has_failed_are_told_by_its_error_alone(begin: Begin) -> None:
+    case = begin()
+    case.concluded(scan_of(THINGS, "abcde", "x", proven=False))
+    assert len(case.errors()) == 1
+    assert case.warnings() == []
+
+
+def test_what_the_budget_did_not_reach_is_no_open_question(begin: Begin) -> None:
+    case = begin()
+    case.concluded(scan_of(THINGS, "abcde", "abc", proven=False), cut=True)
+    assert case.warnings() == []
+
+
 def test_a_list_that_shows_none_of_its_rows_proves_nothing_on_its_own(begin: Begin) -> None:
     assert begin().listed(scan_of(THINGS, "abcde", "x")) == []
 

@@ -25,8 +25,8 @@ class SimulatedDisk(Disk):
         self.room: int | None = None
         self.full_at: float | None = None
         """When the running sync was first refused a write for want of room."""
-        self.closed_at: float | None = None
-        """When the running sync last closed a segment of its journal, which is durable from then on."""
+        self.closed_at: dict[Path, float] = {}
+        """When the running sync last closed a segment of a journal, which is durable from then on, by its folder."""
         self.synced: dict[Path, int] = {}
         """Bytes of each open or unsynced file that a power cut leaves."""
         self.unnamed: set[Path] = set()
@@ -79,7 +79,7 @@ class SimulatedDisk(Disk):
         super().close(handle)
         path = self._paths.pop(handle)
         if path.parent.name != "unfinished":
-            self.closed_at = self._now()
+            self.closed_at[path.parent] = self._now()
 
     def remove(self, path: Path) -> None:
         self._step(f"remove {path.name}")
@@ -106,7 +106,8 @@ class SimulatedDisk(Disk):
 
     def process_begins(self) -> None:
         """A new sync: what the one before met is over."""
-        self.full_at = self.closed_at = None
+        self.full_at = None
+        self.closed_at = {}
 
     def power_cut(self, chance: random.Random) -> None:
         """Lose what was not synced, or a part of it, as the seed says."""
@@ -141,7 +142,7 @@ class SimulatedDisk(Disk):
             set(self.unnamed),
             dict(self.removed),
             dict(self.replaced),
-            self.closed_at,
+            dict(self.closed_at),
         )
 
     def thaw(self) -> None:

@@ -25,8 +25,6 @@ class Kept:
     alarm: str | None
     why: str
     kinds: Kinds = field(default_factory=lambda: Kinds(wide=False))
-    hides: bool = True
-    """Whether drawn nights go on after its alarm while it stands. A rare one does not: others of its kind count."""
 
 
 KEPT: tuple[Kept, ...] = (
@@ -207,52 +205,78 @@ KEPT: tuple[Kept, ...] = (
     Kept(
         50000094,
         20,
-        "complete, with other children",
-        "a load was killed between children and their row, home was lost, and the list of children is empty now",
+        None,
+        "other children: a load was killed between children and their row, home was lost, and the list of children is"
+        " empty now",
         Kinds(),
-        hides=False,
     ),
     Kept(
         30001105,
         20,
-        "complete, with an old field",
-        "a load was refused while the list moved; not traced yet",
+        None,
+        "an old field: the simulated server dated its answers when they arrived, not when it made them",
         Kinds(),
-        hides=False,
     ),
     Kept(
         30001526,
         20,
-        "complete, with a row of a parent that is gone",
-        "a parent goes while its list changes under the sync; not traced yet",
+        None,
+        "a row of a parent that is gone, while its list has news and proves no absence; this is told now ('undecided')",
         Kinds(),
-        hides=False,
     ),
     Kept(
         40001627,
         20,
-        "complete, with other children",
+        None,
         "as 50000094",
         Kinds(lies=True),
-        hides=False,
     ),
     Kept(
         40001851,
         20,
-        "a detail is paid for twice",
-        "not traced yet",
+        None,
+        "paid for twice by the oracle alone: asked for by its key, from a list with days as versions that is read in"
+        " parts",
         Kinds(lies=True),
-        hides=False,
     ),
     Kept(
         40001496,
         20,
-        "kept out by an odd value",
-        "not traced yet",
+        None,
+        "kept out by the oracle alone: rows of a parent without a key",
         Kinds(lies=True),
-        hides=False,
+    ),
+    Kept(
+        30001601,
+        20,
+        None,
+        "as 30001526, in the night in which parents that had been kept were let go",
+        Kinds(),
+    ),
+    Kept(7990965, 20, None, "as 30001526", Kinds()),
+    Kept(
+        7991049,
+        20,
+        None,
+        "paid for twice by the oracle alone: it took the segment of the other workspace for one of this",
+        Kinds(),
+    ),
+    Kept(
+        600109,
+        20,
+        None,
+        "paid for twice in one sync: the power was cut after a complete sync, which brought an old note back",
+        Kinds(lies=True),
+    ),
+    Kept(
+        500075,
+        20,
+        None,
+        "kept out by the oracle alone: a row that had been given the detail of another the night before, which is"
+        " refused now",
+        Kinds(lies=True),
     ),
 )
 
-KNOWN = frozenset(kept.alarm for kept in KEPT if kept.alarm and kept.hides)
+KNOWN = frozenset(kept.alarm for kept in KEPT if kept.alarm)
 """Alarms of faults that stand: nights that are drawn go on after them."""

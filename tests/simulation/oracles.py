@@ -189,14 +189,14 @@ def _complete_means_equal(seen: Seen) -> Iterator[Alarm]:
         steady = {*seen.before[plan.name], *loaded}
         for key in sorted(steady, key=str):
             row, true = loaded.get(key), seen.before[plan.name].get(key)
-            if true is None and row is not None and _lost_its_parent(seen, plan, row):
-                yield Alarm("complete, with a row of a parent that is gone", f"{plan.name} {key}")
-            elif true is None:
-                # Among rows that are not loaded, absence may stay unproven (docs/scans.md); a sync in which
-                # there are none settles it.
+            if true is None:
+                # Among rows that are not loaded, absence may stay unproven (docs/scans.md). It is told then, and
+                # a sync in which there are none settles it.
                 is_quiet = not any(name in (plan.name, plan.parent) for name, _ in seen.changed)
                 if is_quiet and not (seen.night.edits or _has_news(seen, plan)):
                     yield Alarm("complete, with a row that is gone", f"{plan.name} {key}")
+                elif not _is_told(seen.report, plan):
+                    yield Alarm("complete, with a row that is gone untold", f"{plan.name} {key}")
             elif row is None:
                 yield Alarm("complete, without a row", f"{plan.name} {key}")
             else:
@@ -211,16 +211,10 @@ def _has_news(seen: Seen, plan: ListPlan) -> bool:
     )
 
 
-def _lost_its_parent(seen: Seen, plan: ListPlan, row: Row) -> bool:
-    """Whether the parent of the row is gone, and its absence proven. A list does not say of which parent a row was,
-    so as long as one parent that is gone is not marked as deleted, the rows of all of them rightly stay."""
-    parents = next((one for one in seen.world.lists if one.name == plan.parent), None)
-    if parents is None:
-        return False
-    true = seen.before[parents.name]
-    if not living(parents, seen.rows.get(parents.name, ())) <= true.keys():
-        return False
-    return not any(str(key[0]) == str(row["parent"]) for key in true)
+def _is_told(report: SyncReport, plan: ListPlan) -> bool:
+    """Whether the report says that rows of the list stay which may be gone."""
+    tally = report.tallies.get(plan.name)
+    return tally is not None and any(one.code == "undecided" for one in tally.warnings)
 
 
 def _fields_equal(seen: Seen, plan: ListPlan, key: Key, row: Row, true: Row) -> Iterator[Alarm]:
@@ -388,9 +382,13 @@ def _none_kept_out(seen: Seen) -> Iterator[Alarm]:
         if plan.hidden:  # a list that says to have more rows than it shows fails for that
             continue
         loaded = {_key(plan, row): row for row in seen.rows.get(plan.name, ())}
+        # Without its key, nobody can ask for the list of a parent.
+        odd_parents = {str(key[0]) for name, key in seen.odd_rows if name == plan.parent}
         for key, true in seen.before[plan.name].items():
             is_old = key not in loaded or loaded[key].get("name") != true["name"]
-            if is_old and (plan.name, key) not in seen.odd_rows:
+            # What a lie of an earlier night left there is none of this one.
+            is_other = (plan.name, key) in seen.odd_rows | seen.changed
+            if is_old and not (is_other or str(true.get("parent")) in odd_parents):
                 yield Alarm("kept out by an odd value", f"{plan.name} {key}")
 
 

@@ -136,16 +136,18 @@ class Receipts:
                     )
             place = ending.place(one.at + world.latency / 2, report)
             is_complete = report is not None and report.status == "complete"
-            # Asked for by its key alone, because it slipped from a list that moved: whether its list row changes on
-            # the day that is its version cannot be told the next time.
-            is_unclear = one.name in moving and one.name in vague
+            # Asked for by its key alone, because it slipped from a list that moved, or because a list of many pages is
+            # read in parts: whether its list row changes on the day that is its version cannot be told the next time.
+            is_unclear = one.name in vague and (
+                one.name in moving or (report is not None and report.status == "partial")
+            )
             seen[detail] = None if is_unclear or (is_stale and not is_complete) else place
         for detail, now in seen.items():
             self._places.pop(detail, None)
             if now is not None:
                 self._places[detail] = now
-        if report is not None and report.status == "complete":
-            self._stale.clear()
+        if report is not None and report.status == "complete" and not night.power_cut:
+            self._stale.clear()  # a power cut may bring back what a killed sync had noted
         self.changed(touched)
         if night.power_cut:
             self._keep(Place.ON_DISK)

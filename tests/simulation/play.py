@@ -205,7 +205,9 @@ class _World:
         yield from alarms(seen)
         self._receipts.changed(self._source.changes[:changes])
         disk = self._machine.disk
-        ending = Ending(self._machine.ended_at, disk.full_at, disk.closed_at)
+        ending = Ending(
+            self._machine.ended_at, disk.full_at, disk.closed_at.get(self._settings().journal)
+        )
         yield from self._receipts.after(
             self._world, night, seen.asked, seen.after, touched, report, ending
         )
@@ -344,6 +346,17 @@ class _World:
 
     # -- the sync -------------------------------------------------------------------------------
 
+    def _settings(self) -> Settings:
+        return Settings(
+            home=self._machine.home,
+            source=str(self._definition),
+            allow_env=(f"SIMULATED_KEY@{HOST}",),
+            rpm=self._world.per_minute,
+            rpd=self._world.per_day,
+            reserve=0.0,
+            database=self._machine.folder / "target.duckdb",
+        )
+
     def _sync(self, night: Night) -> tuple[SyncReport | None, Exception | None]:
         machine = self._machine
         machine.kill_at = night.kill_at
@@ -361,15 +374,7 @@ class _World:
             asked=self._asked,
             teller=self._teller,
         )
-        settings = Settings(
-            home=machine.home,
-            source=str(self._definition),
-            allow_env=(f"SIMULATED_KEY@{HOST}",),
-            rpm=self._world.per_minute,
-            rpd=self._world.per_day,
-            reserve=0.0,
-            database=machine.folder / "target.duckdb",
-        )
+        settings = self._settings()
         target = MemoryTarget(settings, self._store, step=self._loading(night))
 
         def watch(step: int) -> None:

@@ -77,9 +77,10 @@ class Server(httpx.AsyncBaseTransport):
         self.asked.append(
             Asked(at, what.kind, what.name, what.key, status, is_whole=is_whole, by=self.by)
         )
+        # Of the answer as it is made, before anything else changes (RFC 9110, 6.6.1).
+        headers = {"content-type": "application/json", "date": _date(self.instant()), **headers}
         self.after()
         await asyncio.sleep(way)
-        headers = {"content-type": "application/json", "date": _date(self.instant()), **headers}
         return httpx.Response(
             status, headers=headers, stream=httpx.ByteStream(body), request=request
         )

@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 
+from oa_sync.extract.tally import Tally, Warned
 from oa_sync.workspace.report import SyncReport
 from tests.simulation.nights import Night
 from tests.simulation.oracles import Seen, alarms
 from tests.simulation.worlds import BEGIN, World, drawn
 
-GONE = "complete, with a row of a parent that is gone"
+GONE, UNTOLD = "complete, with a row that is gone", "complete, with a row that is gone untold"
 
 
 def _family() -> tuple[World, str, str]:
@@ -33,27 +34,29 @@ def _has_family(world: World) -> bool:
     return any(plan.parent for plan in world.lists)
 
 
-@pytest.mark.parametrize(("marked", "alarmed"), [(None, False), ("2026-01-01", True)])
-def test_a_row_stays_too_long_only_where_its_parent_is_marked(
-    marked: str | None, alarmed: bool, tmp_path: Path
+@pytest.mark.parametrize(
+    ("edits", "is_told", "alarm"),
+    [(3, False, UNTOLD), (3, True, None), (0, True, GONE), (0, False, GONE)],
+)
+def test_a_row_that_is_gone_stays_in_moving_nights_only_and_is_told(
+    edits: int, is_told: bool, alarm: str | None, tmp_path: Path
 ) -> None:
-    """As long as the absence of one parent is not proven, that of no row is."""
     world, parents, children = _family()
     rows: dict[str, list[dict[str, Any]]] = {
-        parents: [
-            {"id": "p", "_oa_deleted_at": "2026-01-01"},
-            {"id": "other", "_oa_deleted_at": marked},
-        ],
+        parents: [{"id": "p", "_oa_deleted_at": "2026-01-01"}],
         children: [{"id": "c", "parent": "p", "_oa_deleted_at": None}],
     }
     empty: dict[str, Any] = {parents: {}, children: {}}
+    report = SyncReport("s", "w", BEGIN)
+    if is_told:
+        report.tallies[children] = Tally(warnings=[Warned("undecided", "1 row stays")])
     seen = Seen(
         world=world,
-        night=Night(1, 0.0, edits=3),
+        night=Night(1, 0.0, edits=edits),
         before=empty,
         after=empty,
         touched=set(),
-        report=SyncReport("s", "w", BEGIN),
+        report=report,
         rows=rows,
         asked=[],
         all_asked=[],
@@ -63,4 +66,5 @@ def test_a_row_stays_too_long_only_where_its_parent_is_marked(
         log="",
         home=tmp_path,
     )
-    assert (GONE in {alarm.kind for alarm in alarms(seen)}) == alarmed
+    kinds = {one.kind for one in alarms(seen)} & {GONE, UNTOLD}
+    assert kinds == ({alarm} if alarm else set())
