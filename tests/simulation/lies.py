@@ -116,8 +116,9 @@ _MIXED = frozenset(
 LIES: dict[str, Lie] = {
     # Lists that are empty, or cut.
     "empty list": Lie(_HIDES, _empty),
+    # Where the list tells no total after all, and no row of it is loaded, it is an empty list as any other.
     "empty list with a total": Lie(
-        _NONE, lambda page: _last({**page, "data": []}), needs=_has_total
+        _NONE, lambda page: _last({**page, "data": []}), needs=_has_total, seldom=_HIDES
     ),
     "null for a list": Lie(_HIDES, lambda page: _last({**_with_total(page, 0), "data": None})),
     "first half": Lie(_LOSES, _half),
