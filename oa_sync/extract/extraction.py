@@ -53,6 +53,7 @@ from oa_sync.extract.lists.listing import OpenList
 from oa_sync.extract.lists.order_memory import FULL_SCAN_DAYS, ListFacts, OrderMemory
 from oa_sync.extract.lists.reading import scan
 from oa_sync.extract.lists.scan import Pending, Scan
+from oa_sync.extract.lists.told_keys import ToldKeys
 from oa_sync.extract.lists.turns import Turns
 from oa_sync.extract.rationing import Budget, Rationing, is_lost
 from oa_sync.extract.runs.followed import FollowedRuns
@@ -113,6 +114,7 @@ class Extraction:
         self._runs = runs
         self._read_before = read_before or {}
         self._orders = OrderMemory(lists, clock, full_scan_days=full_scan_days)
+        self._told_keys, self._identity = ToldKeys(lists), DetailIdentity(lists)
         self.tallies: dict[str, Tally] = {}
         self.exhausted: BudgetExhausted | None = None
         self.in_parts: BudgetExhausted | None = None
@@ -131,7 +133,7 @@ class Extraction:
             progress=progress,
             tallies=self.tallies,
             deletions=self._deletions,
-            identity=DetailIdentity(lists),
+            identity=self._identity,
         )
 
     async def run(
@@ -190,6 +192,8 @@ class Extraction:
     async def _emit_listed(self, result: Scan) -> None:
         await self._write(self._runs.after_list(result, self.tallies[result.resource.name]))
         self._deletions.leave_for_later(result)
+        self._told_keys.look_again(result)
+        self._identity.look_again(result)
         await self._emit_rows(result)
 
     async def _conclude(self, result: Scan, done: set[tuple[str, str]]) -> None:
@@ -197,6 +201,8 @@ class Extraction:
         details = self._details
         self._refusals.conclude(result.resource, details.failed, details.refused, done)
         self._orders.conclude(result)
+        self._told_keys.conclude(result)
+        self._identity.conclude(result.resource)
 
     async def _delete(
         self, scans: Sequence[Scan], done: set[tuple[str, str]]
