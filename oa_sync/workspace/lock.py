@@ -201,20 +201,22 @@ class PostgresLock:
     def _refuse(self, connection: psycopg.Connection[Any]) -> None:
         holder = _holder(connection, self._key)
         held = LockHeldError(
-            f"{self._what}: another sync is running ({_described(holder)}); wait for it, or end that"
+            f"{self._what}: another sync is running ({_described(holder or '')}); wait for it, or end that"
             " process"
         )
         is_ours = holder == self._me and self._connection is not None
-        if is_ours or _has_died(holder):
-            # A connection that was cut, or whose process was killed: the server has not noticed it yet.
+        if holder is None or is_ours or _has_died(holder):
+            # It was let go just now; or its connection was cut, or its process killed, and the server is about to
+            # notice it.
             raise ConnectionLostError(held)
         raise held
 
 
-def _holder(connection: psycopg.Connection[Any], key: int) -> str:
-    """The name that the holder gave its connection; other roles may not see it."""
+def _holder(connection: psycopg.Connection[Any], key: int) -> str | None:
+    """The name that the holder gave its connection: '' for other roles, which may not see it. None: nobody holds it
+    now, or the connection is being closed."""
     found = connection.execute(_HOLDER, [key]).fetchone()
-    return str(found[0]) if found else ""
+    return None if found is None else found[0] or ""
 
 
 def _has_died(holder: str) -> bool:
