@@ -400,7 +400,8 @@ class Deletions:
         if gone:
             how = "--allow-mass-delete" if self._allow else "the list said so before"
             tally.warnings.append(_unusual(len(gone), scan.living, how))
-        if not is_mass(len(rest), scan.living):
+        is_all_that_is_left = 0 < len(rest) == scan.living - len(gone)
+        if not (is_mass(len(rest), scan.living) or is_all_that_is_left):
             self._facts.set_fact(_KEPT, resource, None)
             return [*gone, *self._proven(scan, rest)]
         times = {_digest(key): (kept[key] or now).isoformat() for key in rest}

@@ -262,6 +262,14 @@ KEPT: tuple[Kept, ...] = (
         Kinds(),
     ),
     Kept(
+        700045,
+        20,
+        None,
+        "an old field: an empty list, in the sync that let go what an earlier one had kept, left all other rows as they"
+        " were, and complete",
+        Kinds(lies=True),
+    ),
+    Kept(
         600109,
         20,
         None,
