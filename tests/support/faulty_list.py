@@ -72,6 +72,8 @@ class FaultyList:
     largest: int = 10
     """The most rows that a page has."""
     place: Place | None = None
+    has_clock: bool = False
+    """Whether the header `Date` has the time of `clock`, not that of this machine."""
     clock: ManualClock = field(default_factory=ManualClock)
     store: MemoryStore = field(default_factory=MemoryStore)
     settings: Settings = field(init=False)
@@ -151,7 +153,7 @@ def faulty_list(folder: Path, source: FaultyList, **settings: Any) -> Iterator[F
     folder.mkdir(exist_ok=True)
     definition = folder / "things.yaml"
     definition.write_text(json.dumps({"name": "faulty", "resources": [resource]}))
-    with json_api(Routes()) as server:
+    with json_api(Routes(), source.clock.now if source.has_clock else None) as server:
         source.server = server
         settings |= {"source": str(definition), "api_key": None}
         if source.place is None:

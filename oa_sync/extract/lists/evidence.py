@@ -2,7 +2,7 @@
 
 Let L be the list at the moment when its first page was read. It had as many rows as that page's `total`
 says. A row that was seen *was in L* if it stood on that first page, if it was loaded by an earlier sync,
-or if its version is a time before that moment. Let T be the distinct rows that were certainly in L.
+or if its version is a time that was over before that moment. Let T be the distinct rows that were certainly in L.
 
     |T| = total  proves  T = L:
 
@@ -25,6 +25,10 @@ What this assumes, and what happens where it is wrong:
   `Date` header, within `MARGIN`. A row inserted during the scan *with an old time* (a restored backup, an
   import that keeps its times) could be counted in place of a row that slipped through at the same time. So a row
   that is counted for its time alone, and whose time is no news (`Scan.may_be_restored`), takes the proof away.
+  A time may be coarse: a day, an hour or a minute lies before that moment when it is over
+  (`oa_sync.extract.lists.resolution.latest_writing`). And it may be the time of another zone than it says. Then it
+  is slow by half hours. So where a row would have been inserted between the first page and its own, had its time
+  been slow so, it takes the proof away too (`may_name_another_zone`).
 - An id that leaves the list does not come back to it within one scan.
 
 A list may show a row twice by itself: a join does. Its total counts the rows shown, or the distinct ones. A row
@@ -51,6 +55,7 @@ from oa_sync.clock import instant_of
 from oa_sync.extract.lists.changes import Listed
 from oa_sync.extract.lists.listing import ListPage
 from oa_sync.extract.lists.mass import is_mass
+from oa_sync.extract.lists.resolution import latest_writing, may_name_another_zone
 
 MARGIN = timedelta(seconds=10)
 """For slow answers, transactions that commit late, and servers whose clocks differ."""
@@ -122,7 +127,7 @@ class Evidence:
         self._there: set[str] = set()
         self._unclear: set[str] = set()
         self._late: set[str] = set()
-        self._restored: set[str] = set()
+        self._doubtful: set[str] = set()
         self._totals_told: set[int | None] = set()
         self._delivered = self._rows_in_turn = 0
         self._copies: dict[str, int] = {}
@@ -153,21 +158,28 @@ class Evidence:
             if is_first or self._was_loaded(row.key):
                 self._there.add(row.key)
             elif row.key not in self._there:
-                self._date(row)
+                self._date(row, page.place.server_date)
         return window
 
-    def _date(self, row: Listed) -> None:
-        """Decide by its time whether a row that is not loaded was in L."""
-        start, instant = self.since, instant_of(row.version)
-        if start is not None and instant is not None and instant < start - MARGIN:
+    def _date(self, row: Listed, shown: datetime | None) -> None:
+        """Decide by its time whether a row that is not loaded was in L. `shown`: the server's time of its page."""
+        start, latest = self.since, latest_writing(row.version)
+        if start is not None and latest is not None and latest < start - MARGIN:
             self._there.add(row.key)
             self._unclear.discard(row.key)
-            if self._may_be_restored(row):
-                self._restored.add(row.key)
+            if self._may_be_restored(row) or self._may_be_slow(row, start, shown):
+                self._doubtful.add(row.key)
             return
         self._unclear.add(row.key)
+        instant = instant_of(row.version)
         if start is not None and instant is not None and instant >= start + _RESOLUTION:
             self._late.add(row.key)
+
+    def _may_be_slow(self, row: Listed, start: datetime, shown: datetime | None) -> bool:
+        """Whether the time of `row` may be of another zone than it says, so that it was inserted after `start`."""
+        if shown is None:
+            return True
+        return may_name_another_zone(row.version, start - MARGIN, shown + MARGIN)
 
     def was_repeated(self) -> None:
         """A second reading gave the same rows."""
@@ -238,7 +250,7 @@ class Evidence:
             return total == place.count and not self._copies
         if not self._keyed:
             return self.steady and total in (None, self._delivered)
-        return total is not None and len(self._there) == total and not self._restored
+        return total is not None and len(self._there) == total and not self._doubtful
 
     @property
     def missing(self) -> int:

@@ -247,7 +247,10 @@ class _Reading:
 
     async def _repeat(self) -> None:
         first = set(self.evidence.keys)
-        second = Evidence(lambda key: key in first or self._scan.is_loaded(key))
+        second = Evidence(
+            lambda key: key in first or self._scan.is_loaded(key),
+            may_be_restored=self._scan.may_be_restored,
+        )
         async with aclosing(self._opened.pages(ahead=False)) as pages:
             async for page in pages:
                 second.add(page, self._scan.add(page))
