@@ -9,6 +9,7 @@ from oa_sync.client.paging.across import across
 from oa_sync.client.paging.auto import detect
 from oa_sync.client.paging.cursor import Cursors
 from oa_sync.client.paging.ends import Ends, FullPages
+from oa_sync.client.paging.failure_words import total_in
 from oa_sync.client.paging.links import linked_pages
 from oa_sync.client.paging.listing import Answer, Listing
 from oa_sync.client.paging.numbered import Offsets, PageNumbers
@@ -92,15 +93,32 @@ class ApiList:
         full = self._signs.full if self._signs is not None else FullPages()
         try:
             ends = Ends(self._listing, self._paginator, full)
+            last: Page | None = None
             async for page in ends.of(walk, lambda: self._doubt):
+                last = page
                 yield page
         finally:
             await walk.aclose()
-        if self._listing.failure is not None:
+        if (failure := self._failure(last)) is not None:
             raise IncompleteListError(
-                f"{self._listing.failure}: the answer tells of an error beside its rows, so rows may be missing. Those"
-                " that came are loaded, and no row is taken for deleted. Run again; if it stays so, tell the vendor"
+                f"{failure}, so rows may be missing. Those that came are loaded, and no row is taken for deleted. Run"
+                " again; if it stays so, tell the vendor"
             )
+
+    def _failure(self, last: Page | None) -> str | None:
+        """Which answer says itself that rows are missing, and how; `last` is the last page. None: no one does."""
+        if (what := self._listing.failure) is not None:
+            return f"{what}: the answer tells of an error beside its rows"
+        if last is None:
+            return None
+        what, count = last.response.what, total_in(last.response.headers)
+        if what in self._listing.cut:
+            return f"{what}: the answer says that it was cut, and no page follows"
+        if count is not None and last.total is not None and count > last.total:
+            return (
+                f"{what}: the head of the answer says {count:,} rows, and its total {last.total:,}"
+            )
+        return None
 
     def _look_at(self, answer: Answer) -> None:
         """See whether the first answer tells how the list goes on, where that is declared."""

@@ -12,13 +12,15 @@ from collections.abc import Iterator
 from typing import Any
 
 from oa_sync.client.paging.envelope import (
-    ERRORS,
     OTHER_KEYS,
     RECORD_KEYS,
     doubt,
-    is_error,
     is_row_count,
     scalars,
+)
+from oa_sync.client.paging.failure_words import (
+    is_failed_status,
+    tells_failed_list,
     tells_failure,
 )
 from oa_sync.definitions.paths import MISSING, parse_path, select
@@ -26,7 +28,6 @@ from oa_sync.definitions.paths import MISSING, parse_path, select
 _ABOUT_PAGING = frozenset(
     {"meta", "metadata", "_meta", "pagination", "paging", "page_info", "pageinfo"}
 )
-_FAILED = frozenset({"error", "fail", "failed", "failure"})
 
 
 def says_empty(document: Any, selector: str | None, count_paths: tuple[str, ...]) -> bool:
@@ -45,7 +46,7 @@ def says_empty(document: Any, selector: str | None, count_paths: tuple[str, ...]
         and all(_is_zero(count) or count in (MISSING, None) for count in counts)
         and doubt(values, 0) is None
         and not any(_tells_failure(keys, value) for keys, value in values)
-        and not tells_failure(document)
+        and not tells_failed_list(document)
     )
 
 
@@ -60,12 +61,7 @@ def _is_zero(count: Any) -> bool:
 
 
 def _tells_failure(keys: tuple[str, ...], value: Any) -> bool:
-    name = keys[-1].lower()
-    if name in ("success", "ok"):
-        return value is False
-    if name == "status":
-        return isinstance(value, str) and value.lower() in _FAILED
-    return name in ERRORS and is_error(value)
+    return is_failed_status(keys[-1], value) or tells_failure({keys[-1]: value})
 
 
 def _holds_another_list(document: dict[str, Any]) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 from oa_sync.client.wording import printable
@@ -30,8 +30,6 @@ NEXT_ONES = (
     ),
     *("next_cursor", "nextcursor", "@odata.nextlink", "odata.nextlink", "@nextlink"),
 )
-ERRORS = frozenset({"error", "errors", "exception", "fault"})
-_NO_ERROR = frozenset({"", "0", "none", "null", "no", "false", "ok", "success", "no error"})
 _DEEPEST = 3
 
 Found = tuple[tuple[str, ...], Any]
@@ -51,25 +49,6 @@ def scalars(document: Any, rows_path: str, above: tuple[str, ...] = ()) -> Itera
 def is_row_count(name: str) -> bool:
     """Whether a field of this name counts the rows of the list."""
     return name.lower() in ROW_COUNTS or name.lower() == "count"
-
-
-def is_error(value: Any) -> bool:
-    """Whether `value`, under a name of `ERRORS`, tells of an error. Some APIs always have the field, and say in zeros
-    or in a word that there is none."""
-    if isinstance(value, dict):
-        return any(map(is_error, value.values()))
-    if isinstance(value, str):
-        return value.strip().lower() not in _NO_ERROR
-    return bool(value)
-
-
-def tells_failure(fields: Mapping[str, Any]) -> bool:
-    """Whether the top of an answer says that something went wrong, whatever its status says."""
-    for key, value in fields.items():
-        name = key.lower()
-        if (name in ERRORS and is_error(value)) or (name in ("success", "ok") and value is False):
-            return True
-    return False
 
 
 def says_more(document: Any, rows_path: str) -> bool:

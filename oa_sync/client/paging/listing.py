@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from oa_sync.client.paging.emptiness import says_empty
-from oa_sync.client.paging.envelope import tells_failure
+from oa_sync.client.paging.failure_words import is_stale, tells_cut, tells_failed_list
 from oa_sync.client.paging.rows import find_rows
 from oa_sync.client.response import NO_CONTENT, EmptyBodyError, Response
 from oa_sync.client.rows import UndecodedRows
@@ -88,10 +88,13 @@ class Listing:
         self._started = self._looked = False
         self.failure: str | None = None
         """Which answer of this reading tells of an error beside its rows."""
+        self.cut: set[str] = set()
+        """Which answers say that they were cut."""
 
     def begin(self) -> None:
         """The next answer is the first one of a reading."""
         self._looked, self.failure = False, None
+        self.cut.clear()
 
     async def read(self, params: Mapping[str, Any], note: str) -> Answer:
         """One page, asked for by `params` beside those of the endpoint.
@@ -131,8 +134,10 @@ class Listing:
         if isinstance(answer.document, dict):
             rows_key = parse_path(answer.rows_path)[:1]
             envelope = {key: value for key, value in answer.document.items() if (key,) != rows_key}
-            if tells_failure(envelope):
+            if tells_failed_list(envelope) or is_stale(answer.response.headers):
                 self.failure = self.failure or answer.what
+            if tells_cut(envelope):
+                self.cut.add(answer.what)
         self._started = self._looked = True
         return answer
 

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from oa_sync.client.paging.envelope import tells_failure
+from oa_sync.client.paging.failure_words import tells_failure
 from oa_sync.client.wording import named
 from oa_sync.definitions.model import Resource
 from oa_sync.definitions.paths import select, spelled
