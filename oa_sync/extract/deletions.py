@@ -29,7 +29,9 @@ the sync ends with exit code 1, names them, and remembers them. What was kept go
 
 A parent that was missed hides the rows of its list. So rows of a list that is asked for by parent go only when
 every absent parent is gone. Where parents went in this sync, as many rows go with them as their lists showed
-when they were read last, which is remembered. What is absent beside these is judged as in any other list.
+when they were read last, which is remembered. What is absent beside these is judged as in any other list. A row may
+stand below several parents, or move: so by as many rows as the lists of parents that stayed became shorter, fewer
+rows count as gone with those that went.
 
 A parent that its list shows, and whose own list answers 404, is a contradiction, unless that list is known to have
 been empty, or the parent is new. No row of the resource, nor of those below it, is taken for deleted then, and the
@@ -285,11 +287,19 @@ class Deletions:
 
     def _judge_by_parents(self, scan: Scan, parents: Scan) -> None:
         """Take `scan` out of doubt if the parents that went explain enough of what is absent: as many rows as
-        their lists showed when they were read last."""
+        their lists showed when they were read last, but none that the lists of others lost."""
         loaded = _loaded_or_seen(parents)
         living, rows = self._living_parents(parents), self._rows_of_parent(scan)
         went = sum(count for key, count in rows.items() if key not in living)
-        if went and not is_mass(len(scan.absent()) - went, scan.living - went):
+        # Rows that went from lists of other parents went with none. Some of them may still be seen elsewhere.
+        lost = sum(
+            max(0, rows.get(_digest(key), 0) - count)
+            for key, count in scan.of_parent.items()
+            if _digest(key) in living
+        )
+        absent = len(scan.absent())
+        explained = min(went, absent - lost)
+        if explained > 0 and not is_mass(absent - explained, scan.living - explained):
             self._believed.add(scan.resource.name)
         if not self._is_in_doubt(scan):
             # The number of a parent that goes now stays until the marks of its rows are on disk.

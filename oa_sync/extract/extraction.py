@@ -362,10 +362,10 @@ class Extraction:
             if not turns.may_begin(result.pages):
                 result.is_part = True
                 return
-            before, parent = len(result.seen), next(keys)
+            parent = next(keys)
             yield opened
             turns.end_one()
-            result.of_parent[parent] = len(result.seen) - before
+            result.of_parent[parent] = opened.shown
             if opened.is_missing:
                 result.lists_missing.add(parent)
 

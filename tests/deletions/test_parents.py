@@ -125,6 +125,42 @@ def test_a_parent_that_goes_takes_no_rows_of_others_along(
         assert family.living() == family.ids
 
 
+SHARED = [f"shared-{n}" for n in range(30)]
+
+
+@pytest.mark.parametrize(
+    ("is_moved", "by"),
+    [(False, "p1"), (False, "p2"), (True, "p1")],
+    ids=["shared", "shared with the one that is cut", "moved"],
+)
+def test_a_parent_that_goes_explains_no_loss_of_others(
+    is_moved: bool, by: str, tmp_path: Path
+) -> None:
+    """Its rows are below `by` too, or go there. The list of p2 is cut meanwhile."""
+    family = a_family(parts=5, parents=2)
+    family.parts["p0"] = list(SHARED)
+    family.parts["p2"] = [f"p2-{n}" for n in range(40)]
+    if not is_moved:
+        family.parts[by] += SHARED
+    with served(family, tmp_path):
+        for _ in range(2):
+            assert family.sync().exit_code == 0
+        if is_moved:
+            family.parts[by] += SHARED
+        del family.parts["p0"]
+        family.fault = lambda parent, body: (
+            _list([one for one in family.parts["p2"] if one < "p2-15" or one in SHARED])
+            if parent == "p2"
+            else body
+        )
+        for _ in range(2):
+            assert family.sync().exit_code == 1
+            assert family.living() == family.ids
+        family.fault = lambda parent, body: body
+        assert family.sync().exit_code == 0
+        assert family.living() == family.ids
+
+
 @pytest.mark.parametrize("fault", [None, "empty", "404"])
 def test_the_many_rows_of_a_parent_go_with_it(fault: str | None, tmp_path: Path) -> None:
     """At once, or by the next list that is whole."""

@@ -53,11 +53,13 @@ class _PageOfParent:
 
 @dataclass(slots=True)
 class ListOfParent:
-    """The list of one parent. An answer of 404 counts as an empty list, and is noted in `is_missing`."""
+    """The list of one parent. An answer of 404 counts as an empty list, and is noted in `is_missing`. `shown`: the rows
+    of its newest reading, whether or not other parents have them too."""
 
     opened: OpenList
     inherited: dict[str, Any]
     is_missing: bool = False
+    shown: int = 0
 
     @property
     def without_total(self) -> str:
@@ -66,9 +68,11 @@ class ListOfParent:
 
     async def pages(self, *, ahead: bool) -> AsyncGenerator[ListPage, None]:
         """As `OpenList.pages`."""
+        self.shown = 0
         try:
             async with aclosing(self.opened.pages(ahead=ahead)) as pages:
                 async for page in pages:
+                    self.shown += page.place.count
                     yield _PageOfParent(page, self.inherited)
         except NotFoundError:
             self.is_missing = True

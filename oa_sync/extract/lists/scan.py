@@ -87,7 +87,7 @@ class Scan:
     copies: int = 0
     """Rows that the list shows beside the distinct ones."""
     of_parent: dict[str, int] = field(default_factory=dict)
-    """How many rows the list of each parent showed first, by the parent's key."""
+    """How many rows the list of each parent showed, by the parent's key."""
     lists_missing: set[str] = field(default_factory=set)
     """The parents that are listed, and whose list answered 404."""
     handed_on: dict[str, Known] = field(default_factory=dict)
