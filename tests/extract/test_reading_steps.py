@@ -24,6 +24,7 @@ from oa_sync.errors import (
 )
 from oa_sync.extract.lists import reading
 from oa_sync.extract.lists.changes import Known
+from oa_sync.extract.lists.dependent import UnaskedListError
 from oa_sync.extract.lists.early_stop import EarlyStop
 from oa_sync.extract.lists.ration import AHEAD_FROM, Ration
 from oa_sync.extract.lists.reading import (
@@ -138,6 +139,8 @@ class Failing(Told):
 @pytest.mark.parametrize(
     ("error", "asked"),
     [
+        # No request was sent.
+        (UnaskedListError("no"), 9),
         (ServerError("no", status=500), FAILURES_IN_A_ROW),
         (NotAuthorisedError("no", status=403), FAILURES_IN_A_ROW),
         (IncompleteListError("no"), 9),

@@ -23,6 +23,10 @@ from oa_sync.shape.json_text import encode
 Opener = Callable[[Resource, str | None, Mapping[str, Any]], OpenList]
 
 
+class UnaskedListError(InvalidResponseError):
+    """A parent does not say how to ask for its list, so no request was sent."""
+
+
 @dataclass(frozen=True, slots=True)
 class _PageOfParent:
     """A page with the parent's fields in every row."""
@@ -87,7 +91,7 @@ class ListOfParent:
 class _Unasked:
     """The list of a parent that does not say how to ask for it: reading it raises `error`."""
 
-    error: InvalidResponseError
+    error: UnaskedListError
     without_total: str = ""
 
     async def pages(self, *, ahead: bool) -> AsyncGenerator[ListPage, None]:
@@ -107,11 +111,11 @@ async def dependent_lists(
     open_list: Opener, resource: Resource, parents: Iterable[dict[str, Any]]
 ) -> AsyncIterator[ListOfParent]:
     """The list of `resource` for every row of `parents`. Where a row lacks a field that the definition resolves,
-    reading its list raises InvalidResponseError."""
+    reading its list raises UnaskedListError."""
     for parent in parents:
         try:
             path, params = _bound(resource, parent)
-        except InvalidResponseError as error:
+        except UnaskedListError as error:
             yield ListOfParent(_Unasked(error), {})
             continue
         inherited = {
@@ -127,7 +131,7 @@ def _bound(resource: Resource, parent: dict[str, Any]) -> tuple[str, dict[str, A
     for name, resolve in resource.endpoint.resolved.items():
         values[name] = select(parent, resolve.field, None)
         if values[name] is None or isinstance(values[name], dict | list):
-            raise InvalidResponseError(
+            raise UnaskedListError(
                 f"{resource.name}: a row of {resolve.resource} has no {resolve.field!r}, which the"
                 f" parameter {name!r} resolves"
             )
@@ -135,5 +139,5 @@ def _bound(resource: Resource, parent: dict[str, Any]) -> tuple[str, dict[str, A
     try:
         path = fill_path(resource.endpoint.path, values)
     except ValueError as error:
-        raise InvalidResponseError(f"{resource.name}: {error}") from None
+        raise UnaskedListError(f"{resource.name}: {error}") from None
     return path, {name: value for name, value in values.items() if name not in in_path}

@@ -18,6 +18,7 @@ from oa_sync.errors import (
 )
 from oa_sync.extract.lists.absent import MOST_ASKED, SAMPLE, may_be_asked, to_confirm, to_sample
 from oa_sync.extract.lists.changes import identity
+from oa_sync.extract.lists.dependent import UnaskedListError
 from oa_sync.extract.lists.early_stop import EarlyStop
 from oa_sync.extract.lists.evidence import Evidence, Window
 from oa_sync.extract.lists.healing import Healing
@@ -74,7 +75,8 @@ async def scan(
                 await reading.run(early_stop)
             except ApiError as error:
                 # The lists of other parents are read all the same.
-                failures_in_a_row += not isinstance(error, IncompleteListError)
+                # One that was not sent cost nothing, and says nothing of the server.
+                failures_in_a_row += not isinstance(error, IncompleteListError | UnaskedListError)
                 if _is_of_all(error) or failures_in_a_row == FAILURES_IN_A_ROW:
                     raise
                 failed = failed or error
