@@ -119,7 +119,7 @@ def test_a_quiet_scan_reads_each_page_once_and_proves_itself_whole(
     known = loaded(REPORTS, [row for n, row in enumerate(rows_of(81)) if n in lost])
     # The others have come since those were loaded: with older times they may be restored, and prove nothing.
     rows = [
-        row if n in lost else row_of(row["id"], START - timedelta(days=1))
+        row if n in lost else row_of(row["id"], START - timedelta(days=1, seconds=7))
         for n, row in enumerate(rows_of(count))
     ]
     source = MovingList(rows, size, paging)
