@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from oa_sync.client.paging.emptiness import says_empty
-from oa_sync.client.paging.envelope import tells_failure
+from oa_sync.client.paging.envelope import as_count, is_lower_bound, tells_failure
 from oa_sync.client.paging.rows import find_rows
 from oa_sync.client.response import NO_CONTENT, EmptyBodyError, Response
 from oa_sync.client.rows import UndecodedRows
@@ -39,13 +39,11 @@ class Answer:
         return self.response.what
 
     def count(self, path: str | None) -> int | None:
-        """The count (of rows, of pages) at `path`; None where absent, negative or no number."""
-        value = select(self.document, path, None) if path is not None else None
-        if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 16:
-            value = int(value)
-        if isinstance(value, float) and value.is_integer():
-            value = int(value)
-        return value if type(value) is int and value >= 0 else None
+        """The count (of rows, of pages) at `path`; None where absent, negative, no number, or a lower bound by its own
+        word."""
+        if path is None or is_lower_bound(self.document, path):
+            return None
+        return as_count(select(self.document, path, None))
 
     def total(self, path: str | None) -> int | None:
         """The rows of the whole list; None also where it is less than the rows of this page, because

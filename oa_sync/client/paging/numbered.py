@@ -31,7 +31,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from oa_sync.client.paging.envelope import says_more
+from oa_sync.client.paging.doubts import says_more
 from oa_sync.client.paging.listing import (
     Answer,
     Count,
