@@ -24,7 +24,7 @@ from oa_sync.client.paging.envelope import (
     scalars,
     squashed,
 )
-from oa_sync.client.paging.links import header_link, listed_link
+from oa_sync.client.paging.links import header_link, listed_link, parsed_links
 from oa_sync.client.paging.listing import Answer
 from oa_sync.client.wording import printable
 from oa_sync.definitions.model import (
@@ -135,9 +135,15 @@ def _doubt_by_header(answer: Answer) -> str | None:
             number, most = _NUMBER.fullmatch(text), 1 if of_pages else len(answer.rows)
         is_more = number is not None and most is not None and int(number[1]) > most
         is_more = is_more or is_more_flag(name.lower().removeprefix("x-"), text)
+        is_more = is_more or (_is_odd_link(name, text) and "next" in text.lower())
         if is_more or (words & _GOES_ON and text.lower() not in _NOTHING):
             return f"the header {name} is {printable(text, 40)}"
     return None
+
+
+def _is_odd_link(name: str, text: str) -> bool:
+    """Whether it is a `Link` header that is not in its form, so that nobody knows what it says."""
+    return name.lower() == "link" and parsed_links(text.strip()) is None
 
 
 def _counts_pages(words: set[str]) -> bool:
@@ -157,7 +163,9 @@ def _doubt_in_header(text: str, answer: Answer) -> str | None:
 
 
 def _by_header(answer: Answer) -> HeaderLinkPaginator | PageNumberPaginator | None:
-    if header_link(answer, "next"):
+    if not _is_odd_link("link", answer.response.headers.get("link", "")) and header_link(
+        answer, "next"
+    ):
         return HeaderLinkPaginator()
     for name in _HEADERS:
         value = header_link(answer, "next", name)
