@@ -10,7 +10,7 @@ import re
 from collections.abc import AsyncGenerator
 from functools import partial
 
-from oa_sync.client.paging.listing import Answer, Listing, RepeatGuard
+from oa_sync.client.paging.listing import Answer, EmptyPages, Listing, RepeatGuard
 from oa_sync.client.paging.onward import Onward
 from oa_sync.client.paging.page import Page
 from oa_sync.client.paging.silence import LaterPages
@@ -31,7 +31,7 @@ async def linked_pages(
         InvalidResponseError: a link or a page comes twice, or the link is not text.
         RedirectRefusedError: a link leaves the configured origin.
     """
-    guard = RepeatGuard()
+    guard, empty = RepeatGuard(), EmptyPages()
     followed: set[str] = set()
     number, size, seen = 1, 0, start.rows if start is not None else 0
     if start is not None:
@@ -57,6 +57,7 @@ async def linked_pages(
         )
         if link is None:
             return
+        empty.note(answer, goes_on=True)
         url = listing.client.resolve(answer.response, link)
         if url in followed or url == answer.response.url:
             raise InvalidResponseError(
