@@ -134,12 +134,15 @@ class Rationing:
         if scan.finished or reached is None:
             if scan.finished and resource.parent is None:
                 self._budget.note_reached(resource, None)
+            elif ration is not None and _may_have_expired(ration, scan):
+                self._budget.note_reached(resource, ration.without_place())
             return
         assert ration is not None
         if not (ration.is_part or _ended(scan)):
             return
         if is_refused(scan.error):
             reached = replace(reached, onward=None)  # else it might fail at this place for ever
+        reached = replace(reached, is_held_back=isinstance(scan.error, RateLimitedError))
         self._budget.note_reached(resource, reached)
         self._parts[resource.name] = reached.pages
         others = sum(self._expected(other) for other in self._resources if other is not resource)
@@ -182,8 +185,18 @@ class Rationing:
 
 
 def _ended(scan: Scan) -> bool:
-    """Whether the budget ended while the list was read."""
+    """Whether the budget, or what the server allows, ended while the list was read."""
+    if isinstance(scan.error, RateLimitedError):
+        return True
     return isinstance(scan.error, BudgetExhausted) and not isinstance(scan.error, Interrupted)
+
+
+def _may_have_expired(ration: Ration, scan: Scan) -> bool:
+    """Whether the cursor or link at which reading was to go on is one that the server fails at. It may do so for ever,
+    so the next sync begins at the top. A place that is a number does not expire."""
+    if ration.start is None or ration.pages or not isinstance(ration.start.at, str):
+        return False
+    return isinstance(scan.error, ServerError)
 
 
 def is_lost(ration: Ration | None, scan: Scan) -> bool:

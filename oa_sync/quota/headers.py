@@ -92,6 +92,14 @@ def read_rate_limit(headers: Mapping[str, str], limits: Limits, now: datetime) -
     return Reading("day" if day else "minute", max(0, remaining), reset_in)
 
 
+def is_unlimited(headers: Mapping[str, str]) -> bool:
+    """Whether an answer that refuses nothing says that there is no limit (`headers` by lower-case name): by a limit of
+    0, or by -1. What remains of such a limit tells nothing."""
+    limit = _number(headers.get("x-ratelimit-limit"))
+    remaining = _number(headers.get("x-ratelimit-remaining"))
+    return remaining == -1 or (limit is not None and limit <= 0)
+
+
 def is_rate_limit(status: int, headers: Mapping[str, str]) -> bool:
     """Whether an answer says "too many requests" (`headers` by lower-case name)."""
     if status in _ALWAYS_LIMITED:

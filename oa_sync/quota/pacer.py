@@ -25,6 +25,7 @@ from oa_sync.quota.headers import (
     SHORT_WAIT,
     Reading,
     is_rate_limit,
+    is_unlimited,
     lowered,
     read_rate_limit,
     read_retry_after,
@@ -134,7 +135,7 @@ class QuotaLimiter:
         self._refusals = 0
         if retry_after is not None and retry_after <= SHORT_WAIT:
             self._block(retry_after)
-        if reading is not None:
+        if reading is not None and not is_unlimited(headers):
             self._heed(reading)
 
     def budget(self) -> int | None:

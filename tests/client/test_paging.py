@@ -207,7 +207,7 @@ def test_rows_pushed_onto_the_next_page_are_no_repetition() -> None:
 def test_an_empty_page_that_promises_more_is_an_error() -> None:
     paginator = PageNumberPaginator(has_more_path="more", total_path=None)
     script = in_turn(reply({"data": rows(0, 2), "more": True}), reply({"data": [], "more": True}))
-    assert stops(script, paginator, "empty page that says there are more") == (2, 2)
+    assert stops(script, paginator, "says there are more.*`stop_after_empty_page: false`") == (2, 2)
 
 
 def test_empty_pages_are_stepped_over_where_the_definition_says_so() -> None:
@@ -624,7 +624,7 @@ def page_of(first: int, count: int, **pagination: Any) -> Reply:
     ("answers", "match", "before"),
     [
         ([page_of(0, 2, cursor="a", has_more=True), page_of(2, 2, cursor="a", has_more=True)], "used before", 4),
-        ([page_of(0, 2, cursor="a", has_more=True), page_of(2, 0, cursor="b", has_more=True)], "empty page", 2),
+        ([page_of(0, 2, cursor="a", has_more=True), page_of(2, 0, cursor="b", has_more=True), page_of(2, 0, cursor="b", has_more=True)], "an empty page.*`has_more_path`", 2),
         ([page_of(0, 2, cursor=None, has_more=True)], "gives no cursor", 2),
         ([page_of(0, 2, cursor="a", has_more=True), page_of(0, 2, cursor="b", has_more=True)], "same rows", 2),
         ([page_of(0, 2, cursor={"a": 1}, has_more=True)], "cursor_path", 0),
@@ -642,9 +642,85 @@ def test_a_cursor_that_never_ends_ends() -> None:
     def script(_: Seen) -> Reply:
         return page_of(0, 0, cursor=f"c{next(numbers)}")
 
-    assert stops(script, BY_CURSOR, "empty page") == (0, 10)
+    assert stops(script, BY_CURSOR, "empty page.*100th in a row") == (0, 100)
     ends = BY_CURSOR.model_copy(update={"stop_after_empty_page": True})
     assert len(read(script, ends)[1]) == 1
+
+
+@pytest.mark.parametrize("has_more", [True, False])
+@pytest.mark.parametrize("sizes", [[2, 0, 2], [0, 2, 2], [0, 0, 3], [2, *[0] * 60, 2]], ids=len)
+@pytest.mark.parametrize("way", ["cursor", "link", "page", "offset"])
+def test_empty_pages_in_the_middle_of_a_filtered_list_are_gone_through(
+    way: str, sizes: list[int], has_more: bool
+) -> None:
+    """Servers that filter after paging, as DynamoDB does, say where the list goes on behind an empty page."""
+    ways: dict[str, Paginator] = {
+        "cursor": BY_CURSOR,
+        "link": JsonLinkPaginator(next_url_path="pagination.link"),
+        "page": PageNumberPaginator(
+            total_path=None, has_more_path="pagination.has_more", stop_after_empty_page=False
+        ),
+        "offset": OffsetPaginator(
+            limit=1,
+            total_path=None,
+            has_more_path="pagination.has_more",
+            stop_after_empty_page=False,
+        ),
+    }
+    if way in ("page", "offset") and not has_more:
+        return
+
+    def script(seen: Seen) -> Reply:
+        number = int(seen.query.get("after", seen.query.get("page", "0")))
+        if way == "offset":
+            number = offsets.index(int(seen.query["offset"]))
+        more = number + 1 < len(sizes)
+        told: dict[str, Any] = {"cursor": str(number + 1) if more else None}
+        told["link"] = f"?after={number + 1}" if more else None
+        return page_of(
+            sum(sizes[:number]), sizes[number], **told, **({"has_more": more} if has_more else {})
+        )
+
+    offsets = [sum(max(1, size) for size in sizes[:n]) for n in range(len(sizes))]
+    found, seen = read(script, ways[way])
+    assert ids(found) == list(range(sum(sizes)))
+    assert len(seen) == len(sizes)
+
+
+@pytest.mark.parametrize("way", ["link", "page", "offset"])
+def test_empty_pages_that_lead_on_for_ever_end(way: str) -> None:
+    numbers = iter(range(10_000))
+    ways: dict[str, Paginator] = {
+        "link": JsonLinkPaginator(next_url_path="pagination.link"),
+        "page": PageNumberPaginator(
+            total_path=None, has_more_path="pagination.has_more", stop_after_empty_page=False
+        ),
+        "offset": OffsetPaginator(
+            limit=9,
+            total_path=None,
+            has_more_path="pagination.has_more",
+            stop_after_empty_page=False,
+        ),
+    }
+
+    def script(_: Seen) -> Reply:
+        return page_of(0, 0, link=f"?after={next(numbers)}", has_more=True)
+
+    assert stops(script, ways[way], "empty page.*100th in a row") == (0, 100)
+
+
+@pytest.mark.parametrize("count", [0, 7, 14, 20])
+def test_an_empty_page_that_gives_its_own_cursor_again_is_the_end(count: int) -> None:
+    def script(seen: Seen) -> Reply:
+        first = int(seen.query.get("after", "0"))
+        size = max(0, min(7, count - first))
+        return page_of(first, size, cursor=str(first + size))
+
+    found, seen = read(script, BY_CURSOR)
+    assert ids(found) == list(range(count))
+    assert found[-1].is_last
+    assert found[-1].is_end_told
+    assert len(seen) == -(-count // 7) + (2 if count == 0 else 1)
 
 
 # --- links ------------------------------------------------------------------------------------

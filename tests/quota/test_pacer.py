@@ -411,6 +411,29 @@ def test_nothing_remaining_and_a_far_reset_end_the_day(ledger: Ledger, clock: Ma
     assert ended.value.resets_at == START + timedelta(hours=5)
 
 
+@pytest.mark.parametrize("reset", ["40", "86400"])
+@pytest.mark.parametrize(
+    ("limit", "remaining"), [("-1", "-1"), ("500", "-1"), ("0", "0"), ("-1", "0"), ("0", "7")]
+)
+def test_an_unlimited_server_holds_nothing_back(
+    limit: str, remaining: str, reset: str, ledger: Ledger, clock: ManualClock
+) -> None:
+    pacer = limiter(ledger, clock, FREE)
+    told = {
+        "X-RateLimit-Limit": limit,
+        "X-RateLimit-Remaining": remaining,
+        "X-RateLimit-Reset": reset,
+    }
+    before = pacer.budget()
+    pacer.observe(200, told)
+    assert pacer.budget() == before
+    start = clock.now()
+    assert run(spend(pacer, 2)) == 2
+    assert clock.now() - start < timedelta(seconds=10)
+    pacer.observe(429, {**told, "X-RateLimit-Remaining": "0"})
+    assert run(spend(pacer, 1)) == (1 if reset == "40" else 0), "a refusal is believed"
+
+
 def test_nothing_remaining_and_a_near_reset_is_a_wait(ledger: Ledger, clock: ManualClock) -> None:
     pacer = limiter(ledger, clock)
     run(spend(pacer, 1))

@@ -27,7 +27,7 @@ def test_rows_are_the_bytes_of_the_body() -> None:
 
 def test_a_body_that_can_be_mended_is_cut_and_another_one_refused() -> None:
     assert cut_list(b'{"data":[{"a":NaN}],"b":NaN}', "data") == [b'{"a":null}']
-    for body in (b'{"data":[1', b'{"data":[1],"data":[2]}'):
+    for body in (b'{"data":[1', b'{"data":[1],"data":[2}'):
         with pytest.raises(InvalidResponseError, match="cannot be cut into its rows"):
             cut_list(body, "data")
 
@@ -124,3 +124,31 @@ def test_nothing_is_read_behind_the_last_row_wanted(monkeypatch: pytest.MonkeyPa
 
 def test_a_body_without_the_list_has_no_rows() -> None:
     assert cut_spooled(memoryview(b'{"data":{}}'), ("data",)) == (b'{"data":{}}', None)
+
+
+@pytest.mark.parametrize("pad", [0, 1 << 20], ids=["small", "large"])
+@pytest.mark.parametrize(
+    ("body", "path"),
+    [
+        (b'{"data":[{"id":1}],"data":[{"id":2}, {"id":3}],"n":2}', "data"),
+        (b'{"data":[{"id":1},{"id":4}],"d\\u0061ta":[{"id":2},{"id":3}]}', "data"),
+        (b'{"data":7,"data":null,"data":[{"id":2},{"id":3}]}', "data"),
+        (b'{"a":{"b":[{"id":1}]},"a":{"b":[{"id":2},{"id":3}]}}', "a.b"),
+        (b'{"a":{"b":[{"id":1}],"b":[{"id":2},{"id":3}]}}', "a.b"),
+        (b'{"data":[{"id":NaN}],"data":[{"id":2},{"id":3}]}', "data"),
+    ],
+)
+def test_of_a_list_that_stands_twice_the_last_one_counts(body: bytes, path: str, pad: int) -> None:
+    body = body[:-1] + b" " * pad + b"}"
+    assert split_list(body, path) is None
+    assert cut_list(body, path) == [b'{"id":2}', b'{"id":3}']
+
+
+def test_of_a_list_that_stands_twice_what_counts_may_be_none() -> None:
+    assert cut_list(b'{"a":{"b":[1]},"a":7}', "a.b") == []
+    assert cut_list(b'{"a":{"b":[1]},"a":{}}', "a.b") == []
+    assert cut_list(b'{"data":[1],"data":{"x":1}}', "data") == []
+    deep = b"[" * 5_000 + b"]" * 5_000
+    assert cut_list(b'{"data":[1],"data":[%s,"\xc3\xa9"]}' % deep, "data") == [deep, b'"\xc3\xa9"']
+    with pytest.raises(InvalidResponseError):
+        cut_list(b'{"data":[1],"data":[2}', "data")

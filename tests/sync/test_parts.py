@@ -43,7 +43,12 @@ class Source:
     pager: Mapping[str, Any]
     has_detail: bool = True
     forgets: bool = False
-    """Whether cursors and links of an earlier day answer 400."""
+    """Whether cursors and links of an earlier day answer `forgets_as`."""
+    forgets_as: int = 400
+    allowed: int | None = None
+    """Requests that are answered a day, whatever the plan says; None: all."""
+    retry_after: str | None = None
+    """What a refusal says of the time."""
     repeats_last: bool = False
     """Whether a place behind the end answers with the last page."""
     clock: ManualClock = field(default_factory=ManualClock)
@@ -81,12 +86,15 @@ class Source:
     def answer(self, path: str, query: dict[str, str]) -> Any:
         name, _, key = path.strip("/").partition("/")
         rows = self.lists[name]
+        if self.allowed is not None and len(self.server.asked) > self.allowed:
+            headers = {"Retry-After": self.retry_after} if self.retry_after else {}
+            return Told({"error": "the daily limit"}, 429, headers=headers)
         if key:
             return next(({**row, "more": key} for row in rows if row["id"] == key), None)
         start = self.place(query)
         day = f"{self.clock.now():%d}"
         if self.forgets and "after" in query and query["after"].partition(":")[0] != day:
-            return Told({"error": "no such cursor"}, 400)
+            return Told({"error": "no such cursor"}, self.forgets_as)
         if self.repeats_last:
             start = min(start, (len(rows) - 1) // 10 * 10)
         end = start + 10
@@ -195,6 +203,48 @@ def test_a_place_that_is_gone_begins_anew(way: str, tmp_path: Path) -> None:
             assert report.exit_code == 3, report.error
             assert report.tallies["long"].errors == []
             assert source.pages("long")[-1] > 0
+
+
+@pytest.mark.parametrize("way", ["cursor", "link"])
+def test_a_place_that_the_server_fails_at_begins_anew_in_the_next_sync(
+    way: str, tmp_path: Path
+) -> None:
+    """An expired cursor that answers 500 would do so for ever."""
+    source = Source({"long": rows_of("a", 205)}, WAYS[way], False, forgets=True, forgets_as=500)
+    with served(tmp_path, source, rpd=15) as source:
+        read = [(report.exit_code, source.pages("long")) for report in source.days(4)]
+    whole = list(range(0, 150, 10))
+    assert read == [(3, whole), (1, [150] * 6), (3, whole), (1, [150] * 6)]
+
+
+def test_a_place_that_is_a_number_is_kept_where_the_server_fails(tmp_path: Path) -> None:
+    source = Source({"long": rows_of("a", 205)}, WAYS["offset"], False)
+    with served(tmp_path, source, rpd=15) as source:
+        days = source.days(3)
+        next(days)
+        answer = source.answer
+        source.answer = lambda path, query: Told({}, 500)  # type: ignore[method-assign]
+        assert next(days).exit_code == 1
+        source.answer = answer  # type: ignore[method-assign]
+        next(days)
+        assert source.pages("long") == [*range(150, 210, 10)]
+
+
+@pytest.mark.parametrize("retry_after", [None, "70000"])
+@pytest.mark.parametrize("way", WAYS)
+def test_a_true_limit_below_the_plan_is_gone_on_with_where_the_server_refused(
+    way: str, retry_after: str | None, tmp_path: Path
+) -> None:
+    source = Source({"long": rows_of("a", 115)}, WAYS[way], False, allowed=5)
+    source.retry_after = retry_after
+    with served(tmp_path, source, rpd=500) as source:
+        starts = [(report.exit_code, source.pages("long")[0]) for report in source.days(4)]
+        assert [start for _, start in starts] == [0, 50, 100, 0]
+        assert [code for code, _ in starts] == [3, 3, 3, 3] if retry_after else [1, 1, 3, 1]
+        assert len(source.loaded("long")) == 115
+        source.allowed = None
+        assert [report.exit_code for report in source.days(2)] == [3, 0]
+        assert source.pages("long")[0] == 0
 
 
 @pytest.mark.parametrize("way", ["page, no total", "offset, no total"])

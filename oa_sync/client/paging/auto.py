@@ -14,8 +14,17 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from oa_sync.client.paging.envelope import HAS_MORE, ROW_COUNTS, Found, doubt, scalars
-from oa_sync.client.paging.links import header_link, listed_link
+from oa_sync.client.paging.doubts import doubt, is_more_flag, is_token
+from oa_sync.client.paging.envelope import (
+    ABOUT_PAGING,
+    HAS_MORE,
+    ROW_COUNTS,
+    Found,
+    as_count,
+    scalars,
+    squashed,
+)
+from oa_sync.client.paging.links import header_link, listed_link, parsed_links
 from oa_sync.client.paging.listing import Answer
 from oa_sync.client.wording import printable
 from oa_sync.definitions.model import (
@@ -28,11 +37,15 @@ from oa_sync.definitions.model import (
 )
 from oa_sync.definitions.paths import format_path, select
 from oa_sync.errors import IncompleteListError, InvalidResponseError
+from oa_sync.shape.cutting.structure import InvalidJsonError
+from oa_sync.shape.json_text import decode
 
 _NEXT_URL = (
-    *("next", "next_url", "nexturl", "next_page_url", "next_link", "nextlink", "next_page"),
-    *("@odata.nextlink", "odata.nextlink", "@nextlink", "href", "url"),
+    *("next", "nexturl", "nextpageurl", "nextlink", "nextpage"),
+    *("@odata.nextlink", "odata.nextlink", "@nextlink", "href", "url", "link"),
 )
+_INSIDE_NEXT = ("href", "url", "link")
+"""Names that are a link of the next page only in an object `next`."""
 _TOKENS = {
     "next_page_token": "page_token",
     "nextPageToken": "pageToken",
@@ -40,16 +53,18 @@ _TOKENS = {
     "nextToken": "nextToken",
     "continuation_token": "continuation_token",
     "continuationToken": "continuationToken",
+    "after": "after",
+    "offset": "offset",
 }
 """Fields of a cursor whose parameter is not called `cursor`, by the custom of their APIs."""
 _CURSOR = (
-    *("next_cursor", "nextcursor", "cursor", "end_cursor", "endcursor", "next"),
-    *(name.lower() for name in _TOKENS),
+    *("nextcursor", "cursor", "endcursor", "next"),
+    *(squashed(name) for name in _TOKENS),
 )
 _HEADERS = ("Next-Page", "X-Next-Page", "X-Next")
 _LINKS = ("links", "_links", "meta.links", "pagination.links")
-_PAGE = ("page", "current_page", "currentpage", "page_number", "pagenumber")
-_PAGES = ("total_pages", "totalpages", "pages", "page_count", "pagecount", "last_page")
+_PAGE = ("page", "currentpage", "pagenumber")
+_PAGES = ("totalpages", "pages", "pagecount", "lastpage")
 _GOES_ON = frozenset({"next", "cursor", "continuation"})
 _NOTHING = frozenset({"", "0", "null", "none", "false"})
 _OF_OTHER_THINGS = frozenset({"rate", "ratelimit", "limit", "quota", "reset", "time", "timing"})
@@ -101,7 +116,7 @@ def tells_total(answer: Answer) -> bool:
 
 def _doubt(values: list[Found], answer: Answer) -> str | None:
     """What speaks against these rows being all."""
-    return doubt(values, len(answer.rows)) or _doubt_by_header(answer)
+    return doubt(values, len(answer.rows), answer.rows_path) or _doubt_by_header(answer)
 
 
 def _doubt_by_header(answer: Answer) -> str | None:
@@ -110,20 +125,47 @@ def _doubt_by_header(answer: Answer) -> str | None:
         words, text = set(name.lower().split("-")), value.strip()
         if words & _OF_OTHER_THINGS:
             continue
+        if words & ABOUT_PAGING and (said := _doubt_in_header(text, answer)) is not None:
+            return f"in the header {name}, {said}"
         number = most = None
         if words == {"content", "range"}:  # RFC 9110: items 0-9/45
             number, most = _OF_ALL.fullmatch(text), len(answer.rows)
-        elif any(word.startswith("total") for word in words):
+        elif any(word.startswith("total") for word in words) or _counts_pages(words):
             of_pages = any("page" in word for word in words)
             number, most = _NUMBER.fullmatch(text), 1 if of_pages else len(answer.rows)
         is_more = number is not None and most is not None and int(number[1]) > most
+        is_more = is_more or is_more_flag(name.lower().removeprefix("x-"), text)
+        is_more = is_more or (_is_odd_link(name, text) and "next" in text.lower())
         if is_more or (words & _GOES_ON and text.lower() not in _NOTHING):
             return f"the header {name} is {printable(text, 40)}"
     return None
 
 
+def _is_odd_link(name: str, text: str) -> bool:
+    """Whether it is a `Link` header that is not in its form, so that nobody knows what it says."""
+    return name.lower() == "link" and parsed_links(text.strip()) is None
+
+
+def _counts_pages(words: set[str]) -> bool:
+    return "pages" in words or {"page", "count"} <= words
+
+
+def _doubt_in_header(text: str, answer: Answer) -> str | None:
+    """What a header that holds a JSON object says against these rows being all."""
+    try:
+        values = list(scalars(decode(text.encode()), "$"))
+    except InvalidJsonError:
+        return None
+    pages = _first(values, _PAGES, lambda _, value: (as_count(value) or 0) > 1)
+    if pages is not None:
+        return f"{format_path(pages)} says that there are {as_count(dict(values)[pages])} pages"
+    return doubt(values, len(answer.rows), "$")
+
+
 def _by_header(answer: Answer) -> HeaderLinkPaginator | PageNumberPaginator | None:
-    if header_link(answer, "next"):
+    if not _is_odd_link("link", answer.response.headers.get("link", "")) and header_link(
+        answer, "next"
+    ):
         return HeaderLinkPaginator()
     for name in _HEADERS:
         value = header_link(answer, "next", name)
@@ -143,8 +185,7 @@ def _by_listed_link(answer: Answer) -> JsonLinkPaginator | None:
 
 def _by_link(values: list[Found]) -> JsonLinkPaginator | None:
     def is_link(keys: tuple[str, ...], value: Any) -> bool:
-        inside_next = len(keys) > 1 and keys[-2].lower() == "next"
-        names_it = keys[-1].lower() not in ("href", "url") or inside_next
+        names_it = squashed(keys[-1]) not in _INSIDE_NEXT or _is_inside_next(keys)
         return isinstance(value, str) and value.startswith(("http", "/", "?")) and names_it
 
     keys = _first(values, _NEXT_URL, is_link)
@@ -174,7 +215,7 @@ def _by_page_number(values: list[Found], answer: Answer) -> PageNumberPaginator 
 
 
 def _by_cursor(values: list[Found]) -> CursorPaginator | None:
-    keys = _first(values, _CURSOR, lambda _, value: bool(value) and type(value) in (str, int))
+    keys = _first(values, _CURSOR, _is_cursor)
     if keys is None:
         return None
     has_more = _first(values, HAS_MORE, lambda _, value: isinstance(value, bool))
@@ -190,6 +231,20 @@ def _by_cursor(values: list[Found]) -> CursorPaginator | None:
     )
 
 
+def _is_cursor(keys: tuple[str, ...], value: Any) -> bool:
+    """`after` is a cursor in an object `next` (HubSpot), `offset` where it is no number (Airtable)."""
+    match squashed(keys[-1]):
+        case "after" if not _is_inside_next(keys):
+            return False
+        case "offset" if len(keys) > 1 or not is_token(value):
+            return False
+    return bool(value) and type(value) in (str, int)
+
+
+def _is_inside_next(keys: tuple[str, ...]) -> bool:
+    return len(keys) > 1 and squashed(keys[-2]) == "next"
+
+
 def _is_count(_: tuple[str, ...], value: Any) -> bool:
     return type(value) is int and value >= 0
 
@@ -201,8 +256,8 @@ def _first(
 ) -> tuple[str, ...] | None:
     """The keys of the value that fits, by the order of `names`, then the least nested."""
     found = [
-        (names.index(keys[-1].lower()), len(keys), keys)
+        (names.index(name), len(keys), keys)
         for keys, value in values
-        if keys[-1].lower() in names and fits(keys, value)
+        if (name := squashed(keys[-1])) in names and fits(keys, value)
     ]
     return min(found)[2] if found else None

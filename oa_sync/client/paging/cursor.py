@@ -3,8 +3,9 @@
 A list is over when `has_more` is false, or when the cursor is null, empty or absent. A total alone ends nothing while
 there is a cursor: it may be capped, stale, or count the rows of its page. But some servers give a cursor on their
 last page too. So a total that is just the rows that came ends the list with a page that is shorter than others; in
-any other case, one request more looks, and no row there, the first page once more, or 404, is the end. A page that may
-be no true end is asked for once more (`oa_sync.client.paging.silence`).
+any other case, one request more looks, and no row there, the first page once more, or 404, is the end. An empty page
+with a new cursor is no end: its server filters after paging. One that gives the cursor that it was asked by is, where
+no flag says that there is more. A page that may be no true end is asked for once more (`oa_sync.client.paging.silence`).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any
 from oa_sync.client.paging.listing import (
     Answer,
     Count,
+    EmptyPages,
     Listing,
     NoSuchPageError,
     RepeatGuard,
@@ -28,9 +30,6 @@ from oa_sync.definitions.model import CursorPaginator
 from oa_sync.definitions.paths import select
 from oa_sync.errors import InvalidResponseError
 
-MAX_EMPTY_PAGES = 10
-"""How many empty pages in a row are read when the server does not say whether more comes."""
-
 
 class Cursors:
     """Reads by cursor and keeps what was learned. `before`: rows of the list before the first page."""
@@ -40,7 +39,9 @@ class Cursors:
         self._guard = RepeatGuard()
         self._used: set[str] = set()
         self._count = Count(before)
-        self._size = self._empty = 0
+        self._size = 0
+        self._empty = EmptyPages()
+        self._asked_by: str | None = None
         self._is_behind = False
         """Whether the newest page was asked for to see whether the total ends the list."""
         self._later = LaterPages(paginator, self._goes_on, before)
@@ -52,8 +53,8 @@ class Cursors:
         """All pages in order, from the cursor `start` on (None: from the list's first row).
 
         Raises:
-            InvalidResponseError: a cursor or a page comes twice, an empty page or one without a
-                cursor says that there is more. What was read before was yielded before.
+            InvalidResponseError: a cursor or a page comes twice, a page without a new cursor says that there is
+                more, or `EmptyPages` do. What was read before was yielded before.
         """
         number = 1
         asked_by = start
@@ -66,6 +67,7 @@ class Cursors:
             self._learn(answer, total)
             cursor = self._cursor(answer)
             page = self._page(number, answer, total, cursor, asked_by)
+            self._empty.note(answer, goes_on=not page.is_last)
             yield page
             if page.is_last:
                 return
@@ -96,10 +98,16 @@ class Cursors:
 
     def _goes_on(self, answer: Answer) -> bool:
         has_more = answer.flag(self._paginator.has_more_path)
-        return has_more if has_more is not None else self._cursor(answer) is not None
+        if has_more is not None:
+            return has_more
+        return self._cursor(answer) is not None and not self._repeats_cursor(answer)
+
+    def _repeats_cursor(self, answer: Answer) -> bool:
+        """Whether an empty page gives the cursor that it was asked by: behind it there is nothing new."""
+        return not answer.rows and self._cursor(answer) == self._asked_by is not None
 
     async def _read(self, cursor: str | None, number: int) -> Answer:
-        asked = self._paginator
+        asked, self._asked_by = self._paginator, cursor
         params: dict[str, str | int] = {}
         if asked.size_param is not None and asked.size is not None:
             params[asked.size_param] = asked.size
@@ -113,7 +121,6 @@ class Cursors:
         self._count.seen += rows
         self._count.tell(total)
         self._size = max(self._size, rows)
-        self._empty = 0 if rows else self._empty + 1
 
     def _cursor(self, answer: Answer) -> str | None:
         value = select(answer.document, self._paginator.cursor_path, None)
@@ -146,16 +153,22 @@ class Cursors:
             response=answer.response,
             cursor=asked_by,
             onward=onward,
-            is_end_told=cursor is None or answer.flag(self._paginator.has_more_path) is False,
+            is_end_told=cursor is None
+            or self._repeats_cursor(answer)
+            or answer.flag(self._paginator.has_more_path) is False,
         )
 
     def _is_last(self, answer: Answer, cursor: str | None) -> bool:
         has_more = answer.flag(self._paginator.has_more_path)
         if has_more is not None:
-            if has_more and not answer.rows:
-                refuse_empty(answer)
+            if has_more and self._repeats_cursor(answer):
+                refuse_empty(
+                    answer,
+                    "it gives the cursor that it was asked by; if the list ends so, take `has_more_path` out of the"
+                    " paginator",
+                )
             return not has_more
-        if cursor is None:
+        if cursor is None or self._repeats_cursor(answer):
             return True
         if self._is_total_reached(answer):
             if not answer.rows:
@@ -163,11 +176,7 @@ class Cursors:
             # A total that moved and was passed may count the rows of its page.
             is_exact = self._count.seen == self._count.total
             return (is_exact and len(answer.rows) < self._size) or cursor in self._used
-        if answer.rows:
-            return False
-        if self._empty >= MAX_EMPTY_PAGES:
-            refuse_empty(answer)
-        return self._paginator.stop_after_empty_page
+        return not answer.rows and self._paginator.stop_after_empty_page
 
     def _fresh(self, cursor: str | None, answer: Answer) -> str:
         if cursor is None:

@@ -11,12 +11,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from oa_sync.client.paging.doubts import doubt
 from oa_sync.client.paging.envelope import (
+    ABOUT_PAGING,
     OTHER_KEYS,
     RECORD_KEYS,
-    doubt,
     is_row_count,
     scalars,
+    squashed,
 )
 from oa_sync.client.paging.failure_words import (
     is_failed_status,
@@ -24,10 +26,6 @@ from oa_sync.client.paging.failure_words import (
     tells_failure,
 )
 from oa_sync.definitions.paths import MISSING, parse_path, select
-
-_ABOUT_PAGING = frozenset(
-    {"meta", "metadata", "_meta", "pagination", "paging", "page_info", "pageinfo"}
-)
 
 
 def says_empty(document: Any, selector: str | None, count_paths: tuple[str, ...]) -> bool:
@@ -44,7 +42,7 @@ def says_empty(document: Any, selector: str | None, count_paths: tuple[str, ...]
     return (
         any(_is_zero(count) for count in counts)
         and all(_is_zero(count) or count in (MISSING, None) for count in counts)
-        and doubt(values, 0) is None
+        and doubt(values, 0, selector or "$") is None
         and not any(_tells_failure(keys, value) for keys, value in values)
         and not tells_failed_list(document)
     )
@@ -52,7 +50,7 @@ def says_empty(document: Any, selector: str | None, count_paths: tuple[str, ...]
 
 def _counts_rows(keys: tuple[str, ...], beside: tuple[str, ...]) -> bool:
     above = keys[:-1]
-    is_near = not above or above == beside or above[-1].lower() in _ABOUT_PAGING
+    is_near = not above or above == beside or squashed(above[-1]) in ABOUT_PAGING
     return is_near and is_row_count(keys[-1])
 
 

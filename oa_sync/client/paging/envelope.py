@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from oa_sync.client.wording import printable
-from oa_sync.definitions.paths import format_path, parse_path
+from oa_sync.definitions.paths import parse_path
 
 # dlt 1.31, rest_client/detector.py: RECORD_KEY_PATTERNS and NON_RECORD_KEY_PATTERNS.
 RECORD_KEYS = (
@@ -14,65 +13,72 @@ RECORD_KEYS = (
     *("entities", "payload", "content", "objects", "values"),
 )
 OTHER_KEYS = frozenset({"meta", "metadata", "pagination", "links", "extras", "headers"})
-ROW_COUNTS = ("total", "total_count", "totalcount", "total_items", "total_results", "total_rows")
-LIMITS = ("limit", "per_page", "perpage", "page_size", "pagesize", "max_results", "maxresults")
-HAS_MORE = ("has_more", "hasmore", "has_next", "has_next_page", "hasnextpage")
-NEXT_ONES = (
-    *(
-        "next",
-        "next_url",
-        "nexturl",
-        "next_page_url",
-        "next_link",
-        "nextlink",
-        "next_page",
-        "nextpage",
-    ),
-    *("next_cursor", "nextcursor", "@odata.nextlink", "odata.nextlink", "@nextlink"),
+ABOUT_PAGING = frozenset(
+    {"meta", "metadata", "pagination", "paging", "page", "pageinfo", "responsemetadata"}
 )
+"""Names of objects about paging, as `squashed`. So are all names that follow."""
+ROW_COUNTS = ("total", "totalcount", "totalitems", "totalresults", "totalrows")
+HAS_MORE = ("hasmore", "hasnext", "hasnextpage")
+NEXT_ONES = (
+    *("next", "nexturl", "nextpageurl", "nextlink", "nextpage", "nextcursor"),
+    *("@odata.nextlink", "odata.nextlink", "@nextlink"),
+)
+LOWER_BOUNDS = frozenset({"gte", "gt"})
+"""What stands as `relation` beside a total of Elasticsearch's that stopped counting."""
 _DEEPEST = 3
 
 Found = tuple[tuple[str, ...], Any]
 
 
-def scalars(document: Any, rows_path: str, above: tuple[str, ...] = ()) -> Iterator[Found]:
-    """The plain values of the envelope: everything but the rows and other lists."""
-    if not isinstance(document, dict) or (above and above == parse_path(rows_path)):
+def squashed(name: str) -> str:
+    """`name` without what APIs spell in different ways: case, `_` and `-`."""
+    return name.lower().replace("_", "").replace("-", "")
+
+
+def scalars(document: Any, rows_path: str) -> Iterator[Found]:
+    """The plain values of the envelope: everything but the rows and other lists, at most three levels below the
+    objects that are around the rows."""
+    yield from _scalars(document, parse_path(rows_path), (), 1)
+
+
+def _scalars(
+    document: Any, rows: tuple[str, ...], above: tuple[str, ...], depth: int
+) -> Iterator[Found]:
+    if not isinstance(document, dict) or (above and above == rows):
         return
     for key, value in document.items():
-        if isinstance(value, dict) and len(above) + 1 < _DEEPEST:
-            yield from scalars(value, rows_path, (*above, key))
-        elif not isinstance(value, dict | list):
-            yield (*above, key), value
+        keys = (*above, key)
+        if isinstance(value, dict):
+            below = 1 if keys == rows[: len(keys)] else depth + 1
+            if below <= _DEEPEST:
+                yield from _scalars(value, rows, keys, below)
+        elif not isinstance(value, list):
+            yield keys, value
 
 
 def is_row_count(name: str) -> bool:
     """Whether a field of this name counts the rows of the list."""
-    return name.lower() in ROW_COUNTS or name.lower() == "count"
+    return squashed(name) in ROW_COUNTS or squashed(name) == "count"
 
 
-def says_more(document: Any, rows_path: str) -> bool:
-    """Whether the envelope of `document` says that another page follows: a flag, or what that page is asked by."""
-    for keys, value in scalars(document, rows_path):
-        name = keys[-1].lower()
-        if name in HAS_MORE and value is True:
-            return True
-        if name in NEXT_ONES and value and not isinstance(value, bool):
-            return True
-    return False
+def as_count(value: Any) -> int | None:
+    """A count (of rows, of pages), also as text or as `35.0`; None: negative or no number."""
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 16:
+        value = int(value)
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return value if type(value) is int and value >= 0 else None
 
 
-def doubt(values: list[Found], rows: int) -> str | None:
-    """What of `values` speaks against these `rows` being all."""
-    for keys, value in values:
-        name, path = keys[-1].lower(), format_path(keys)
-        is_number = type(value) is int
-        if is_row_count(name) and is_number and value > rows:
-            return f"{path} says that there are {value}"
-        if name in LIMITS and is_number and 0 < value == rows:
-            return f"they are as many as {path} allows"
-        if (name in HAS_MORE or name == "more") and value is True:
-            return f"{path} is true"
-        if value and not isinstance(value, bool) and ("next" in name or "cursor" in name):
-            return f"{path} is {printable(str(value), 40)}"
-    return None
+def is_lower_bound(document: Any, path: str) -> bool:
+    """Whether the answer says of the count at `path` that there may be more: `{"value": 20, "relation": "gte"}`."""
+    *above, name = parse_path(path) or ("",)
+    for key in above:
+        document = document.get(key) if isinstance(document, dict) else None
+    if not isinstance(document, dict):
+        return False
+    names = ("relation", f"{squashed(name)}relation")
+    return any(
+        isinstance(value, str) and value in LOWER_BOUNDS and squashed(key) in names
+        for key, value in document.items()
+    )

@@ -13,7 +13,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-ERRORS = frozenset({"error", "errors", "exception", "fault"})
+from oa_sync.client.paging.envelope import squashed
+
+_ERRORS = frozenset({"error", "errors", "exception", "fault"})
 _MORE_ERRORS = frozenset(
     {"errormessage", "errormessages", "errormsg", "errmsg", "errorcode", "errcode", "partialerrors"}
 )
@@ -32,7 +34,7 @@ _RANGE = re.compile(r".*/(\d{1,15})\s*")
 
 
 def is_error(value: Any) -> bool:
-    """Whether `value`, under a name of `ERRORS`, tells of an error. Some APIs always have the field, and say in zeros
+    """Whether `value`, under a name of `_ERRORS`, tells of an error. Some APIs always have the field, and say in zeros
     or in a word that there is none."""
     if isinstance(value, dict):
         return any(map(is_error, value.values()))
@@ -45,7 +47,7 @@ def tells_failure(fields: Mapping[str, Any]) -> bool:
     """Whether the top of an answer says that something went wrong."""
     for key, value in fields.items():
         name = key.lower()
-        if (name in ERRORS and is_error(value)) or (name in ("success", "ok") and value is False):
+        if (name in _ERRORS and is_error(value)) or (name in ("success", "ok") and value is False):
             return True
     return False
 
@@ -67,7 +69,7 @@ def tells_failed_list(envelope: Mapping[str, Any]) -> bool:
 def tells_cut(envelope: Mapping[str, Any]) -> bool:
     """Whether the answer says that it was cut. Some servers say so of every page but the last, so only that of the
     last page means that rows are missing."""
-    return any(_plain(key) in _CUT and _is_true(value) for key, value in envelope.items())
+    return any(squashed(key) in _CUT and _is_true(value) for key, value in envelope.items())
 
 
 def is_stale(headers: Mapping[str, str]) -> bool:
@@ -91,7 +93,7 @@ def is_failed_status(key: str, value: Any) -> bool:
 
 
 def _is_bad(key: str, value: Any) -> bool:
-    name = _plain(key)
+    name = squashed(key)
     if name in _MORE_ERRORS:
         return is_error(value)
     if name in _PARTIAL:
@@ -109,8 +111,3 @@ def _is_http_error(code: str) -> bool:
 
 def _is_true(value: Any) -> bool:
     return value is True or (isinstance(value, str) and value.lower() == "true")
-
-
-def _plain(key: str) -> str:
-    """`key` in small letters, whether it was spelled with hyphens, underscores or capitals."""
-    return key.lower().replace("_", "").replace("-", "")

@@ -10,10 +10,11 @@ import re
 from collections.abc import AsyncGenerator
 from functools import partial
 
-from oa_sync.client.paging.listing import Answer, Listing, RepeatGuard
+from oa_sync.client.paging.listing import Answer, EmptyPages, Listing, RepeatGuard
 from oa_sync.client.paging.onward import Onward
 from oa_sync.client.paging.page import Page
 from oa_sync.client.paging.silence import LaterPages
+from oa_sync.client.wording import printable
 from oa_sync.definitions.model import HeaderLinkPaginator, JsonLinkPaginator, SinglePagePaginator
 from oa_sync.definitions.paths import select
 from oa_sync.errors import InvalidResponseError, RedirectRefusedError
@@ -30,7 +31,7 @@ async def linked_pages(
         InvalidResponseError: a link or a page comes twice, or the link is not text.
         RedirectRefusedError: a link leaves the configured origin.
     """
-    guard = RepeatGuard()
+    guard, empty = RepeatGuard(), EmptyPages()
     followed: set[str] = set()
     number, size, seen = 1, 0, start.rows if start is not None else 0
     if start is not None:
@@ -56,6 +57,7 @@ async def linked_pages(
         )
         if link is None:
             return
+        empty.note(answer, goes_on=True)
         url = listing.client.resolve(answer.response, link)
         if url in followed or url == answer.response.url:
             raise InvalidResponseError(
@@ -83,22 +85,59 @@ def _onward(
         return None  # raised when it is followed
 
 
-_LINK = re.compile(r"<([^>]*)>((?:[^,\"<]|\"[^\"]*\")*)")
-_REL = re.compile(r";\s*rel\s*=\s*(?:\"([^\"]*)\"|([^\s;,]+))", re.IGNORECASE)
+_LINK = re.compile(r"[\s,]*<([^>]*)>\s*")
+_PARAMETER = re.compile(
+    r"""
+    ;\s* (?: (?P<name>[^\s=;,"<>]+)
+        (?: \s*=\s* (?: "(?P<quoted>(?:[^"\\]|\\.)*)" | '(?P<single>[^']*)' | (?P<plain>[^\s;,"]*) ) )?
+    )? \s*
+""",
+    re.VERBOSE | re.DOTALL,
+)
 
 
 def header_link(answer: Answer, relation: str, header: str = "link") -> str | None:
     """The URL with this relation in a header of `answer` in the form of `Link` (RFC 8288): names and relations in
-    any case, perhaps several relations in one. A header of another name may be the URL itself."""
+    any case, perhaps several relations in one. A header of another name may be the URL itself.
+
+    Raises:
+        InvalidResponseError: the header is there and has another form, so that it may hold the relation.
+    """
     text = answer.response.headers.get(header.lower(), "").strip()
     if header.lower() != "link" and not text.startswith("<"):
         return text or None
-    for url, parameters in _LINK.findall(text):
-        found = _REL.search(parameters)
-        relations = (found[1] or found[2] or "").lower().split() if found else []
-        if relation.lower() in relations:
-            return str(url)
-    return None
+    links = parsed_links(text)
+    if links is None:
+        raise InvalidResponseError(
+            f'{answer.what}: the header {header} is not in the form of RFC 8288 (`<url>; rel="next"`), so whether'
+            f" there is a next page is not known: {printable(text, 80)}. Tell the vendor; or declare another paginator,"
+            " or single_page if this is the whole list"
+        )
+    return next((url for url, relations in links if relation.lower() in relations), None)
+
+
+def parsed_links(text: str) -> list[tuple[str, list[str]]] | None:
+    """The URLs in the value of a `Link` header and their relations in lower case; None: it is not in that form.
+
+    By RFC 8288, section 3: a second `rel` of one link is ignored, and inside quotes `\\` escapes. Beyond it, values
+    may stand in single quotes, as some servers write them.
+    """
+    links: list[tuple[str, list[str]]] = []
+    position = 0
+    while text[position:].strip(" \t,"):
+        link = _LINK.match(text, position)
+        if link is None:
+            return None
+        position, relations = link.end(), None
+        while (found := _PARAMETER.match(text, position)) is not None:
+            position = found.end()
+            if (found["name"] or "").lower() == "rel" and relations is None:
+                quoted = re.sub(r"\\(.)", r"\1", found["quoted"] or "")
+                relations = (quoted or found["single"] or found["plain"] or "").lower().split()
+        if text[position : position + 1] not in ("", ","):
+            return None
+        links.append((link[1], relations or []))
+    return links
 
 
 def is_list_of_links(value: object) -> bool:

@@ -31,10 +31,11 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from oa_sync.client.paging.envelope import says_more
+from oa_sync.client.paging.doubts import says_more
 from oa_sync.client.paging.listing import (
     Answer,
     Count,
+    EmptyPages,
     Listing,
     NoSuchPageError,
     RepeatGuard,
@@ -47,6 +48,8 @@ from oa_sync.definitions.model import OffsetPaginator, PageNumberPaginator
 
 FAR_PAGES = 1_000
 """Where a server that answers all beyond the end with its last page does so, and a list that moved shows no such rows."""
+
+_STEP_OVER = "if the API filters after paging, set `stop_after_empty_page: false` in the paginator"
 
 
 async def _is_there_too(rows: Sequence[Any], far: Awaitable[Answer]) -> bool:
@@ -88,7 +91,7 @@ class PageNumbers:
     async def pages(self, first: Answer | None, concurrency: int) -> AsyncGenerator[Page, None]:
         """All pages in order. While one is consumed, up to `concurrency` later ones are read, if
         that is more than 1 and a total says that they exist."""
-        number = self._first
+        number, empty = self._first, EmptyPages()
         ahead: deque[asyncio.Task[Answer]] = deque()
 
         def read_ahead(last: int) -> None:
@@ -100,6 +103,7 @@ class PageNumbers:
             while True:
                 self._later.note(answer)
                 page = self._next(number, answer)
+                empty.note(answer, goes_on=not page.is_last)
                 known_last = self._last_number() if concurrency > 1 and not page.is_last else 0
                 read_ahead(min(known_last, number + concurrency))
                 yield page
@@ -211,8 +215,10 @@ class PageNumbers:
         if asked.maximum_page is not None and number + 1 >= asked.maximum_page:
             return True
         if not answer.rows:
+            if has_more and not asked.stop_after_empty_page:
+                return False
             if has_more or self._tells_later_pages(number, answer):
-                refuse_empty(answer)
+                refuse_empty(answer, _STEP_OVER)
             # Without rows the page size is not known, and then nothing else can end the list.
             if asked.stop_after_empty_page or self._size == 0:
                 return True
@@ -271,13 +277,14 @@ class Offsets:
 
     async def pages(self, first: Answer | None) -> AsyncGenerator[Page, None]:
         """All pages in order."""
-        offset = self._first
+        offset, empty = self._first, EmptyPages()
         answer = first or await self._read(offset)
         while True:
             self._later.note(answer)
             cause = f"the API may not know the parameter {self._paginator.offset_param!r}"
             self._guard.check(answer, answer.total(self._paginator.total_path), cause)
             page = self._page(offset, answer)
+            empty.note(answer, goes_on=not page.is_last)
             yield page
             if page.is_last:
                 return
@@ -344,8 +351,10 @@ class Offsets:
         if asked.maximum_offset is not None and end >= asked.maximum_offset:
             return True
         if not answer.rows:
+            if has_more and not asked.stop_after_empty_page:
+                return False
             if has_more:
-                refuse_empty(answer)
+                refuse_empty(answer, _STEP_OVER)
             if asked.stop_after_empty_page or self._count.total is None:
                 return True
         goes_on = len(answer.rows) > 0 and says_more(answer.document, answer.rows_path)

@@ -11,7 +11,8 @@ from collections.abc import Awaitable, Callable
 
 import yaml
 
-from oa_sync.client.paging.envelope import HAS_MORE, is_row_count, scalars
+from oa_sync.client.paging.doubts import flags_more
+from oa_sync.client.paging.envelope import is_row_count, scalars
 from oa_sync.client.paging.listing import Answer, NoSuchPageError
 from oa_sync.definitions.model import OffsetPaginator, PageNumberPaginator, Paginator
 from oa_sync.definitions.paths import MISSING, parse_path, select
@@ -147,6 +148,5 @@ def _row_counts(answer: Answer) -> dict[tuple[str, ...], int]:
 
 def _flags_more(answer: Answer, paginator: Paginator) -> bool:
     """Whether a flag says that another page follows."""
-    values = scalars(answer.document, answer.rows_path)
-    named = any(keys[-1].lower() in HAS_MORE and value is True for keys, value in values)
+    named = flags_more(answer.document, answer.rows_path)
     return named or answer.flag(getattr(paginator, "has_more_path", None)) is True

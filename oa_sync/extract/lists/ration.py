@@ -6,7 +6,8 @@ can use, at most a half. Where it ends is remembered, and the next sync goes on 
 begins anew. A part of a list proves nothing: no row of it is taken for deleted, and the sync is partial.
 
 Whether a list fits is judged by its own total, else by the rows that are loaded, else by how far it was read. A
-list that fits is read from its top to its end, whatever is remembered of it.
+list that fits is read from its top to its end, whatever is remembered of it, unless the server refused further
+requests (429) in its middle: its true limit may be below the plan, so reading goes on there.
 """
 
 from __future__ import annotations
@@ -29,12 +30,14 @@ TRIED_AGAIN = 2
 @dataclass(frozen=True)
 class Reached:
     """How far a list was read. `pages`: its length, or as far as it is known to go (`is_length` False).
-    `budget`: what was left when it was begun. `onward`: where to go on; None: at its top."""
+    `budget`: what was left when it was begun. `onward`: where to go on; None: at its top. `is_held_back`: the server
+    refused further requests though the budget had some: its true limit is below the plan."""
 
     pages: int
     is_length: bool
     budget: int
     onward: Onward | None
+    is_held_back: bool = False
 
     @classmethod
     def from_fact(cls, fact: Any) -> Reached | None:
@@ -42,11 +45,12 @@ class Reached:
         try:
             pages, budget, is_length = fact["pages"], fact["budget"], fact["is_length"] is True
             onward = Onward.from_fact(fact["onward"])
-        except (TypeError, KeyError):
+            is_held_back = fact.get("is_held_back") is True
+        except (TypeError, KeyError, AttributeError):
             return None
         if type(pages) is not int or type(budget) is not int:
             return None
-        return cls(pages, is_length, budget, onward)
+        return cls(pages, is_length, budget, onward, is_held_back)
 
     def as_fact(self) -> dict[str, Any]:
         """A JSON value."""
@@ -56,6 +60,7 @@ class Reached:
             "is_length": self.is_length,
             "budget": self.budget,
             "onward": onward,
+            "is_held_back": self.is_held_back,
         }
 
 
@@ -86,14 +91,18 @@ class Ration:
 
     def from_the_top(self) -> Ration:
         """The same ration for the list read from its top."""
-        before = replace(self._before, onward=None) if self._before is not None else None
         return Ration(
             self._left,
             others=self._others,
             details=self._details,
             loaded=self._loaded,
-            before=before,
+            before=self.without_place(),
         )
+
+    def without_place(self) -> Reached | None:
+        """How far an earlier sync came, to be begun anew."""
+        before = self._before
+        return replace(before, onward=None, is_held_back=False) if before is not None else None
 
     @property
     def is_part(self) -> bool:
@@ -131,6 +140,8 @@ class Ration:
 
     def _fits_now(self, before: Reached) -> bool:
         """Whether the list that did not fit is likely to do so now."""
+        if before.is_held_back:
+            return False
         if not before.is_length and self._left < TRIED_AGAIN * before.budget:
             return False
         return self._fits(before.pages)

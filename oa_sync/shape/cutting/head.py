@@ -16,6 +16,10 @@ Path = tuple[str, ...]
 Text = bytes | bytearray | mmap.mmap
 
 
+class NamedTwiceError(InvalidJsonError):
+    """A key of the path stands twice in one object (RFC 8259 leaves open which one counts)."""
+
+
 class ListFinder:
     """Follows `path` through the brackets of a document that comes in pieces."""
 
@@ -133,5 +137,5 @@ def _check_named_once(text: str, path: Path) -> None:
         value = values[0]
 
 
-def _named_twice(key: str, offset: int) -> InvalidJsonError:
-    return InvalidJsonError(f"the key {key!r} stands twice in one object", offset)
+def _named_twice(key: str, offset: int) -> NamedTwiceError:
+    return NamedTwiceError(f"the key {key!r} stands twice in one object", offset)
