@@ -270,6 +270,13 @@ KEPT: tuple[Kept, ...] = (
         Kinds(lies=True),
     ),
     Kept(
+        730070,
+        20,
+        None,
+        "a detail for nothing by the oracle alone: the list of a parent without an id was read late",
+        Kinds(lies=True),
+    ),
+    Kept(
         600109,
         20,
         None,

@@ -105,6 +105,8 @@ _NONE = frozenset[str]()
 _HIDES = frozenset({"complete, without a row"})
 _LOSES = _HIDES | {"a living row is deleted"}
 _OLD = frozenset({"a living row is deleted", "complete, without the event of a status"})
+_ALIVE = frozenset({"complete, with a row that is gone untold"})
+"""A detail answers for a row that is gone: it counts as alive."""
 _MIXED = frozenset(
     {
         "complete, with an old field",
@@ -159,11 +161,11 @@ LIES: dict[str, Lie] = {
     "no details": Lie(_NONE, detail_status=404, needs=_has_details),
     # A list of a parent that was empty before may answer 404.
     "no list": Lie(_NONE, list_status=404, seldom=_HIDES),
-    "one detail for all": Lie(_MIXED, same_detail=True, needs=_has_details),
+    "one detail for all": Lie(_MIXED, same_detail=True, needs=_has_details, seldom=_ALIVE),
     # Replicas that are behind.
     "stale list": Lie(_OLD, is_stale=True),
-    "stale replica": Lie(_OLD, is_stale=True, details_are_stale=True),
-    "stale details": Lie(_MIXED, details_are_stale=True, needs=_has_details),
+    "stale replica": Lie(_OLD, is_stale=True, details_are_stale=True, seldom=_ALIVE),
+    "stale details": Lie(_MIXED, details_are_stale=True, needs=_has_details, seldom=_ALIVE),
     # Values that are odd.
     "half a character": Lie(_NONE, odd=rb'"cut \ud83d"'),
     "half a character in a detail": Lie(

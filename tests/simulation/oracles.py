@@ -186,6 +186,7 @@ def _complete_means_equal(seen: Seen) -> Iterator[Alarm]:
             # While a list moves, rows may slip through or stay unproven (docs/scans.md); the next sync
             # settles it. What must not be even then has an oracle of its own.
             continue
+        parts_of = _parts_of(seen, plan)
         steady = {*seen.before[plan.name], *loaded}
         for key in sorted(steady, key=str):
             row, true = loaded.get(key), seen.before[plan.name].get(key)
@@ -200,7 +201,7 @@ def _complete_means_equal(seen: Seen) -> Iterator[Alarm]:
             elif row is None:
                 yield Alarm("complete, without a row", f"{plan.name} {key}")
             else:
-                yield from _fields_equal(seen, plan, key, row, true)
+                yield from _fields_equal(seen, plan, key, row, true, parts_of)
 
 
 def _has_news(seen: Seen, plan: ListPlan) -> bool:
@@ -217,7 +218,23 @@ def _is_told(report: SyncReport, plan: ListPlan) -> bool:
     return tally is not None and any(one.code == "undecided" for one in tally.warnings)
 
 
-def _fields_equal(seen: Seen, plan: ListPlan, key: Key, row: Row, true: Row) -> Iterator[Alarm]:
+def _parts_of(seen: Seen, plan: ListPlan) -> dict[Key, list[Row]]:
+    """The loaded child rows of each row."""
+    found: dict[Key, list[Row]] = {}
+    for part in seen.rows.get(f"{plan.name}_parts", ()):
+        key = tuple(part.get(f"{plan.name}_{name}") for name in plan.key_fields)
+        found.setdefault(key, []).append(part)
+    return found
+
+
+def _fields_equal(
+    seen: Seen,
+    plan: ListPlan,
+    key: Key,
+    row: Row,
+    true: Row,
+    parts_of: Mapping[Key, Sequence[Row]],
+) -> Iterator[Alarm]:
     shown = ["name", "status", "size"] + (["body"] if plan.has_detail else [])
     # Without a field that tells a change, a change of what only the detail has is not seen.
     blind = plan.has_detail and plan.version is None
@@ -232,8 +249,7 @@ def _fields_equal(seen: Seen, plan: ListPlan, key: Key, row: Row, true: Row) -> 
     if plan.has_children and "parts" in true and not blind:
         parts = [
             (part["position"], part.get("label"), part.get("weight"))
-            for part in seen.rows.get(f"{plan.name}_parts", ())
-            if all(part.get(f"{plan.name}_{name}") == true[name] for name in plan.key_fields)
+            for part in parts_of.get(tuple(true[name] for name in plan.key_fields), ())
         ]
         wanted = [(n, part["label"], part["weight"]) for n, part in enumerate(true["parts"])]
         if sorted(parts) != wanted:
@@ -334,7 +350,7 @@ def _no_request_for_nothing(seen: Seen) -> Iterator[Alarm]:
             continue
         if not any(tuple(map(str, key)) == one[1] for key in seen.before[plan.name]):
             continue  # a row that is gone is asked for where its list does not prove it
-        if one[0] == seen.told_of or one[0] in in_doubt:
+        if seen.told_of in (one[0], plan.parent) or one[0] in in_doubt:
             continue  # a list in doubt is looked into by details (`oa_sync.extract.deletions`)
         if one not in wanted:
             yield Alarm("a detail for nothing", f"{one[0]} {one[1]}")

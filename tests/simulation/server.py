@@ -103,10 +103,14 @@ class Server(httpx.AsyncBaseTransport):
                 and (parts[0], parts[2]) == (plan.parent, plan.name)
             ):
                 what = Asked(0, "list", plan.name, (parts[1],))
-                if not any(str(key[0]) == parts[1] for key in self.source.rows[plan.parent]):
+                if not self._is_there(plan.parent, parts[1]):
                     return what, 404, {}, _ERROR
                 return (what, *self._page(plan, parts[1], raw_path, query))
         return Asked(0, "unknown", raw_path), 404, {}, _ERROR
+
+    def _is_there(self, name: str, key: str) -> bool:
+        rows = self.source.rows[name]
+        return (key,) in rows or (key.isdigit() and (int(key),) in rows)
 
     def _detail(self, plan: ListPlan, key: tuple[str, ...]) -> tuple[int, dict[str, Any] | None]:
         is_stale = self.teller is not None and self.teller.is_stale(plan, detail=True)

@@ -327,6 +327,8 @@ def _enlarged(world: World, chance: random.Random) -> World:
     """The world with some hundred to 5,000 rows in its first list."""
     first = world.lists[0]
     rows = int(LARGE * 50 ** chance.random())
+    if any(plan.parent == first.name for plan in world.lists):
+        rows = min(rows, 3 * LARGE)  # each row is a request a night
     size = first.size if first.paging in paging.WHOLE else chance.choice((50, 100, 500))
     # Without a limit of the day: a first sync that takes weeks of nights finds nothing new.
     large = replace(
