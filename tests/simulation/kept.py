@@ -277,6 +277,13 @@ KEPT: tuple[Kept, ...] = (
         Kinds(lies=True),
     ),
     Kept(
+        80000115,
+        20,
+        None,
+        "a quiet night failed by the oracle alone: all rows were gone that were left beside those that had been kept",
+        Kinds(lies=True),
+    ),
+    Kept(
         600109,
         20,
         None,

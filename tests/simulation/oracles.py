@@ -303,8 +303,10 @@ def _keeps_rightly(seen: Seen) -> bool:
         loaded = living(plan, seen.rows.get(plan.name, ()))
         gone = len(loaded - seen.before[plan.name].keys())
         counted = seen.loaded.get(plan.name, 0)
-        # The sync counted when what a killed one had left was loaded, and no row that is new tonight.
-        if any(is_mass(gone, n) for n in _between(counted, len(loaded))):
+        # The sync counted when what a killed one had left was loaded, and no row that is new tonight, nor those that
+        # it let go first because an earlier one had kept them.
+        left = counted - seen.report.tallies[plan.name].deleted if counted else 0
+        if any(is_mass(gone, n) for n in _between(min(counted, left), max(counted, len(loaded)))):
             return True
     return False
 
