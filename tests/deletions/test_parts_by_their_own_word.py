@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +70,10 @@ def test_it_is_loaded_and_deletes_nothing(
         source.fault = lambda body, query: part(source, body, extra, 206, head)
         report = lists.sync()
         assert report.exit_code == 1
-        assert "rows may be missing" in str(report.error)
+        # A list that says of its last page that it was cut is asked for one more, which is the same here.
+        assert re.search(
+            "rows may be missing|the same rows as on the page before", str(report.error)
+        )
         assert lists.living() == source.ids
 
 
