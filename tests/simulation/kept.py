@@ -284,6 +284,13 @@ KEPT: tuple[Kept, ...] = (
         Kinds(lies=True),
     ),
     Kept(
+        80001259,
+        20,
+        None,
+        "paid for twice by the oracle alone: as 40001851, with an instant that is midnight",
+        Kinds(lies=True),
+    ),
+    Kept(
         600109,
         20,
         None,

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 from enum import IntEnum
 from typing import Any
 
@@ -122,8 +122,10 @@ class Receipts:
                 continue
             if detail in stamps and _in_one_second(stamps[detail], one.at):
                 continue
+            # Midnight is a day, for that is how servers spell one (`oa_sync.extract.lists.resolution`).
+            is_vague = one.name in vague or stamps.get(detail, BEGIN).time() == time()
             # A row that was noted by a killed sync, and its answer does not tell of which version it is.
-            is_stale = one.name in vague and detail in self._stale
+            is_stale = is_vague and detail in self._stale
             if not (one.name in moving or night.lie or is_stale):
                 if detail in seen:
                     yield Alarm("a detail is paid for twice", f"{one.name} {one.key}: in one sync")
@@ -138,8 +140,8 @@ class Receipts:
             is_complete = report is not None and report.status == "complete"
             # Asked for by its key alone, because it slipped from a list that moved, or because a list of many pages is
             # read in parts: whether its list row changes on the day that is its version cannot be told the next time.
-            is_unclear = one.name in vague and (
-                one.name in moving or (report is not None and report.status == "partial")
+            is_unclear = is_vague and (
+                one.name in moving or (report is not None and report.status != "complete")
             )
             seen[detail] = None if is_unclear or (is_stale and not is_complete) else place
         for detail, now in seen.items():
