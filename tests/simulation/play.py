@@ -320,7 +320,9 @@ class _World:
         machine = self._machine
         machine.disk.room = None
         kept = report is not None and report.error is not None
-        self._looked = kept and isinstance(report.error, MassDeletionError) and not night.lie
+        # Where the list moved, one of the rows may only have been missed: who looks sees that it is there.
+        is_mass = kept and isinstance(report.error, MassDeletionError)
+        self._looked = is_mass and not (night.lie or touched)
         if night.power_cut:
             durable = 0 < self._world.per_minute <= 120
             machine.power_cut(self._chance, ledger_is_synced=durable)
