@@ -291,6 +291,13 @@ KEPT: tuple[Kept, ...] = (
         Kinds(lies=True),
     ),
     Kept(
+        80002075,
+        20,
+        None,
+        "a living row is deleted: a person waved through what a moving list had missed, twice; nobody would",
+        Kinds(lies=True),
+    ),
+    Kept(
         600109,
         20,
         None,

@@ -148,9 +148,13 @@ LIES: dict[str, Lie] = {
         needs=_has_counted_pages,
     ),
     # Fields that are missing, or called otherwise.
-    "no paging": Lie(_HIDES, lambda page: _only(page, "data"), needs=_has_pages),
+    # Some kinds of links are left out at the end by their own rules; then it is a list that was cut.
+    "no paging": Lie(_HIDES, lambda page: _only(page, "data"), needs=_has_pages, seldom=_LOSES),
     "no next": Lie(
-        _HIDES, lambda page: _only(page, "data", "total", "page", "total_pages"), needs=_has_pages
+        _HIDES,
+        lambda page: _only(page, "data", "total", "page", "total_pages"),
+        needs=_has_pages,
+        seldom=_LOSES,
     ),
     "other envelope": Lie(_NONE, lambda page: {"items": page["data"], "count": page.get("total")}),
     "other dialect": Lie(
