@@ -91,6 +91,36 @@ def test_what_is_absent_beside_these_is_judged_as_in_any_other_list(
     assert bool(case.errors(PARTS)) is not believed
 
 
+@pytest.mark.parametrize("more", [{"n": 0}, {"p": 0}], ids=["new parent", "its own list"])
+def test_an_empty_list_of_another_parent_explains_nothing_away(
+    more: dict[str, int], begin: Begin
+) -> None:
+    """Of a parent whose number is not known, and of the one that went."""
+    first_sync(begin, FAMILY)
+    case = begin()
+    case.concluded(scan_of(PARENTS, "pqr", {"q", "r", *more} - {"p"}))
+    assert len(case.concluded(parts_of(ALL, {"q": 9, "r": 15, **more}))) == 26
+
+
+def test_rows_that_moved_to_other_parents_explain_no_loss(begin: Begin) -> None:
+    family = {"p": 20, "q": 15, "r": 15, "s": 20}
+    first_sync(begin, family)
+    case = begin()
+    case.concluded(scan_of(PARENTS, "pqrs", "qrs"))
+    seen = parts({"p": 20, "q": 15, "r": 15, "s": 5})
+    shown = {"q": 25, "r": 25, "s": 5}
+    scan = scan_of(PARTS, parts(family), seen, of_parent=shown, parents_proven=None)
+    assert case.concluded(scan) == []
+    assert isinstance(case.errors(PARTS)[0], MassDeletionError)
+
+
+def test_the_only_row_goes_with_its_parent(begin: Begin) -> None:
+    first_sync(begin, {"p": 1, "q": 0})
+    case = begin()
+    case.concluded(scan_of(PARENTS, "pq", "q"))
+    assert case.concluded(parts_of(["p0"], {"q": 0})) == ["p0"]
+
+
 def test_what_a_list_showed_is_remembered_until_the_rows_of_its_parent_went(begin: Begin) -> None:
     first_sync(begin, FAMILY)
     for parents in ("pqr", "Pqr", "qr"):

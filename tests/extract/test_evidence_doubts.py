@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields, replace
 from datetime import timedelta
 from typing import Any
 
@@ -10,9 +11,11 @@ import pytest
 from oa_sync.definitions.model import Resource
 from oa_sync.extract.lists.absent import SAMPLE
 from oa_sync.extract.lists.changes import Known, listed
+from oa_sync.extract.lists.evidence import MARGIN
 from oa_sync.extract.lists.scan import Scan
 from tests.extract.moving_list import LONG_AGO, REPORTS, START, UNDATED, PageRead, loaded, row_of
 from tests.extract.test_evidence import Reader, old, young
+from tests.extract.test_evidence import page as page_at
 from tests.extract.test_reading_steps import Told, known, page, read
 
 WITHOUT_DETAIL = REPORTS.model_copy(update={"detail": None})
@@ -35,6 +38,45 @@ def test_rows_of_the_first_page_loaded_ones_and_young_ones_are_no_restored_ones(
     reader.next(old("a", "b"), 3)
     reader.next({**old("c"), **young("n")}, 4)
     assert reader.evidence.proven
+
+
+HOURS = timedelta(hours=2)
+SECOND = timedelta(seconds=1)
+
+
+@pytest.mark.parametrize(
+    ("lead", "proven"),
+    [
+        (-MARGIN - SECOND, True),
+        (-MARGIN + SECOND, False),
+        (SECOND, False),
+        (MARGIN, False),
+        (MARGIN + 2 * SECOND, True),
+    ],
+)
+def test_a_time_that_another_zone_would_lead_into_the_reading_proves_nothing(
+    lead: timedelta, proven: bool
+) -> None:
+    """The second page is shown a second after the first."""
+    reader = Reader()
+    reader.next(old("a", "b"), 3)
+    reader.next({"c": START - HOURS + lead + timedelta(milliseconds=1)}, 3)
+    assert reader.evidence.proven is proven
+
+
+def test_a_time_on_a_page_without_the_servers_time_proves_nothing() -> None:
+    reader = Reader()
+    reader.next(old("a", "b"), 3)
+    read = page_at(old("c"), 3, at=START)
+    place = replace(read.place, server_date=None)
+
+    class Undated(type(read)):  # type: ignore[misc]
+        place = property(lambda self: self._place)
+
+    undated = Undated(**{one.name: getattr(read, one.name) for one in fields(read)})
+    undated._place = place
+    reader.evidence.add_next(undated, [listed(REPORTS, row) for row in read.rows])
+    assert not reader.evidence.proven
 
 
 DAY = timedelta(days=1)
